@@ -1,0 +1,47 @@
+# make run    environment, install, the shapes task with the paper's headline setting on 5 seeds
+# make test   environment, install, lint, types, all tests
+# make bench  environment, install, the speed and memory figures under benchmarks/results/
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= runs/shapes-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: run test lint bench clean help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+run: $(VENV)/.installed-run
+	$(BIN)/wrlso run shapes --method weighted_retraining --k 1e-3 --retrain-every 50 \
+	  --budget 500 --seeds 5 --proposer grid --out $(OUT)
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m benchmarks.speed
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-run: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[plots]'
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[test,lint,plots]'
+	@touch $@
+
+$(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[test,plots,benchmarks]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,121 @@
+"""Data sets: base data shared by all seeds, acquired points owned by each seed."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+class Status(IntEnum):
+    """What became of a query. Only ``DUPLICATE`` and ``UNUSED`` are not charged to the budget."""
+
+    OK = 0
+    INVALID = 1
+    """The latent did not decode to an object."""
+    FAILED = 2
+    """The objective raised, or returned NaN or an infinity."""
+    TIMEOUT = 3
+    """The objective did not answer in time."""
+    DUPLICATE = 4
+    """The object was scored before, or stands in the base data; it was not evaluated."""
+    UNUSED = 5
+    """A place in a batch that the budget no longer covers."""
+
+
+class Dataset(NamedTuple):
+    """Scored objects. ``objects [N, ...]`` in storage form, ``scores [N]``, higher is better."""
+
+    objects: Array
+    scores: Array
+
+
+class Acquired(NamedTuple):
+    """A seed's own queries, in order; capacity C is the budget, the rest is padding.
+
+    ``objects [C, ...]``, ``latents [C, d]`` (as proposed), ``scores [C]`` (NaN unless the
+    status is OK), ``status [C]`` int32, ``used []`` int32: rows in use.
+    """
+
+    objects: Array
+    latents: Array
+    scores: Array
+    status: Array
+    used: Array
+
+
+def empty_acquired(capacity: int, object_like: Array, latent_dim: int) -> Acquired:
+    """An empty buffer for objects of the shape and dtype of ``object_like``."""
+    return Acquired(
+        objects=jnp.zeros((capacity, *object_like.shape), object_like.dtype),
+        latents=jnp.zeros((capacity, latent_dim), jnp.float32),
+        scores=jnp.full(capacity, jnp.nan, jnp.float32),
+        status=jnp.full(capacity, int(Status.UNUSED), jnp.int32),
+        used=jnp.zeros((), jnp.int32),
+    )
+
+
+def append(
+    acquired: Acquired,
+    objects: Array,
+    latents: Array,
+    scores: Array,
+    status: Array,
+    charged: Array,
+) -> Acquired:
+    """Append the ``charged`` rows of a batch, in order; rows beyond the capacity are dropped."""
+    capacity = acquired.scores.shape[0]
+    place = jnp.where(charged, acquired.used + jnp.cumsum(charged) - 1, capacity)
+    return Acquired(
+        objects=acquired.objects.at[place].set(objects, mode="drop"),
+        latents=acquired.latents.at[place].set(latents, mode="drop"),
+        scores=acquired.scores.at[place].set(scores, mode="drop"),
+        status=acquired.status.at[place].set(status, mode="drop"),
+        used=jnp.minimum(acquired.used + charged.sum(), capacity).astype(jnp.int32),
+    )
+
+
+def in_use(acquired: Acquired) -> Array:
+    """``[C]`` booleans: which rows of the buffer hold a query."""
+    return jnp.arange(acquired.scores.shape[0]) < acquired.used
+
+
+def all_scores(base: Dataset, acquired: Acquired) -> tuple[Array, Array]:
+    """Scores ``[N + C]`` of base and acquired rows, and which of them are usable."""
+    usable = in_use(acquired) & (acquired.status == Status.OK)
+    scores = jnp.concatenate([base.scores, acquired.scores])
+    return scores, jnp.concatenate([jnp.isfinite(base.scores), usable])
+
+
+def gather(base: Dataset, acquired: Acquired, rows: Array) -> Array:
+    """Objects ``[B, ...]`` by row number, counting the base rows first.
+
+    Base and acquired objects are never concatenated: the base is stored once
+    for all seeds.
+    """
+    n = base.scores.shape[0]
+    from_base = base.objects[jnp.minimum(rows, n - 1)]
+    from_acquired = acquired.objects[jnp.clip(rows - n, 0, acquired.scores.shape[0] - 1)]
+    is_base = (rows < n).reshape(-1, *([1] * (from_base.ndim - 1)))
+    return jnp.where(is_base, from_base, from_acquired)
+
+
+def check_dataset(data: Dataset, name: str = "data") -> None:
+    """Refuse a base data set that cannot be weighted.
+
+    Raises:
+      ValueError: naming the argument, if it is empty, its parts differ in
+        length, or a score is NaN or infinite.
+    """
+    objects, scores = np.asarray(data.objects), np.asarray(data.scores)
+    if scores.ndim != 1 or len(scores) == 0:
+        raise ValueError(f"{name}.scores must be a non-empty vector, got shape {scores.shape}")
+    if len(objects) != len(scores):
+        raise ValueError(f"{name} has {len(objects)} objects but {len(scores)} scores")
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise ValueError(
+            f"{name}.scores has {len(bad)} values that are NaN or infinite, the first in row "
+            f"{bad[0]}: drop those rows, or give them the task's stated penalty"
+        )

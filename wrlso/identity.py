@@ -1,0 +1,90 @@
+"""Recognising an object that was scored before, inside jit.
+
+Objects are compared by a 64-bit fingerprint, kept as two 32-bit words since
+JAX has no 64-bit integers by default. Two different objects share one with
+probability about 2^-64, so among a million objects one is mistaken for another
+once in tens of millions of runs.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+
+class Fingerprints(NamedTuple):
+    """Two uint32 words for each of N objects: ``high [N]``, ``low [N]``."""
+
+    high: Array
+    low: Array
+
+
+def fingerprint(objects: Array) -> Fingerprints:
+    """Fingerprints of ``[N, ...]`` integer objects; equal objects, equal fingerprints."""
+    words = objects.reshape(objects.shape[0], -1).astype(jnp.uint32) + jnp.uint32(1)
+    factors = np.random.default_rng(0).integers(2**32, size=(2, words.shape[1]), dtype=np.uint32)
+    high, low = (_scramble((words * (f | 1)).sum(-1, dtype=jnp.uint32)) for f in factors)
+    return Fingerprints(high, low)
+
+
+def sort_fingerprints(prints: Fingerprints, mask: Array | None = None) -> Fingerprints:
+    """Sorted for :func:`contains`. Masked rows become the largest fingerprint, all ones."""
+    high, low = prints
+    if mask is not None:
+        high, low = (jnp.where(mask, w, jnp.uint32(0xFFFFFFFF)) for w in (high, low))
+    return Fingerprints(*lax.sort((high, low), num_keys=2))
+
+
+def contains(known: Fingerprints, wanted: Fingerprints) -> Array:
+    """``[Q]`` booleans: is each wanted fingerprint among the sorted known ones? O(Q log N)."""
+    n = known.high.shape[0]
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = jnp.minimum((low + high) // 2, n - 1)
+        a, b = known.high[middle], known.low[middle]
+        before = (a < wanted.high) | ((a == wanted.high) & (b < wanted.low))
+        before &= low < high
+        return jnp.where(before, middle + 1, low), jnp.where(before, high, middle)
+
+    start = jnp.zeros(wanted.high.shape, jnp.int32)
+    place, _ = lax.fori_loop(0, n.bit_length(), halve, (start, start + n))
+    at = jnp.minimum(place, n - 1)
+    return (place < n) & (known.high[at] == wanted.high) & (known.low[at] == wanted.low)
+
+
+def first_occurrence(prints: Fingerprints) -> Array:
+    """``[N]`` booleans: true for the first of each set of equal fingerprints."""
+    n = prints.high.shape[0]
+    high, low, row = lax.sort((*prints, jnp.arange(n)), num_keys=3)
+    same = (high[1:] == high[:-1]) & (low[1:] == low[:-1])
+    leads = jnp.concatenate([jnp.ones(1, bool), ~same])
+    return jnp.zeros(n, bool).at[row].set(leads)
+
+
+def first_fresh(pool: Array, known: list[Fingerprints], n: int) -> tuple[Array, Array]:
+    """Choose n of a pool, those that are new first, otherwise in the pool's order.
+
+    Args:
+      pool: ``[P, ...]`` objects in order of preference, P >= n.
+      known: sorted fingerprints of what was scored before.
+      n: how many to choose.
+
+    Returns:
+      Rows of the pool ``[n]``, and whether each is new ``[n]``: neither known
+      nor equal to an earlier one of the pool.
+    """
+    prints = fingerprint(pool)
+    fresh = first_occurrence(prints)
+    for seen in known:
+        fresh &= ~contains(seen, prints)
+    rows = jnp.argsort(~fresh, stable=True)[:n]
+    return rows, fresh[rows]
+
+
+def _scramble(x: Array) -> Array:
+    """A bijection of 32-bit words that spreads every bit (two multiply-xorshift rounds)."""
+    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+    return x ^ (x >> 16)

@@ -1,0 +1,100 @@
+"""How the next latent points are chosen.
+
+A proposer ranks a pool of latent points with their decodes. The loop takes from
+its top those objects that were not scored before, so that no proposer has to
+know what was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from wrlso.data import Acquired, Dataset
+from wrlso.vae import VAE
+
+Objective = Callable[[Array], Array]
+"""``objects [B, ...] -> scores [B]``, higher is better."""
+
+_DECODE_BATCH = 250
+
+
+class Pool(NamedTuple):
+    """Candidates in order of preference: ``latents [P, d]`` and their ``objects [P, ...]``."""
+
+    latents: Array
+    objects: Array
+
+
+class View(NamedTuple):
+    """All that a proposer may look at: the current model and the data scored so far."""
+
+    params: Any
+    acquired: Acquired
+    base: Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Proposer:
+    """A way to choose latent points.
+
+    Attributes:
+      name: as in ``--proposer``.
+      propose: ``(key, View) -> Pool``, pure.
+      batch: queries taken from each pool; the pool holds at least as many.
+      uncharged: objective evaluations that a pool costs beyond the budget. Zero
+        for an honest method; shown wherever its results are.
+    """
+
+    name: str
+    propose: Callable[[Array, View], Pool]
+    batch: int
+    uncharged: int = 0
+
+
+def decode_all(vae: VAE, params: Any, latents: Array) -> Array:
+    """Decode ``[P, d]`` latents in slices, so that memory does not grow with P."""
+    return lax.map(lambda z: vae.decode(params, z[None])[0], latents, batch_size=_DECODE_BATCH)
+
+
+def grid(
+    vae: VAE, objective: Objective, batch: int, bound: float = 3.0, side: int = 50
+) -> Proposer:
+    """The paper's "optimal model" for the shapes task: peek at the objective on a grid.
+
+    Decodes a ``side x side`` grid on ``[-bound, bound]^2`` and ranks it by the
+    true objective. These evaluations are not charged to the budget, so results
+    with this proposer show what retraining does to the model, not what an
+    optimiser could do with it.
+
+    Raises:
+      ValueError: if the latent space does not have two dimensions.
+    """
+    if vae.latent_dim != 2:
+        raise ValueError(f"the grid proposer needs 2 latent dimensions, got {vae.latent_dim}")
+    line = jnp.linspace(-bound, bound, side)
+    points = jnp.stack(jnp.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+
+    def propose(key: Array, view: View) -> Pool:
+        objects = decode_all(vae, view.params, points)
+        best_first = jnp.argsort(-objective(objects), stable=True)
+        return Pool(points[best_first], objects[best_first])
+
+    return Proposer("grid", propose, batch, uncharged=side * side)
+
+
+def prior(vae: VAE, batch: int, oversample: int = 4) -> Proposer:
+    """Samples from the model's prior, in random order: no surrogate, nothing peeked at.
+
+    ``oversample * batch`` points are drawn and decoded, so that a batch can be
+    filled with new objects where a model repeats itself.
+    """
+
+    def propose(key: Array, view: View) -> Pool:
+        latents = jax.random.normal(key, (oversample * batch, vae.latent_dim))
+        return Pool(latents, decode_all(vae, view.params, latents))
+
+    return Proposer("prior", propose, batch)

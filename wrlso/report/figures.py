@@ -1,0 +1,220 @@
+"""The figures of one run: the paper's Figs. 1 to 4 and 6 for the run's own task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from wrlso import loop
+from wrlso.data import all_scores
+from wrlso.propose import Objective, decode_all
+from wrlso.report.published import published
+from wrlso.report.tables import title
+from wrlso.runs.driver import make_algorithm, task_of
+from wrlso.runs.pretrained import pretrained_params
+from wrlso.tasks.base import Task
+from wrlso.weighting import WEIGHTINGS, cumulative_weight, effective_sample_size, rank_weight_share
+
+if TYPE_CHECKING:
+    from wrlso.runs.result import Result
+
+_OURS, _THEIRS, _GREY = "#1b6ca8", "#d1495b", "#8d99ae"
+_SAMPLES = 1000
+_MANIFOLD = 15
+
+
+def draw_run(result: "Result", task: Task | None = None) -> list[Path]:
+    """Draw all figures that fit the task into the run's ``figures`` folder.
+
+    Prior samples are scored for the figures only: ``2 x 1,000`` evaluations a
+    seed, after the run, of which no method sees anything. They are skipped for
+    objectives on the host, which may be expensive.
+
+    Returns:
+      The paths of the figures.
+    """
+    task = task or task_of(result.folder.config)
+    stages = _stages(result, task)
+    figures = {
+        "best_so_far": _best_so_far(result),
+        "weights": _weights(result, task),
+    }
+    if task.objective is not None:
+        figures["prior_samples"] = _prior_samples(task, task.objective, stages)
+    if task.to_images is not None and task.vae.latent_dim == 2:
+        figures["manifold"] = _manifolds(task, stages)
+    if task.to_images is not None:
+        figures["best_objects"] = _best_objects(result, task)
+    return [
+        _save(figure, result.folder.figures / f"{name}.png") for name, figure in figures.items()
+    ]
+
+
+def plot_curves(axis: Axes, curves: Sequence[np.ndarray], label: str, color: str = _OURS) -> None:
+    """Best so far against queries: every seed thin, their mean thick, one s.d. shaded."""
+    length = min(map(len, curves))
+    ours = np.stack([curve[:length] for curve in curves])
+    queries = np.arange(1, length + 1)
+    for curve in curves:
+        axis.plot(np.arange(1, len(curve) + 1), curve, color=color, lw=0.6, alpha=0.5)
+    mean, sd = ours.mean(0), ours.std(0)
+    axis.fill_between(queries, mean - sd, mean + sd, color=color, alpha=0.18, lw=0)
+    axis.plot(queries, mean, color=color, lw=2, label=label)
+
+
+def _best_so_far(result: "Result") -> Figure:
+    config = result.folder.config
+    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
+    plot_curves(axis, result.curves(), f"wrlso, mean ± s.d. of {config.seeds} seeds")
+    theirs = published(config.task, config.proposer, config.hyper.get("k"), config.retrain_every)
+    if theirs:
+        axis.plot(
+            theirs.queries, theirs.mean_best, "o--", color=_THEIRS, ms=4,
+            label=f"published mean; {theirs.mean_best[-1]:.1f} ± {theirs.final_sd:.1f} at the end",
+        )  # fmt: skip
+    for query in range(0, config.budget, config.retrain_every or config.budget):
+        axis.axvline(query, color=_GREY, lw=0.5, alpha=0.4)
+    axis.set(xlabel="charged queries", ylabel="best score so far")
+    axis.set_title(title(result.summary), fontsize=9)
+    if uncharged := result.summary["uncharged_evaluations"]:
+        axis.text(
+            0.98, 0.02, f"+ {uncharged:,} uncharged evaluations", transform=axis.transAxes,
+            ha="right", va="bottom", fontsize=8, color=_GREY,
+        )  # fmt: skip
+    axis.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def _weights(result: "Result", task: Task) -> Figure:
+    """Weight by score at the start and end (Fig. 2), and cumulative weight (Fig. 6)."""
+    config, base = result.folder.config, task.load_data()
+    algorithm = make_algorithm(task, config)
+    start = loop.init(algorithm, task.vae.init(jax.random.key(0)), base)
+    end = jax.tree.map(jnp.asarray, _lane(_load(result, task, result.folder.checkpoints()[-1]), 0))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    grid = np.linspace(0, 1, 401)
+    for name, state, color in (("start", start, _GREY), ("end, first seed", end, _OURS)):
+        scores, mask = all_scores(base, state.acquired)
+        weights = np.asarray(WEIGHTINGS[config.weighting](scores, mask, config.hyper))
+        used, kept = np.asarray(scores)[np.asarray(mask)], weights[np.asarray(mask)]
+        label = f"{name} (effective rows {float(effective_sample_size(kept)):.0f} of {len(kept)})"
+        left.hist(used, bins=60, weights=kept, histtype="step", color=color, lw=1.8, label=label)
+        right.plot(grid, cumulative_weight(kept, grid), color=color, lw=1.8, label=name)
+    left.hist(used, bins=60, weights=np.full(len(used), 1 / len(used)), color=_GREY, alpha=0.25,
+              label="unweighted, end")  # fmt: skip
+    k = config.hyper.get("k", np.inf)
+    limit = grid if np.isinf(k) else rank_weight_share(k, 0.0, grid)
+    right.plot(grid, limit, ":", color=_THEIRS, label="limit for many rows")
+    left.set(xlabel="score", ylabel="share of training weight", title="Weight by score")
+    right.set(xlabel="best fraction of rows", ylabel="cumulative weight", title="Cumulative weight")
+    left.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _prior_samples(task: Task, objective: Objective, stages: dict[str, list[Any]]) -> Figure:
+    """Scores of prior samples before and after retraining (Fig. 3)."""
+
+    @jax.jit
+    def scores(params: Any) -> jax.Array:
+        latents = jax.random.normal(jax.random.key(0), (_SAMPLES, task.vae.latent_dim))
+        return objective(decode_all(task.vae, params, latents))
+
+    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
+    samples = [np.concatenate([scores(p) for p in params]) for params in stages.values()]
+    parts = axis.violinplot(samples, showmedians=True, widths=0.8)
+    for body in parts["bodies"]:  # type: ignore[attr-defined]
+        body.set_facecolor(_OURS)
+    axis.set_xticks(range(1, len(stages) + 1), list(stages))
+    axis.set(ylabel="score", title=f"{_SAMPLES:,} prior samples of each seed's model (not charged)")
+    return figure
+
+
+def _manifolds(task: Task, stages: dict[str, list[Any]]) -> Figure:
+    """Decodes of a grid of latents for the first seed, at each stage (Fig. 1)."""
+    assert task.to_images is not None
+    line = jnp.linspace(-3, 3, _MANIFOLD)
+    points = jnp.stack(jnp.meshgrid(line, line[::-1], indexing="xy"), -1).reshape(-1, 2)
+    figure, axes = plt.subplots(
+        1, len(stages), figsize=(4.2 * len(stages), 4.4), layout="constrained"
+    )
+    for axis, (name, params) in zip(np.atleast_1d(axes), stages.items(), strict=True):
+        images = task.to_images(np.asarray(decode_all(task.vae, params[0], points)))
+        axis.imshow(_mosaic(images, _MANIFOLD), cmap="gray", extent=(-3, 3, -3, 3))
+        axis.set_title(name, fontsize=10)
+    figure.suptitle("Latent space of the first seed's model", fontsize=11)
+    return figure
+
+
+def _best_objects(result: "Result", task: Task) -> Figure:
+    """Each seed's best objects."""
+    assert task.to_images is not None
+    like = task.load_data().objects[0]
+    seeds = result.folder.config.seed_numbers
+    figure, axes = plt.subplots(
+        len(seeds), 8, figsize=(9, 1.35 * len(seeds)), layout="constrained", squeeze=False
+    )
+    queries = result.queries()
+    for row, seed in zip(axes, seeds, strict=True):
+        good = [q for q in queries if q.seed == seed and q.score is not None]
+        good.sort(key=lambda q: -(q.score or 0))
+        for axis in row:
+            axis.set_axis_off()
+        for axis, query in zip(row, good[:8], strict=False):
+            stored = np.frombuffer(query.object, like.dtype).reshape(1, *like.shape)
+            axis.imshow(task.to_images(stored)[0], cmap="gray")
+            axis.set_title(f"{query.score:.4g}", fontsize=8)
+    figure.suptitle("Best objects, a row a seed", fontsize=10)
+    return figure
+
+
+def _stages(result: "Result", task: Task) -> dict[str, list[Any]]:
+    """Every seed's parameters at the start, the middle and the end."""
+    done = result.folder.checkpoints()
+    seeds = result.folder.config.seeds
+    start = pretrained_params(task, task.load_data())
+    stages = {"pretrained": [start] * seeds}
+    names = {done[0]: "after the first retraining", done[-1]: "end"}
+    if len(done) > 2:
+        names[done[len(done) // 2]] = "middle"
+    for number in sorted(names):
+        state = _load(result, task, number)
+        stages[names[number]] = [_lane(state, i).params for i in range(seeds)]
+    return stages
+
+
+def _load(result: "Result", task: Task, rounds_done: int) -> loop.State:
+    config = result.folder.config
+    one = jax.eval_shape(
+        lambda: loop.init(
+            make_algorithm(task, config), task.vae.init(jax.random.key(0)), task.load_data()
+        )
+    )
+    like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype), one)
+    return result.folder.load_checkpoint(rounds_done, like)
+
+
+def _lane(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda a: a[i], tree)
+
+
+def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    framed = np.pad(images.astype(float), ((0, 0), (1, 1), (1, 1)), constant_values=0.5)
+    rows = framed.reshape(-1, columns, *framed.shape[1:]).transpose(0, 2, 1, 3)
+    return rows.reshape(rows.shape[0] * rows.shape[1], -1)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path

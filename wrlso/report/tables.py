@@ -1,0 +1,83 @@
+"""Tables of runs, as plain text that is also Markdown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_BETTER = "higher is better"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns, numbers to the right."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        first, *rest = (
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "| " + " | ".join([first, *rest]) + " |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(header), "| " + " | ".join(rule) + " |", *map(line, rows)])
+
+
+def run_table(summary: Mapping[str, Any]) -> str:
+    """One run: a row a seed, then mean and standard deviation, then what it cost."""
+    rows = [
+        [str(s["seed"]), *(_number(s[c]) for c in ("best", "top10", "top50")), str(s["charged"])]
+        for s in summary["seeds"]
+    ]
+    for name in ("mean", "sd"):
+        rows.append([name, *(_number(summary[c][name]) for c in ("best", "top10", "top50")), ""])
+    head = f"{title(summary)}; scores, {_BETTER}"
+    table = markdown(["seed", "best", "top-10 mean", "top-50 mean", "charged"], rows)
+    return "\n\n".join([head, table, costs(summary)])
+
+
+def comparison_table(summaries: Sequence[Mapping[str, Any]]) -> str:
+    """Several runs of one task: a row a run with every seed's best."""
+    rows = [
+        [
+            title(s),
+            str(s["budget"]),
+            f"{_number(s['best']['mean'])} ± {_number(s['best']['sd'])}",
+            _number(s["top10"]["mean"]),
+            _number(s["top50"]["mean"]),
+            ", ".join(_number(seed["best"]) for seed in s["seeds"]),
+            str(s["uncharged_evaluations"]),
+        ]
+        for s in summaries
+    ]
+    header = ["run", "budget", "best, mean ± s.d.", "top-10", "top-50", "each seed", "uncharged"]
+    return markdown(header, rows)
+
+
+def title(summary: Mapping[str, Any]) -> str:
+    """Task, method and its numbers, in a line."""
+    numbers = [f"{name} = {float(value):g}" for name, value in summary["hyper"].items()]
+    r = summary["retrain_every"]
+    numbers.append("never retrained" if r is None else f"r = {r}")
+    return (
+        f"{summary['task']}, {summary['method']} ({', '.join(numbers)}), "
+        f"proposer {summary['proposer']}"
+    )
+
+
+def costs(summary: Mapping[str, Any]) -> str:
+    """Evaluations and seconds, in words."""
+    seconds = summary["seconds"]
+    parts = ", ".join(
+        f"{phase} {seconds[phase]:.1f}"
+        for phase in ("compile", "retrain", "ask", "score", "tell")
+        if phase in seconds
+    )
+    return (
+        f"{summary['charged_evaluations']} charged and {summary['uncharged_evaluations']} "
+        f"uncharged objective evaluations over {len(summary['seeds'])} seeds; "
+        f"{summary['wall_seconds']:.1f} s without pretraining ({parts})"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"

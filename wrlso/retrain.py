@@ -1,0 +1,187 @@
+"""Training and weighted retraining of a VAE, compiled once for any number of steps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from wrlso.data import Acquired, Dataset, all_scores, gather
+from wrlso.elbo import BetaSchedule, constant_beta, weighted_negative_elbo
+from wrlso.sampling import build_cdf, draw
+from wrlso.vae import VAE
+from wrlso.weighting import Weighting, effective_sample_size, uniform_weights
+
+WeightForm = Literal["sample", "loss", "split"]
+
+
+class Minibatches(NamedTuple):
+    """How rows enter minibatches: an integer ``cdf [N]`` to draw from, and the factor
+    ``loss_weights [N]`` of a row's loss once drawn."""
+
+    cdf: Array
+    loss_weights: Array
+
+
+def minibatches(weights: Array, mask: Array, form: WeightForm = "sample") -> Minibatches:
+    """Weights as sampling probabilities, as loss factors, or as both.
+
+    All three have the same expected gradient, ``sum_i w_i * grad loss_i``.
+
+    Args:
+      weights: ``[N]``, summing to one.
+      mask: ``[N]``, true where a row may be drawn.
+      form: ``"sample"`` draws by weight (A.3.1); ``"loss"`` draws uniformly and
+        multiplies losses (A.3.2); ``"split"`` is the latter with a row of
+        relative weight above one split into enough copies to bring each copy's
+        factor to one or less, which cuts the variance.
+    """
+    if form == "sample":
+        probability = weights
+    elif form == "loss":
+        probability = uniform_weights(jnp.zeros_like(weights), mask)
+    elif form == "split":
+        copies = jnp.where(mask, jnp.maximum(jnp.ceil(weights * mask.sum()), 1.0), 0.0)
+        probability = copies / copies.sum()
+    else:
+        raise ValueError(f"form must be 'sample', 'loss' or 'split', got {form!r}")
+    factor = weights / jnp.where(probability > 0, probability, 1.0)
+    return Minibatches(build_cdf(probability), factor)
+
+
+class TrainInfo(NamedTuple):
+    """``loss []``: mean over the steps, nats an object. ``finite []``: false if training
+    diverged, in which case the parameters are those from before."""
+
+    loss: Array
+    finite: Array
+
+
+def train(
+    key: Array,
+    params: Any,
+    vae: VAE,
+    objects: Callable[[Array], Array],
+    batches: Minibatches,
+    *,
+    steps: ArrayLike,
+    batch_size: int,
+    learning_rate: ArrayLike,
+    beta: BetaSchedule,
+    opt_state: Any = None,
+    first_step: ArrayLike = 0,
+) -> tuple[Any, Any, TrainInfo]:
+    """Run Adam on the weighted ELBO for ``steps`` steps in one compiled loop.
+
+    Args:
+      key: typed PRNG key; step i uses ``fold_in(key, first_step + i)``.
+      params: the model's parameters.
+      vae: the model (static).
+      objects: ``rows [B] -> objects [B, ...]``.
+      batches: from :func:`minibatches`.
+      steps: number of steps, may be traced: the loop compiles once.
+      batch_size: B (static).
+      learning_rate: Adam's, may be traced.
+      beta: factor of the KL as a function of the step number.
+      opt_state: to continue with; a fresh optimiser if None.
+      first_step: number of the first step, to continue a schedule.
+
+    Returns:
+      ``(params, opt_state, TrainInfo)``.
+    """
+    optimizer = optax.adam(learning_rate)
+
+    def step(i: Array, carry: tuple[Any, Any, Array]) -> tuple[Any, Any, Array]:
+        params, opt_state, total = carry
+        number = jnp.asarray(first_step) + i
+        row_key, noise_key = jax.random.split(jax.random.fold_in(key, number))
+        rows = draw(row_key, batches.cdf, batch_size)
+        loss, grads = jax.value_and_grad(weighted_negative_elbo, argnums=1)(
+            noise_key, params, vae, objects(rows), beta(number), batches.loss_weights[rows]
+        )
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, total + loss
+
+    start = (params, optimizer.init(params) if opt_state is None else opt_state, jnp.float32(0))
+    trained, opt_state, total = lax.fori_loop(0, steps, step, start)
+    # Not the norm: it may overflow where every parameter is finite.
+    leaves_finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(trained)]
+    finite = jnp.isfinite(total) & jnp.stack(leaves_finite).all()
+    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), trained, params)
+    return kept, opt_state, TrainInfo(total / jnp.maximum(steps, 1), finite)
+
+
+@dataclass(frozen=True)
+class RetrainConfig:
+    """How a task retrains. Sizes are static; the rates are traced by the loop.
+
+    Attributes:
+      first_epochs: passes over the data at the first retraining.
+      epochs: passes at each later one.
+      batch_size: objects a step.
+      learning_rate: Adam's.
+      beta: factor of the KL.
+      form: how weights enter training, see :func:`minibatches`.
+    """
+
+    first_epochs: float = 1.0
+    epochs: float = 0.1
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    beta: float = 1.0
+    form: WeightForm = "sample"
+
+
+class RetrainInfo(NamedTuple):
+    """``loss``, ``finite`` as in :class:`TrainInfo`; ``effective_rows []``: the weights'
+    effective sample size."""
+
+    loss: Array
+    finite: Array
+    effective_rows: Array
+
+
+def retrain(
+    key: Array,
+    params: Any,
+    acquired: Acquired,
+    base: Dataset,
+    steps: ArrayLike,
+    hyper: Mapping[str, ArrayLike],
+    *,
+    vae: VAE,
+    weighting: Weighting,
+    config: RetrainConfig,
+) -> tuple[Any, RetrainInfo]:
+    """Weighted fine-tuning on base and acquired data (Algorithm 1, line 3).
+
+    Adam starts afresh at every retraining, as in the paper's runs. The newest
+    points take part like all others.
+
+    Args:
+      key: typed PRNG key of this seed and round.
+      params: the model's parameters.
+      acquired: this seed's points.
+      base: the shared data.
+      steps: training steps, may be traced.
+      hyper: traced numbers: ``learning_rate``, ``beta`` and the weighting's own.
+      vae, weighting, config: static.
+    """
+    scores, usable = all_scores(base, acquired)
+    weights = weighting(scores, usable, hyper)
+    params, _, info = train(
+        key,
+        params,
+        vae,
+        lambda rows: gather(base, acquired, rows),
+        minibatches(weights, usable, config.form),
+        steps=steps,
+        batch_size=config.batch_size,
+        learning_rate=hyper["learning_rate"],
+        beta=constant_beta(hyper["beta"]),
+    )
+    return params, RetrainInfo(info.loss, info.finite, effective_sample_size(weights))

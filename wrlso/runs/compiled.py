@@ -1,0 +1,98 @@
+"""The loop's functions for all seeds of a run, each compiled exactly once."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from wrlso import loop
+from wrlso.loop import Algorithm, Candidates, Shared, State
+from wrlso.parallel import SeedPlan, over_seeds
+from wrlso.propose import Objective
+from wrlso.retrain import RetrainInfo
+
+Clock = Callable[[str, float], None]
+
+
+class Lane(NamedTuple):
+    """A seed's small arguments: its number, and the training steps of its next retraining."""
+
+    seed: Any
+    steps: Any
+
+
+class Global(NamedTuple):
+    """What all seeds read: data, traced numbers, round and ask."""
+
+    data: Shared
+    hyper: Any
+    round: Any
+    ask: Any
+
+
+class Once:
+    """A function that is compiled at its first call, and never again.
+
+    A later call with other shapes or types is an error, not another
+    compilation, so "compiles once a run" holds by construction.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any], clock: Clock, donate: bool) -> None:
+        self.name = name
+        self.compilations = 0
+        self._jitted = jax.jit(function, donate_argnums=(0,) if donate else ())
+        self._clock = clock
+        self._compiled: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self._compiled is None:
+            start = time.perf_counter()
+            self._compiled = self._jitted.lower(*args).compile()
+            self.compilations += 1
+            self._clock("compile", time.perf_counter() - start)
+        start = time.perf_counter()
+        out = jax.block_until_ready(self._compiled(*args))
+        self._clock(self.name, time.perf_counter() - start)
+        return out
+
+
+class CompiledLoop:
+    """``retrain``, ``ask``, ``score`` and ``tell`` over the lanes of a plan."""
+
+    def __init__(
+        self, algorithm: Algorithm, objective: Objective | None, plan: SeedPlan, clock: Clock
+    ) -> None:
+        def lift(name: str, function: Callable[..., Any], donate: bool = False) -> Once:
+            lanes = over_seeds(lambda lane, shared: function(*lane, shared), plan)
+
+            def call(first: Any, rest: Any, shared: Any) -> Any:
+                return lanes((first, rest), shared)
+
+            return Once(name, call, clock, donate)
+
+        def retrain(state: State, lane: Lane, shared: Global) -> tuple[State, RetrainInfo]:
+            key = loop.query_key(lane.seed, shared.round, -1)
+            return loop.retrain(algorithm, key, state, shared.data, lane.steps, shared.hyper)
+
+        def ask(state: State, lane: Lane, shared: Global) -> Candidates:
+            key = loop.query_key(lane.seed, shared.round, shared.ask)
+            return loop.ask(algorithm, key, state, shared.data)
+
+        def tell(state: State, told: tuple[Candidates, Any, Any], shared: Global) -> State:
+            return loop.tell(state, *told)
+
+        self.retrain = lift("retrain", retrain, donate=True)
+        self.ask = lift("ask", ask)
+        self.tell = lift("tell", tell, donate=True)
+        self.score = (
+            None
+            if objective is None
+            else lift("score", lambda candidates, lane, shared: objective(candidates.objects))
+        )
+
+    @property
+    def compilations(self) -> dict[str, int]:
+        """How often each function was compiled: once if it was used, else not at all."""
+        functions = (self.retrain, self.ask, self.score, self.tell)
+        return {f.name: f.compilations for f in functions if f is not None}

@@ -1,0 +1,103 @@
+"""What a run is asked to do, checked before any work starts."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wrlso.methods import Method
+from wrlso.parallel import SeedMode
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run, as recorded in ``config.json``: enough to start it again.
+
+    Attributes:
+      task: name of the task.
+      task_options: arguments of the task's factory.
+      method, weighting, hyper, retrain_every: the method, spelled out.
+      budget: charged queries a seed.
+      seeds: number of seeds; they are ``first_seed, first_seed + 1, ...``.
+      proposer: name of the proposer.
+      devices, seed_mode: how seeds are spread, see ``parallel.plan_seeds``.
+    """
+
+    task: str
+    method: str
+    weighting: str
+    hyper: Mapping[str, float]
+    retrain_every: int | None
+    budget: int
+    seeds: int
+    proposer: str
+    first_seed: int = 0
+    devices: int | None = None
+    seed_mode: SeedMode = "auto"
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed_numbers(self) -> list[int]:
+        """The seeds themselves."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    def check(self) -> None:
+        """Refuse what cannot be run.
+
+        Raises:
+          ValueError: naming argument, value and remedy.
+        """
+        if self.budget < 1:
+            raise ValueError(f"budget must be at least 1 query, got {self.budget}")
+        if self.seeds < 1:
+            raise ValueError(f"seeds must be at least 1, got {self.seeds}")
+        if self.first_seed < 0:
+            raise ValueError(f"first_seed must not be negative, got {self.first_seed}")
+        if self.retrain_every is not None and self.retrain_every < 1:
+            raise ValueError(f"retrain_every must be at least 1 query, got {self.retrain_every}")
+        if self.retrain_every is not None and self.retrain_every > self.budget:
+            raise ValueError(
+                f"retrain_every = {self.retrain_every} is above budget = {self.budget}, so the "
+                "model would never be retrained on a query: lower it, raise the budget, or "
+                "choose a method that never retrains (lso, weight_only)"
+            )
+        for name, value in self.hyper.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value:g}")
+
+    def to_json(self) -> str:
+        """As text; infinity becomes the string ``"inf"``, so that any JSON parser reads it."""
+        content = asdict(self)
+        content["hyper"] = {
+            name: "inf" if value == float("inf") else value for name, value in self.hyper.items()
+        }
+        return json.dumps(content, indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "RunConfig":
+        """The inverse of :meth:`to_json`."""
+        content = json.loads(text)
+        content["hyper"] = {name: float(value) for name, value in content["hyper"].items()}
+        return RunConfig(**content)
+
+
+def describe(method: Method) -> dict[str, Any]:
+    """A method's part of a :class:`RunConfig`."""
+    return {
+        "method": method.name,
+        "weighting": method.weighting,
+        "hyper": dict(method.hyper),
+        "retrain_every": method.retrain_every,
+    }
+
+
+def cache_dir() -> Path:
+    """Where pretrained models and compiled programs are kept between runs.
+
+    ``WRLSO_CACHE`` if set, else ``wrlso`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    if chosen := os.environ.get("WRLSO_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wrlso"

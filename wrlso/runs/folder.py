@@ -1,0 +1,86 @@
+"""A run's folder on disk: configuration, log, checkpoints, summary, figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from wrlso.runs.config import RunConfig
+from wrlso.runs.log import QueryLog
+from wrlso.runs.tensors import load_tree, save_tree
+
+
+class RunFolder:
+    """Paths and files of one run. ``RunFolder(path)`` opens one; see also :meth:`create`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not self.config_file.is_file():
+            raise ValueError(f"{path} is not a run folder: it has no config.json")
+        self.config = RunConfig.from_json(self.config_file.read_text())
+
+    @staticmethod
+    def create(path: Path, config: RunConfig) -> "RunFolder":
+        """Make a new folder.
+
+        Raises:
+          ValueError: if it exists with anything in it, or cannot be written.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(
+                f"out = {path} exists already and is never overwritten: choose another folder, "
+                f"or continue that run with 'wrlso resume {path}'"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "config.json").write_text(config.to_json())
+        except OSError as error:
+            raise ValueError(
+                f"out = {path} cannot be written ({error.strerror}): choose another folder"
+            ) from error
+        return RunFolder(path)
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def summary_file(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    def open_log(self) -> QueryLog:
+        """The query log, made if it does not exist."""
+        return QueryLog(self.path / "queries.sqlite")
+
+    def save_summary(self, summary: dict[str, Any]) -> None:
+        """Write ``summary.json``."""
+        self.summary_file.write_text(json.dumps(summary, indent=2) + "\n")
+
+    def load_summary(self) -> dict[str, Any]:
+        """Read ``summary.json``."""
+        return json.loads(self.summary_file.read_text())
+
+    def checkpoints(self) -> list[int]:
+        """Numbers of completed rounds for which a state is kept, ascending."""
+        return sorted(int(f.stem[-5:]) for f in self._checkpoint_dir.glob("round*.safetensors"))
+
+    def save_checkpoint(self, rounds_done: int, state: Any, keep: set[int]) -> None:
+        """Keep the state after a round; of the earlier ones only those in ``keep`` stay."""
+        save_tree(self._checkpoint(rounds_done), state)
+        for earlier in self.checkpoints():
+            if earlier < rounds_done and earlier not in keep:
+                self._checkpoint(earlier).unlink()
+
+    def load_checkpoint(self, rounds_done: int, like: Any) -> Any:
+        """The state after a round."""
+        return load_tree(self._checkpoint(rounds_done), like)
+
+    @property
+    def _checkpoint_dir(self) -> Path:
+        return self.path / "checkpoints"
+
+    def _checkpoint(self, rounds_done: int) -> Path:
+        return self._checkpoint_dir / f"round{rounds_done:05d}.safetensors"

@@ -1,0 +1,108 @@
+"""Pretrained models: trained once for a task, kept in the cache, shared by all runs."""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from wrlso.data import Dataset
+from wrlso.retrain import minibatches, train
+from wrlso.runs.config import cache_dir
+from wrlso.runs.tensors import load_tree, save_tree
+from wrlso.tasks.base import Task
+from wrlso.weighting import uniform_weights
+
+_CHUNK = 500
+
+Progress = Callable[[int, int], None]
+"""Called with steps done and steps in all."""
+
+
+def pretrained_params(task: Task, base: Dataset, progress: Progress | None = None) -> Any:
+    """The task's pretrained parameters, from the task itself, the cache, or training.
+
+    Raises:
+      ValueError: if the task has neither parameters nor a way to pretrain.
+    """
+    if task.params is not None:
+        return task.params
+    if task.pretrain is None:
+        raise ValueError(
+            f"task {task.name!r} has neither params nor a pretrain configuration; give it one"
+        )
+    path = cache_path(task)
+    like = jax.eval_shape(task.vae.init, jax.random.key(0))
+    if path.exists():
+        return jax.tree.map(jnp.asarray, load_tree(path, like))
+    params = pretrain(task, base, progress)
+    save_tree(path, params, {"task": task.name, "version": task.version})
+    return params
+
+
+def cache_path(task: Task) -> Path:
+    """Where a task's pretrained parameters are kept; the name tells all they depend on."""
+    config = task.pretrain
+    assert config is not None
+    steps = jnp.arange(0, 20_000, 250)
+    recipe = (
+        task.version,
+        config.epochs,
+        config.batch_size,
+        config.learning_rate,
+        config.seed,
+        [round(float(b), 9) for b in jax.vmap(config.beta)(steps)],
+        jax.tree.map(jnp.shape, jax.eval_shape(task.vae.init, jax.random.key(0))),
+    )
+    digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
+    name = re.sub(r"[^\w.-]+", "-", f"{task.name}-{task.version}-seed{config.seed}-{digest}")
+    return cache_dir() / "pretrained" / f"{name}.safetensors"
+
+
+def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any:
+    """Train the task's model from scratch on the unweighted base data.
+
+    Raises:
+      FloatingPointError: if training diverges.
+    """
+    config = task.pretrain
+    assert config is not None
+    root = jax.random.key(config.seed)
+    weights = uniform_weights(base.scores)
+    batches = minibatches(weights, jnp.ones(weights.shape, bool))
+    steps = math.ceil(config.epochs * len(base.scores) / config.batch_size)
+
+    @jax.jit
+    def chunk(params: Any, opt_state: Any, first: jax.Array, n: jax.Array) -> Any:
+        return train(
+            jax.random.fold_in(root, 1),
+            params,
+            task.vae,
+            lambda rows: base.objects[rows],
+            batches,
+            steps=n,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            beta=config.beta,
+            opt_state=opt_state,
+            first_step=first,
+        )
+
+    params = task.vae.init(jax.random.fold_in(root, 0))
+    _, opt_state, _ = jax.eval_shape(chunk, params, None, jnp.int32(0), jnp.int32(0))
+    opt_state = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), opt_state)
+    for first in range(0, steps, _CHUNK):
+        n = min(_CHUNK, steps - first)
+        params, opt_state, info = chunk(params, opt_state, jnp.int32(first), jnp.int32(n))
+        if not bool(info.finite):
+            raise FloatingPointError(
+                f"pretraining of {task.name!r} diverged after step {first}: "
+                "lower the learning rate or choose another pretrain seed"
+            )
+        if progress:
+            progress(first + n, steps)
+    return params

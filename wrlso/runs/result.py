@@ -1,0 +1,55 @@
+"""Reading a run back: scores, table, curves."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import Query
+from wrlso.runs.summary import best_so_far, charged_scores
+
+
+class Result:
+    """A finished run, read from its folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = RunFolder(Path(path))
+        if not self.folder.summary_file.exists():
+            raise ValueError(f"{path} is not finished: continue it with 'wrlso resume {path}'")
+        self.summary: dict[str, Any] = self.folder.load_summary()
+
+    @property
+    def best(self) -> np.ndarray:
+        """``[seeds]`` best score of each seed; NaN for a seed without a successful query."""
+        return np.array([np.nan if s["best"] is None else s["best"] for s in self.summary["seeds"]])
+
+    def queries(self) -> list[Query]:
+        """Every query of every seed, in order."""
+        log = self.folder.open_log()
+        try:
+            return log.queries()
+        finally:
+            log.close()
+
+    def scores(self) -> list[np.ndarray]:
+        """Each seed's charged scores in order, NaN where a query failed."""
+        queries = self.queries()
+        seeds = self.folder.config.seed_numbers
+        return [charged_scores([q for q in queries if q.seed == seed]) for seed in seeds]
+
+    def curves(self) -> list[np.ndarray]:
+        """Each seed's best so far after every charged query."""
+        return [best_so_far(scores) for scores in self.scores()]
+
+    def table(self) -> str:
+        """The summary as a table, a row a seed."""
+        from wrlso.report.tables import run_table
+
+        return run_table(self.summary)
+
+    def plot(self, task: Any = None) -> list[Path]:
+        """Draw the run's figures into its folder (needs ``wrlso[plots]``)."""
+        from wrlso.report.figures import draw_run
+
+        return draw_run(self, task)

@@ -1,0 +1,79 @@
+"""From the log to the numbers of a run: everything here can be rebuilt at any time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from wrlso.data import Status
+from wrlso.runs.config import RunConfig
+from wrlso.runs.log import Query, QueryLog
+
+_UNCHARGED = (Status.DUPLICATE, Status.UNUSED)
+
+
+def charged_scores(queries: Sequence[Query]) -> np.ndarray:
+    """A seed's charged queries in order: ``[n]`` scores, NaN where a query failed."""
+    charged = [q for q in queries if q.status not in _UNCHARGED]
+    return np.array([np.nan if q.score is None else q.score for q in charged], float)
+
+
+def best_so_far(scores: np.ndarray) -> np.ndarray:
+    """``[n]`` running best; NaN until the first query that did not fail."""
+    return np.fmax.accumulate(scores) if len(scores) else scores
+
+
+def top_mean(scores: np.ndarray, n: int) -> float | None:
+    """Mean of the n best scores; of all if there are fewer, None if there are none."""
+    good = np.sort(scores[np.isfinite(scores)])[::-1][:n]
+    return float(good.mean()) if len(good) else None
+
+
+def summarize(config: RunConfig, log: QueryLog, compilations: dict[str, int]) -> dict[str, Any]:
+    """The content of ``summary.json``.
+
+    Standard deviations are over seeds, with divisor S as in the published
+    results; None where a seed has no successful query.
+    """
+    per_seed = []
+    for seed in config.seed_numbers:
+        queries = log.queries(seed)
+        scores = charged_scores(queries)
+        counts = {s.name: sum(q.status == s for q in queries) for s in Status if s != Status.UNUSED}
+        per_seed.append(
+            {
+                "seed": seed,
+                "best": top_mean(scores, 1),
+                "top10": top_mean(scores, 10),
+                "top50": top_mean(scores, 50),
+                "charged": len(scores),
+                "status": {name: count for name, count in counts.items() if count},
+            }
+        )
+    rounds = log.rounds()
+    seconds = log.seconds()
+    return {
+        "task": config.task,
+        "task_options": dict(config.task_options),
+        "method": config.method,
+        "hyper": {k: str(v) if np.isinf(v) else v for k, v in config.hyper.items()},
+        "retrain_every": config.retrain_every,
+        "proposer": config.proposer,
+        "budget": config.budget,
+        "seeds": per_seed,
+        **{name: _over_seeds(per_seed, name) for name in ("best", "top10", "top50")},
+        "charged_evaluations": sum(seed["charged"] for seed in per_seed),
+        "uncharged_evaluations": sum(r.uncharged for r in rounds),
+        "diverged_retrainings": sum(r.diverged for r in rounds),
+        "wall_seconds": sum(t for phase, t in seconds.items() if phase != "pretrain"),
+        "compile_seconds": seconds.get("compile", 0.0),
+        "seconds": seconds,
+        "compilations": compilations,
+    }
+
+
+def _over_seeds(per_seed: list[dict[str, Any]], name: str) -> dict[str, float | None]:
+    values = [seed[name] for seed in per_seed]
+    if any(value is None for value in values):
+        return {"mean": None, "sd": None}
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values))}

@@ -1,0 +1,74 @@
+"""What a task is: data, a model, an objective, and the protocol's defaults."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from wrlso.data import Dataset
+from wrlso.elbo import BetaSchedule
+from wrlso.propose import Objective
+from wrlso.retrain import RetrainConfig
+from wrlso.vae import VAE
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """How a task's model is trained before any run, once, unweighted.
+
+    Attributes:
+      epochs: passes over the data.
+      batch_size: objects a step.
+      learning_rate: Adam's.
+      beta: factor of the KL by step.
+      seed: of the initial parameters and the minibatches.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    beta: BetaSchedule
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A black box to optimise in the latent space of a model.
+
+    Attributes:
+      name: as on the command line.
+      summary: one line for ``wrlso tasks``.
+      vae: the generative model.
+      load_data: the base data set; called once a run.
+      objective: objects to scores, higher is better, in JAX.
+      host_objective: instead of ``objective``: one object as a NumPy array to its
+        score, any Python function; may raise. Exactly one of the two is given.
+      pretrain: how the model is pretrained, or None if ``params`` are given.
+      params: pretrained parameters, or None to pretrain (cached).
+      retrain: the protocol's retraining.
+      proposer: default proposer.
+      version: of data, model and pretraining together; part of the cache's key.
+      options: what distinguishes this instance of the task, for the run's record.
+      to_images: storage form to ``[B, H, W]`` pictures in [0, 1], for the figures.
+    """
+
+    name: str
+    summary: str
+    vae: VAE
+    load_data: Callable[[], Dataset]
+    retrain: RetrainConfig
+    objective: Objective | None = None
+    host_objective: Callable[[np.ndarray], float] | None = None
+    pretrain: PretrainConfig | None = None
+    params: Any = None
+    proposer: str = "prior"
+    version: str = "1"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    to_images: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.objective is None) == (self.host_objective is None):
+            raise ValueError(
+                f"task {self.name!r} needs exactly one of objective (in JAX) and host_objective"
+            )

@@ -1,0 +1,163 @@
+"""Convolutional VAEs for 64 x 64 binary images, stored as packed bits."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from wrlso.elbo import bernoulli_log_likelihood
+from wrlso.nn import adjoint, conv, fold, folded_kernel, strided_kernel, unfold
+from wrlso.vae import VAE
+
+SIZE = 64
+Architecture = Literal["patch", "paper"]
+
+
+def unpack(objects: Array) -> Array:
+    """Packed images ``[B, 64, 8] uint8`` to pixels ``[B, 64, 64] float32`` of 0 and 1."""
+    bits = (objects[..., None] >> jnp.arange(7, -1, -1, dtype=jnp.uint8)) & 1
+    return bits.reshape(*objects.shape[:-1], SIZE).astype(jnp.float32)
+
+
+def pack(pixels: Array) -> Array:
+    """The inverse of :func:`unpack`: booleans ``[B, 64, 64]`` to ``[B, 64, 8] uint8``."""
+    return jnp.packbits(pixels, axis=-1)
+
+
+def make_vae(architecture: Architecture = "patch", latent_dim: int = 2) -> VAE:
+    """A VAE with Bernoulli pixels; decoding rounds each pixel's probability.
+
+    Raises:
+      ValueError: if the architecture is unknown.
+    """
+    if architecture not in _ARCHITECTURES:
+        raise ValueError(
+            f"unknown architecture {architecture!r}; there are: {', '.join(_ARCHITECTURES)}"
+        )
+    make_encoder, make_decoder = _ARCHITECTURES[architecture]
+    encoder, decoder = make_encoder(latent_dim), make_decoder()
+
+    def init(key: Array) -> dict[str, object]:
+        encoder_key, decoder_key = jax.random.split(key)
+        return {
+            "encoder": encoder.init(encoder_key, jnp.zeros((1, SIZE, SIZE, 1))),
+            "decoder": decoder.init(decoder_key, jnp.zeros((1, latent_dim))),
+        }
+
+    def encode(params: dict, objects: Array) -> tuple[Array, Array]:
+        out = jnp.asarray(encoder.apply(params["encoder"], unpack(objects)[..., None]))
+        return out[:, :latent_dim], out[:, latent_dim:]
+
+    def logits(params: dict, latents: Array) -> Array:
+        return jnp.asarray(decoder.apply(params["decoder"], latents))[..., 0]
+
+    def decode(params: dict, latents: Array) -> Array:
+        return pack(logits(params, latents) > 0)
+
+    def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
+        pixels = bernoulli_log_likelihood(logits(params, latents), unpack(objects))
+        return pixels.sum((-2, -1))
+
+    return VAE(latent_dim, init, encode, decode, log_likelihood)
+
+
+class Conv(nn.Module):
+    """A convolution with bias, see ``wrlso.nn`` for why it is not flax's.
+
+    ``kind`` is ``same`` (stride 1), ``down`` (5 x 5, stride 2, on a folded
+    input), ``up`` (5 x 5, transposed, stride 2, to a folded output) or
+    ``folded`` (3 x 3, stride 1, folded input and output).
+    """
+
+    features: int
+    kind: str = "same"
+    size: int = 3
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        size = 5 if self.kind in ("down", "up") else self.size
+        c_in = x.shape[-1] // (4 if self.kind in ("down", "folded") else 1)
+        initial = nn.initializers.he_normal()
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        if self.kind == "up":  # stored as the kernel of the convolution it transposes
+            kernel = self.param("kernel", initial, (size, size, self.features, c_in))
+        else:
+            kernel = self.param("kernel", initial, (size, size, c_in, self.features))
+        if self.kind == "down":
+            return conv(x, strided_kernel(kernel)) + bias
+        if self.kind == "up":
+            return conv(x, adjoint(strided_kernel(kernel))) + jnp.tile(bias, 4)
+        if self.kind == "folded":
+            return conv(x, folded_kernel(kernel)) + jnp.tile(bias, 4)
+        return conv(x, kernel) + bias
+
+
+class PaperEncoder(nn.Module):
+    """The original's encoder: eleven convolutions, four of them of stride 2."""
+
+    latent_dim: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        x = nn.relu(Conv(4, "folded")(fold(x)))
+        x = nn.relu(Conv(8, "down")(x))
+        x = nn.relu(Conv(8)(x))
+        x = nn.relu(Conv(16, "down")(fold(x)))
+        x = nn.relu(Conv(16)(nn.relu(Conv(16)(x))))
+        x = nn.relu(Conv(16, "down")(fold(x)))
+        x = nn.relu(Conv(16)(nn.relu(Conv(16)(x))))
+        x = nn.relu(Conv(16, "down")(fold(x)))
+        x = nn.relu(Conv(16)(x))
+        x = nn.relu(nn.Dense(32)(x.reshape(x.shape[0], -1)))
+        return nn.Dense(2 * self.latent_dim)(x)
+
+
+class PaperDecoder(nn.Module):
+    """The original's decoder: eleven transposed convolutions, four of them of stride 2."""
+
+    @nn.compact
+    def __call__(self, z: Array) -> Array:
+        x = nn.relu(nn.Dense(256)(nn.relu(nn.Dense(32)(z))))
+        x = nn.relu(Conv(32)(x.reshape(-1, 4, 4, 16)))
+        x = nn.relu(unfold(Conv(32, "up")(x)))
+        x = nn.relu(Conv(32)(x))
+        x = nn.relu(unfold(Conv(16, "up")(x)))
+        x = nn.relu(Conv(16)(nn.relu(Conv(16)(x))))
+        x = nn.relu(unfold(Conv(16, "up")(x)))
+        x = nn.relu(Conv(8)(nn.relu(Conv(8)(x))))
+        x = nn.relu(Conv(8, "up")(x))
+        return unfold(Conv(1, "folded")(x))
+
+
+class PatchEncoder(nn.Module):
+    """Convolutions on 4 x 4 patches, then on ever coarser ones."""
+
+    latent_dim: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        x = nn.relu(Conv(16)(fold(x, 4)))
+        x = nn.relu(Conv(32)(fold(x)))
+        x = nn.relu(nn.Dense(64)(x.reshape(x.shape[0], -1)))
+        return nn.Dense(2 * self.latent_dim)(x)
+
+
+class PatchDecoder(nn.Module):
+    """The mirror image of :class:`PatchEncoder`."""
+
+    @nn.compact
+    def __call__(self, z: Array) -> Array:
+        x = nn.relu(nn.Dense(64)(z))
+        x = nn.relu(nn.Dense(2048)(x))
+        x = nn.relu(Conv(64)(x.reshape(-1, 8, 8, 32)))
+        x = Conv(16)(unfold(x))
+        return unfold(x, 4)
+
+
+_ARCHITECTURES: dict[str, tuple[Callable[[int], nn.Module], Callable[[], nn.Module]]] = {
+    "patch": (PatchEncoder, PatchDecoder),
+    "paper": (PaperEncoder, PaperDecoder),
+}

@@ -1,0 +1,34 @@
+"""What a generative model is to the rest of the library: a record of pure functions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jax import Array
+
+
+@dataclass(frozen=True, eq=False)
+class VAE:
+    """A variational autoencoder as pure functions of its parameters.
+
+    Objects are arrays in the model's *storage form*, the compact form in which
+    data sets keep them: packed bits for images, token indices for strings. Only
+    the model looks inside, so the loop never needs to know what it optimises.
+
+    Attributes:
+      latent_dim: d, the number of latent dimensions.
+      init: ``key -> params``, any pytree of arrays.
+      encode: ``(params, objects [B, ...]) -> (mean [B, d], log_std [B, d])``.
+      decode: ``(params, latents [B, d]) -> objects [B, ...]``; deterministic, the
+        same object for the same latent whatever the rest of the batch.
+      log_likelihood: ``(params, latents [B, d], objects [B, ...]) -> [B]`` nats.
+      valid: ``objects [B, ...] -> [B]`` booleans, false where a decode is not an
+        object at all; None if every decode is one.
+    """
+
+    latent_dim: int
+    init: Callable[[Array], Any]
+    encode: Callable[[Any, Array], tuple[Array, Array]]
+    decode: Callable[[Any, Array], Array]
+    log_likelihood: Callable[[Any, Array, Array], Array]
+    valid: Callable[[Array], Array] | None = None

@@ -1,0 +1,165 @@
+"""Scores to training weights.
+
+Every weighting maps scores ``[N]`` and a mask ``[N]`` to weights ``[N]`` that
+are non-negative, sum to one, and are exactly zero where the mask is false or
+the score is not finite. If no row is usable the weights are all zero.
+
+The paper is Tripp, Daxberger and Hernández-Lobato, "Sample-Efficient
+Optimization in the Latent Space of Deep Generative Models via Weighted
+Retraining", NeurIPS 2020.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+
+class Weighting(Protocol):
+    """What a method plugs into the loop: a pure function of scores.
+
+    ``hyper`` holds the weighting's traced numbers by name (``k`` for rank
+    weights), so that a sweep over them compiles once.
+    """
+
+    def __call__(self, scores: Array, mask: Array, hyper: Mapping[str, ArrayLike]) -> Array: ...
+
+
+def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None = None) -> Array:
+    r"""Rank weights, Eq. 1 of the paper.
+
+    .. math:: w(x) \propto \frac{1}{kN + \mathrm{rank}(x)}, \qquad
+              \mathrm{rank}(x) = |\{x_i : f(x_i) > f(x)\}|
+
+    Equal scores share a rank, and so a weight. ``k = inf`` gives uniform
+    weights; small ``k`` concentrates the weight on the best rows.
+
+    Args:
+      scores: ``[N]`` scores, higher is better.
+      k: scalar in (0, inf]; may be traced, and is differentiable.
+      mask: ``[N]`` booleans, true where the row counts. All rows by default.
+
+    Returns:
+      ``[N]`` weights that sum to one. Masked, NaN and infinite rows get zero;
+      N in the formula is the number of the others.
+
+    Raises:
+      ValueError: for concrete arguments, if ``k`` is not positive, or scores
+        are empty or have no usable row. Under ``jit`` nothing is raised and a
+        batch without usable rows gets all-zero weights.
+
+    Example:
+      >>> rank_weights(jnp.array([3.0, 1.0, 3.0]), k=1.0).round(3).tolist()
+      [0.375, 0.25, 0.375]
+    """
+    scores, valid = _usable(scores, mask)
+    _check_k(k)
+    dtype = scores.dtype
+    n = valid.sum()
+    # 1 / (kN + rank) up to a factor, in the form that is 1 for every row at k = inf.
+    scale = jnp.asarray(k, dtype) * jnp.maximum(n, 1).astype(dtype)
+    weight = 1.0 / (1.0 + ranks(scores, valid).astype(dtype) / scale)
+    return _normalise(jnp.where(valid, weight, 0.0))
+
+
+def uniform_weights(scores: ArrayLike, mask: ArrayLike | None = None) -> Array:
+    """Equal weights for all usable rows: ``rank_weights`` at ``k = inf``.
+
+    Args and returns as in :func:`rank_weights`.
+    """
+    scores, valid = _usable(scores, mask)
+    return _normalise(valid.astype(scores.dtype))
+
+
+WEIGHTINGS: dict[str, Weighting] = {
+    "rank": lambda scores, mask, hyper: rank_weights(scores, hyper["k"], mask),
+    "uniform": lambda scores, mask, hyper: uniform_weights(scores, mask),
+}
+"""Weightings by name, as methods refer to them."""
+
+
+def ranks(scores: Array, valid: Array) -> Array:
+    """``[N]`` int32: how many valid rows score strictly higher. O(N log N).
+
+    One sort of integers, which XLA sorts several times faster than floats,
+    then one binary search a row, which is what makes ties share a rank.
+    """
+    key = _ordered_integers(jnp.where(valid, scores, -jnp.inf))
+    ordered = lax.sort(key)
+    not_higher = jnp.searchsorted(ordered, key, side="right")
+    return (scores.shape[0] - not_higher).astype(jnp.int32)
+
+
+def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Array:
+    """Share of the total weight that the heaviest fraction of rows holds (Fig. 6).
+
+    Args:
+      weights: ``[N]`` weights that sum to one.
+      quantiles: ``[Q]`` fractions of rows in [0, 1], heaviest first.
+
+    Returns:
+      ``[Q]`` shares in [0, 1], linear between rows.
+    """
+    heaviest_first = -jnp.sort(-jnp.asarray(weights))
+    held = jnp.concatenate([jnp.zeros(1, heaviest_first.dtype), jnp.cumsum(heaviest_first)])
+    position = jnp.asarray(quantiles) * heaviest_first.shape[0]
+    return jnp.interp(position, jnp.arange(held.shape[0], dtype=held.dtype), held)
+
+
+def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
+    """Limit of the weight between rank quantiles ``low`` and ``high`` as N grows (Sec. 4.2).
+
+    ``ln((k + high) / (k + low)) / ln((k + 1) / k)``: independent of N.
+    """
+    k = jnp.asarray(k, float)
+    return jnp.log((k + high) / (k + low)) / jnp.log((k + 1) / k)
+
+
+def effective_sample_size(weights: ArrayLike) -> Array:
+    """Kish's effective sample size, ``(sum w)^2 / sum w^2``, in [1, N]; 0 if all are zero."""
+    w = jnp.asarray(weights)
+    total, squares = w.sum(), (w * w).sum()
+    return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
+
+
+def _usable(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array]:
+    """Scores as floats, and which rows count; complains about concrete rubbish."""
+    scores = jnp.asarray(scores)
+    if not jnp.issubdtype(scores.dtype, jnp.floating):
+        scores = scores.astype(float)
+    if scores.ndim != 1 or scores.shape[0] == 0:
+        raise ValueError(
+            f"scores must be a non-empty vector, got shape {scores.shape}; use vmap for batches"
+        )
+    valid = jnp.isfinite(scores)
+    if mask is not None:
+        valid = valid & jnp.asarray(mask, bool)
+    if not isinstance(valid, jax.core.Tracer) and not bool(valid.any()):
+        raise ValueError(
+            "scores has no usable row: every value is NaN, infinite or masked; "
+            "pass at least one finite score"
+        )
+    return scores, valid
+
+
+def _check_k(k: ArrayLike) -> None:
+    if not isinstance(k, jax.core.Tracer) and not bool(jnp.all(jnp.asarray(k) > 0)):
+        raise ValueError(f"k must be positive (inf for uniform weights), got {k}")
+
+
+def _normalise(weight: Array) -> Array:
+    total = weight.sum()
+    return weight / jnp.where(total > 0, total, 1.0)
+
+
+def _ordered_integers(x: Array) -> Array:
+    """Integers in the same order as the floats (IEEE bit patterns, -0 equal to 0)."""
+    x = jnp.where(x == 0, jnp.zeros_like(x), x)
+    if x.dtype.itemsize < 4:
+        x = x.astype(jnp.float32)
+    signed = jnp.dtype(f"int{8 * x.dtype.itemsize}")
+    bits = lax.bitcast_convert_type(x, signed)
+    return jnp.where(bits < 0, bits ^ jnp.iinfo(signed).max, bits)
