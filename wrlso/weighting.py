@@ -14,6 +14,7 @@ from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
@@ -137,7 +138,7 @@ def _usable(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array]:
     valid = jnp.isfinite(scores)
     if mask is not None:
         valid = valid & jnp.asarray(mask, bool)
-    if not isinstance(valid, jax.core.Tracer) and not bool(valid.any()):
+    if not isinstance(valid, jax.core.Tracer) and not np.asarray(valid).any():
         raise ValueError(
             "scores has no usable row: every value is NaN, infinite or masked; "
             "pass at least one finite score"
@@ -146,7 +147,7 @@ def _usable(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array]:
 
 
 def _check_k(k: ArrayLike) -> None:
-    if not isinstance(k, jax.core.Tracer) and not bool(jnp.all(jnp.asarray(k) > 0)):
+    if not isinstance(k, jax.core.Tracer) and not np.all(np.asarray(k) > 0):
         raise ValueError(f"k must be positive (inf for uniform weights), got {k}")
 
 
@@ -157,9 +158,10 @@ def _normalise(weight: Array) -> Array:
 
 def _ordered_integers(x: Array) -> Array:
     """Integers in the same order as the floats (IEEE bit patterns, -0 equal to 0)."""
-    x = jnp.where(x == 0, jnp.zeros_like(x), x)
     if x.dtype.itemsize < 4:
         x = x.astype(jnp.float32)
     signed = jnp.dtype(f"int{8 * x.dtype.itemsize}")
+    largest = jnp.iinfo(signed).max
     bits = lax.bitcast_convert_type(x, signed)
-    return jnp.where(bits < 0, bits ^ jnp.iinfo(signed).max, bits)
+    bits = jnp.where(bits == -largest - 1, 0, bits)  # -0; a float comparison would flush denormals
+    return jnp.where(bits < 0, bits ^ largest, bits)

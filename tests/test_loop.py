@@ -1,0 +1,243 @@
+"""Protocol tests that every registered method (and task) passes through."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import count_bits, make_tiny_task
+
+from wrlso import loop, propose
+from wrlso.data import Dataset, Status, append, check_dataset, empty_acquired, in_use
+from wrlso.loop import Algorithm
+from wrlso.methods import METHODS, get_method
+from wrlso.runs.config import RunConfig, describe
+from wrlso.runs.driver import PROPOSERS, make_algorithm
+from wrlso.tasks import TASKS
+
+HYPER = {"learning_rate": 1e-2, "beta": 1.0}
+
+
+def tiny_algorithm(method="weighted_retraining", proposer="grid", budget=12, r=4, **changes):
+    method = METHODS[method]
+    if method.retrain_every is not None:
+        method = method.with_options(retrain_every=r)
+    task = make_tiny_task(**changes)
+    config = RunConfig(task="bits", budget=budget, seeds=1, proposer=proposer, **describe(method))
+    return task, make_algorithm(task, config), {**HYPER, **method.hyper}
+
+
+def run_by_hand(task, algorithm, hyper, seed=0):
+    """init, retrain, ask, tell as a host would call them."""
+    shared = loop.share(task.load_data())
+    state = loop.init(algorithm, task.params, shared.base)
+    for round in range(algorithm.rounds):
+        steps = algorithm.steps(round, len(shared.base.scores) + int(state.acquired.used))
+        key = loop.query_key(seed, round, -1)
+        state, info = loop.retrain(algorithm, key, state, shared, steps, hyper)
+        assert bool(info.finite)
+        for i in range(algorithm.asks):
+            key = loop.query_key(seed, round, i)
+            candidates = loop.ask(algorithm, key, state, shared)
+            scores = task.objective(candidates.objects)
+            state = loop.tell(state, candidates, scores, candidates.status)
+    return state
+
+
+@pytest.mark.parametrize("proposer", PROPOSERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_and_proposer(method, proposer):
+    task, algorithm, hyper = tiny_algorithm(method, proposer)
+    state = run_by_hand(task, algorithm, hyper)
+    acquired = state.acquired
+    n = int(acquired.used)
+    assert 0 < n <= 12
+    used = np.asarray(in_use(acquired))
+    objects = np.asarray(acquired.objects)[used]
+    # Every score is that of the object beside it, and no object was charged twice.
+    np.testing.assert_array_equal(np.asarray(acquired.scores)[used], count_bits(objects))
+    assert len({bytes(o) for o in objects}) == n
+    base = {bytes(o) for o in np.asarray(task.load_data().objects)}
+    assert not base & {bytes(o) for o in objects}
+    assert np.isfinite(acquired.latents).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_compiled_program_equals_the_calls_one_by_one(method):
+    task, algorithm, hyper = tiny_algorithm(method)
+    shared = loop.share(task.load_data())
+    whole = jax.jit(
+        lambda seed, hyper: loop.simulate(
+            algorithm, task.objective, seed, task.params, shared, hyper
+        )
+    )(3, hyper)
+    by_hand = run_by_hand(task, algorithm, hyper, seed=3)
+    np.testing.assert_array_equal(whole.acquired.objects, by_hand.acquired.objects)
+    np.testing.assert_array_equal(whole.acquired.scores, by_hand.acquired.scores)
+
+
+def test_a_sweep_over_k_compiles_once():
+    task, algorithm, hyper = tiny_algorithm()
+    shared = loop.share(task.load_data())
+    traces = []
+
+    @jax.jit
+    def run(k):
+        traces.append(1)
+        return loop.simulate(
+            algorithm, task.objective, 0, task.params, shared, {**hyper, "k": k}
+        ).acquired.scores
+
+    for k in (1e-3, 0.1, 1.0, np.inf):
+        run(k)
+    assert len(traces) == 1
+    assert jax.vmap(run)(jnp.array([1e-3, jnp.inf])).shape == (2, 12)
+
+
+def test_retraining_happens_when_the_method_says():
+    _, weighted, _ = tiny_algorithm("weighted_retraining")
+    _, once, _ = tiny_algorithm("weight_only")
+    assert (weighted.rounds, once.rounds) == (3, 1)
+    assert weighted.steps(0, 160) == 10
+    assert weighted.steps(2, 168) == 6
+    assert once.steps(1, 168) == 0
+
+
+def test_budget_that_retraining_does_not_divide():
+    task, algorithm, hyper = tiny_algorithm(budget=10)
+    assert algorithm.rounds == 3
+    assert int(run_by_hand(task, algorithm, hyper).acquired.used) == 10
+
+
+def test_seed_round_and_ask_all_change_the_key():
+    keys = [loop.query_key(s, r, a) for s in range(3) for r in range(3) for a in range(-1, 3)]
+    assert len({tuple(np.asarray(jax.random.key_data(k)).tolist()) for k in keys}) == len(keys)
+
+
+def test_failures_are_charged_but_carry_no_score():
+    task, algorithm, _ = tiny_algorithm()
+    shared = loop.share(task.load_data())
+    state = loop.init(algorithm, task.params, shared.base)
+    candidates = loop.ask(algorithm, jax.random.key(0), state, shared)
+    scores = jnp.array([5.0, jnp.nan, jnp.inf, 7.0])
+    status = candidates.status.at[3].set(int(Status.TIMEOUT))
+    state = loop.tell(state, candidates, scores, status)
+    assert state.acquired.status[:4].tolist() == [
+        Status.OK, Status.FAILED, Status.FAILED, Status.TIMEOUT,
+    ]  # fmt: skip
+    assert int(state.acquired.used) == 4
+    np.testing.assert_array_equal(state.acquired.scores[:4], [5.0, np.nan, np.nan, np.nan])
+    _, hyper = None, {**HYPER, "k": 1e-3}
+    _, info = loop.retrain(algorithm, jax.random.key(0), state, shared, 5, hyper)
+    assert bool(info.finite)
+
+
+def test_invalid_decodes_are_charged():
+    task, algorithm, _ = tiny_algorithm()
+    vae = task.vae
+    invalid = type(vae)(
+        vae.latent_dim, vae.init, vae.encode, vae.decode, vae.log_likelihood,
+        valid=lambda objects: objects[:, 0] % 2 == 0,
+    )  # fmt: skip
+    algorithm = Algorithm(
+        invalid, algorithm.weighting, algorithm.proposer, algorithm.config, 12, 4
+    )
+    shared = loop.share(task.load_data())
+    state = loop.init(algorithm, task.params, shared.base)
+    candidates = loop.ask(algorithm, jax.random.key(0), state, shared)
+    expected = np.where(np.asarray(candidates.objects)[:, 0] % 2 == 0, Status.OK, Status.INVALID)
+    np.testing.assert_array_equal(candidates.status, expected)
+    state = loop.tell(state, candidates, count_bits(candidates.objects), candidates.status)
+    assert int(state.acquired.used) == 4
+
+
+def test_what_was_scored_is_not_proposed_again():
+    task, algorithm, _ = tiny_algorithm()
+    shared = loop.share(task.load_data())
+    state = loop.init(algorithm, task.params, shared.base)
+    seen = set()
+    for _ in range(3):
+        c = loop.ask(algorithm, jax.random.key(0), state, shared)
+        new = {bytes(o) for o in np.asarray(c.objects)}
+        assert not new & seen
+        seen |= new
+        state = loop.tell(state, c, count_bits(c.objects), c.status)
+    after = loop.ask(algorithm, jax.random.key(0), state, shared)
+    assert (after.status == Status.UNUSED).all()
+
+
+def test_a_model_that_repeats_itself_is_not_charged_for_it():
+    task = make_tiny_task()
+    constant = type(task.vae)(
+        2, task.vae.init, task.vae.encode,
+        lambda params, z: jnp.full((len(z), 2), 255, jnp.uint8), task.vae.log_likelihood,
+    )  # fmt: skip
+    task, algorithm, hyper = tiny_algorithm(vae=constant, params=task.params)
+    state = run_by_hand(task, algorithm, hyper)
+    assert int(state.acquired.used) == 1
+
+
+def test_buffer_ignores_capacity_and_rows_beyond_it():
+    batch = dict(
+        objects=jnp.array([[1, 1], [2, 2], [3, 3]], jnp.uint8),
+        latents=jnp.ones((3, 2)),
+        scores=jnp.array([1.0, 2.0, 3.0]),
+        status=jnp.zeros(3, jnp.int32),
+        charged=jnp.array([True, False, True]),
+    )
+    small = append(append(empty_acquired(3, jnp.zeros(2, jnp.uint8), 2), **batch), **batch)
+    assert small.scores.tolist() == [1.0, 3.0, 1.0]
+    assert int(small.used) == 3
+
+
+def test_grid_ranks_by_the_objective_and_states_its_price():
+    task, algorithm, _ = tiny_algorithm()
+    view = propose.View(task.params, empty_acquired(1, jnp.zeros(2, jnp.uint8), 2), None)
+    pool = algorithm.proposer.propose(jax.random.key(0), view)
+    scores = np.asarray(count_bits(pool.objects))
+    assert len(scores) == algorithm.proposer.uncharged == 2500
+    assert (np.diff(scores) <= 0).all()
+    np.testing.assert_array_equal(task.vae.decode(task.params, pool.latents), pool.objects)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Dataset(jnp.zeros((0, 2)), jnp.zeros(0)), "non-empty"),
+        (Dataset(jnp.zeros((2, 2)), jnp.array([1.0, jnp.nan])), "first in row 1"),
+        (Dataset(jnp.zeros((3, 2)), jnp.zeros(2)), "3 objects but 2 scores"),
+    ],
+)
+def test_bad_base_data_is_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        check_dataset(data)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_keeps_the_contract(name):
+    task = TASKS[name]()
+    data = task.load_data()
+    check_dataset(data)
+    params = task.vae.init(jax.random.key(0))
+    objects = data.objects[:3]
+    mean, log_std = task.vae.encode(params, objects)
+    assert mean.shape == log_std.shape == (3, task.vae.latent_dim)
+    decoded = task.vae.decode(params, mean)
+    assert decoded.shape == objects.shape
+    assert decoded.dtype == objects.dtype
+    assert task.vae.log_likelihood(params, mean, objects).shape == (3,)
+    # A decode does not depend on what else is in the batch.
+    np.testing.assert_array_equal(task.vae.decode(params, mean[1:2])[0], decoded[1])
+    if task.objective is not None:
+        np.testing.assert_allclose(task.objective(objects), data.scores[:3], rtol=1e-5)
+
+
+def test_unknown_method_is_named():
+    with pytest.raises(ValueError, match="unknown method 'nope'; there are: lso"):
+        get_method("nope")
+
+
+@pytest.mark.parametrize(("method", "change"), [("lso", {"k": 0.1}), ("retrain_only", {"k": 0.1}),
+                                               ("weight_only", {"retrain_every": 5})])  # fmt: skip
+def test_a_method_refuses_what_it_fixes(method, change):
+    with pytest.raises(ValueError, match=method):
+        METHODS[method].with_options(**change)

@@ -1,0 +1,59 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from wrlso.sampling import _multiply_high, build_cdf, draw
+from wrlso.weighting import rank_weights
+
+
+def test_multiply_high_equals_64_bit_arithmetic():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(2**32, size=(2, 1000), dtype=np.uint64)
+    a[:2], b[:2] = 2**32 - 1, [2**32 - 1, 0]
+    expected = (a * b >> np.uint64(32)).astype(np.uint32)
+    got = _multiply_high(jnp.asarray(a, jnp.uint32), jnp.asarray(b, jnp.uint32))
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("k", [1e-3, 1e-1, np.inf])
+def test_frequencies_match_weights_of_250_000_rows(k):
+    """Against float64 expectations; rows of weight zero are never drawn."""
+    n, draws = 250_000, 4_000_000
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=n).astype(np.float32)
+    mask = rng.random(n) < 0.9
+    mask[-5_000:] = False
+    mask[:10] = False
+    weights = np.asarray(rank_weights(scores, k, mask))
+    cdf = jax.jit(build_cdf)(weights)
+    rows = np.asarray(jax.jit(lambda key: draw(key, cdf, draws))(jax.random.key(0)))
+    counts = np.bincount(rows, minlength=n)
+    assert counts[~mask].sum() == 0
+    # 2,000 groups of similar weight, so that each expects many draws.
+    groups = np.array_split(np.argsort(-weights, kind="stable"), 2_000)
+    expected = np.array([weights[g].astype(np.float64).sum() for g in groups])
+    observed = np.array([counts[g].sum() for g in groups])
+    kept = expected > 0
+    expected = expected[kept] / expected.sum() * draws
+    assert stats.chisquare(observed[kept], expected).pvalue > 1e-4
+
+
+def test_every_row_of_positive_weight_can_be_drawn():
+    weights = jnp.array([1.0, 1e-12, 0.0, 1e-30])
+    share = np.diff(np.asarray(build_cdf(weights)).astype(np.int64), prepend=0)
+    assert (share > 0).tolist() == [True, True, False, True]
+
+
+def test_one_certain_row_and_zero_rows_at_both_ends():
+    cdf = build_cdf(jnp.array([0.0, 0.0, 1.0, 0.0]))
+    assert set(np.asarray(draw(jax.random.key(0), cdf, 1000)).tolist()) == {2}
+
+
+def test_extreme_words_hit_the_first_and_last_row():
+    """The smallest and largest random words must stay inside the table."""
+    cdf = build_cdf(jnp.full(3, 1 / 3))
+    for word, row in ((0, 0), (2**32 - 1, 2)):
+        target = _multiply_high(jnp.uint32(word), cdf[-1])
+        assert int(jnp.searchsorted(cdf, target, side="right")) == row
