@@ -1,85 +1,11 @@
-"""Shared set-up: eight virtual CPU devices, a cache of the tests' own, a tiny task."""
+"""Shared set-up: eight virtual CPU devices, and a cache of the tests' own."""
 
 import os
 import tempfile
 
-os.environ.setdefault("WRLSO_CACHE", tempfile.mkdtemp(prefix="wrlso-test-cache-"))
-
 import jax
 
+os.environ.setdefault("WRLSO_CACHE", tempfile.mkdtemp(prefix="wrlso-test-cache-"))
 jax.config.update("jax_num_cpu_devices", 8)
-
-import jax.numpy as jnp
-import pytest
-
-from wrlso.data import Dataset
-from wrlso.elbo import bernoulli_log_likelihood
-from wrlso.retrain import RetrainConfig
-from wrlso.tasks.base import Task
-from wrlso.vae import VAE
-
-BITS = 16
-
-
-def bits_of(objects):
-    return ((objects[..., None] >> jnp.arange(8, dtype=jnp.uint8)) & 1).reshape(
-        *objects.shape[:-1], BITS
-    ).astype(jnp.float32)
-
-
-def tiny_vae() -> VAE:
-    """A linear VAE over strings of 16 bits, stored as two bytes."""
-
-    def init(key):
-        a, b = jax.random.split(key)
-        return {
-            "encoder": 0.3 * jax.random.normal(a, (BITS, 4)),
-            "decoder": jax.random.normal(b, (2, BITS)),
-            "bias": jnp.linspace(-1.0, 1.0, BITS),
-        }
-
-    def encode(params, objects):
-        out = (bits_of(objects) - 0.5) @ params["encoder"]
-        return out[:, :2], out[:, 2:]
-
-    def logits(params, z):
-        return z @ params["decoder"] + params["bias"][None]
-
-    def decode(params, z):
-        return jnp.packbits(logits(params, z) > 0, axis=-1, bitorder="little")
-
-    def log_likelihood(params, z, objects):
-        return bernoulli_log_likelihood(logits(params, z), bits_of(objects)).sum(-1)
-
-    return VAE(2, init, encode, decode, log_likelihood)
-
-
-def count_bits(objects):
-    return bits_of(objects).sum(-1)
-
-
-def tiny_data() -> Dataset:
-    """200 strings with few bits set, some of them equal."""
-    bits = jax.random.uniform(jax.random.key(3), (200, BITS)) < 0.25
-    objects = jnp.packbits(bits, axis=-1, bitorder="little")
-    return Dataset(objects, count_bits(objects))
-
-
-def make_tiny_task(**changes) -> Task:
-    vae = tiny_vae()
-    settings = dict(
-        name="bits",
-        summary="set as many of 16 bits as possible",
-        vae=vae,
-        load_data=tiny_data,
-        objective=count_bits,
-        params=vae.init(jax.random.key(1)),
-        retrain=RetrainConfig(1.0, 0.5, 16, 1e-2, 1.0),
-        proposer="grid",
-    )
-    return Task(**(settings | changes))
-
-
-@pytest.fixture
-def tiny_task() -> Task:
-    return make_tiny_task()
+jax.config.update("jax_compilation_cache_dir", os.path.join(os.environ["WRLSO_CACHE"], "compiled"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -2,8 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import bits_of, tiny_data, tiny_vae
 from scipy import stats
+from tiny import bits_of, tiny_data, tiny_vae
 
 from wrlso.data import empty_acquired, gather
 from wrlso.elbo import (
@@ -151,7 +151,7 @@ def small_retrain(weighting="rank", steps=60, k=1e-3, form="sample", key=0, **co
 
 @pytest.mark.parametrize("form", ["sample", "loss", "split"])
 def test_retraining_bends_the_prior_towards_high_scores(form):
-    from conftest import count_bits
+    from tiny import count_bits
 
     z = jax.random.normal(jax.random.key(9), (2000, 2))
     score = {}
@@ -164,7 +164,9 @@ def test_retraining_bends_the_prior_towards_high_scores(form):
 
 def test_zero_steps_change_nothing():
     vae, params, info = small_retrain(steps=0)
-    for got, want in zip(jax.tree.leaves(params), jax.tree.leaves(vae.init(jax.random.key(1))), strict=True):
+    for got, want in zip(
+        jax.tree.leaves(params), jax.tree.leaves(vae.init(jax.random.key(1))), strict=True
+    ):
         np.testing.assert_array_equal(got, want)
     assert bool(info.finite)
 
@@ -187,7 +189,9 @@ def test_training_continues_where_it_stopped():
     """Two halves with the optimiser's state carried over equal one whole."""
     vae, data = tiny_vae(), tiny_data()
     w = uniform_weights(data.scores)
-    settings = dict(batch_size=8, learning_rate=1e-2, beta=geometric_beta(0.1, 1, warmup=2, every=1))
+    settings = dict(
+        batch_size=8, learning_rate=1e-2, beta=geometric_beta(0.1, 1, warmup=2, every=1)
+    )
 
     def run(params, steps, **more):
         return train(

@@ -31,7 +31,8 @@ def test_equal_fingerprints_mean_equal_objects(dtype):
 
 def test_padding_with_zeros_is_another_object():
     assert not np.array_equal(
-        fingerprint(jnp.zeros((1, 3), jnp.uint8)).high, fingerprint(jnp.zeros((1, 4), jnp.uint8)).high
+        fingerprint(jnp.zeros((1, 3), jnp.uint8)).high,
+        fingerprint(jnp.zeros((1, 4), jnp.uint8)).high,
     )
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import count_bits, make_tiny_task
+from tiny import count_bits, make_tiny_task
 
 from wrlso import loop, propose
 from wrlso.data import Dataset, Status, append, check_dataset, empty_acquired, in_use
@@ -138,9 +138,7 @@ def test_invalid_decodes_are_charged():
         vae.latent_dim, vae.init, vae.encode, vae.decode, vae.log_likelihood,
         valid=lambda objects: objects[:, 0] % 2 == 0,
     )  # fmt: skip
-    algorithm = Algorithm(
-        invalid, algorithm.weighting, algorithm.proposer, algorithm.config, 12, 4
-    )
+    algorithm = Algorithm(invalid, algorithm.weighting, algorithm.proposer, algorithm.config, 12, 4)
     shared = loop.share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     candidates = loop.ask(algorithm, jax.random.key(0), state, shared)

@@ -60,8 +60,8 @@ class RunOptions:
 class Shapes(RunOptions):
     """2D shapes: maximise the number of set pixels of a 64 x 64 image."""
 
-    architecture: Literal["patch", "paper"] = "patch"
-    """The model: 'patch' (default) or 'paper', the original's, several times slower."""
+    architecture: Literal["coordinate", "paper"] = "coordinate"
+    """The model: 'coordinate' (default) or 'paper', the original's, several times slower."""
     pretrain_seed: int = 0
     """Seed of the pretraining; each is trained once and cached."""
     pretrain_epochs: int = 20

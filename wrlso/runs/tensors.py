@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 def save_tree(path: Path, tree: Any, metadata: dict[str, str] | None = None) -> None:
     """Write a pytree of arrays; a reader sees the old file or the whole new one."""
-    named = {name: np.ascontiguousarray(leaf) for name, leaf in _named_leaves(tree)}
+    named = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(tree)}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     os.close(handle)

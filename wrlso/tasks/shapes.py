@@ -25,12 +25,12 @@ _HELD_OUT = 0.05
 
 
 def shapes(
-    architecture: Architecture = "patch", pretrain_seed: int = 0, pretrain_epochs: int = 20
+    architecture: Architecture = "coordinate", pretrain_seed: int = 0, pretrain_epochs: int = 20
 ) -> Task:
     """The shapes task.
 
     Args:
-      architecture: ``"patch"``, the default, or ``"paper"``, the original's
+      architecture: ``"coordinate"``, the default, or ``"paper"``, the original's
         convolutional VAE, several times slower.
       pretrain_seed: of the pretraining; each seed is cached on its own.
       pretrain_epochs: passes over the data in pretraining; the protocol's is 20.

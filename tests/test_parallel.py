@@ -1,0 +1,98 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import make_tiny_task
+
+from wrlso import methods, run
+from wrlso.parallel import broadcast, over_seeds, plan_seeds, replicate, spread
+
+
+def lifted(seeds, devices, mode):
+    plan = plan_seeds(seeds, devices, mode)
+    function = jax.jit(over_seeds(lambda x, y: {"sum": x["a"] + y, "max": x["a"].max()}, plan))
+    lanes = spread(plan, {"a": jnp.arange(plan.lanes * 3.0).reshape(plan.lanes, 3)})
+    return jax.tree.map(np.asarray, function(lanes, replicate(plan, jnp.float32(10))))
+
+
+@pytest.mark.parametrize("mode", ["map", "vmap"])
+@pytest.mark.parametrize(("seeds", "devices"), [(1, 1), (5, 1), (5, 2), (5, 5), (8, 8), (5, 4)])
+def test_every_spread_gives_the_same(seeds, devices, mode):
+    out = lifted(seeds, devices, mode)
+    expected = np.arange(seeds * 3.0).reshape(seeds, 3) + 10
+    np.testing.assert_array_equal(out["sum"][:seeds], expected)
+    np.testing.assert_array_equal(out["max"][:seeds], expected.max(1) - 10)
+
+
+def test_lanes_beyond_the_seeds_do_no_work():
+    """An idle lane would loop for ever if it ran."""
+    plan = plan_seeds(3, 2, "map")
+    assert plan.lanes == 4
+
+    def endless_if_negative(x, _):
+        return jax.lax.while_loop(lambda v: v < 0, lambda v: v, x)
+
+    out = jax.jit(over_seeds(endless_if_negative, plan))(
+        spread(plan, jnp.array([1.0, 2.0, 3.0, -1.0])), jnp.float32(0)
+    )
+    np.testing.assert_array_equal(out, [1, 2, 3, 0])
+
+
+def test_seeds_are_sharded_and_shared_data_is_replicated():
+    plan = plan_seeds(8, 4, "map")
+    lanes = broadcast(plan, jnp.ones(5))
+    assert lanes.shape == (8, 5)
+    assert {s.data.shape for s in lanes.addressable_shards} == {(2, 5)}
+    shared = replicate(plan, jnp.ones(7))
+    assert {s.data.shape for s in shared.addressable_shards} == {(7,)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0,), "seeds must be at least 1"),
+        ((2, 99), "devices must be between 1 and 8"),
+        ((2, 0), "got 0"),
+        ((2, 1, "both"), "auto, map or vmap"),
+    ],
+)
+def test_impossible_plans_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plan_seeds(*arguments)
+
+
+def queries(path, seeds, first_seed=0, **how):
+    method = methods.weighted_retraining(k=1e-2, retrain_every=5)
+    result = run(
+        make_tiny_task(), method, out=path, budget=15, seeds=seeds, first_seed=first_seed,
+        proposer="prior", progress=False, **how,
+    )  # fmt: skip
+    return {
+        (q.seed, q.round, q.index): (q.object, q.latent, q.score, q.status)
+        for q in result.queries()
+    }
+
+
+def test_a_seed_gives_the_same_queries_however_it_is_run(tmp_path):
+    """Alone, in a batch, on 1, 2 or 8 virtual devices: equal to the last bit."""
+    batch = queries(tmp_path / "batch", 5, devices=1, seed_mode="map")
+    for devices in (2, 5):
+        assert queries(tmp_path / f"on{devices}", 5, devices=devices, seed_mode="map") == batch
+    more = queries(tmp_path / "on8", 8, devices=8, seed_mode="map")
+    assert {key: more[key] for key in batch} == batch
+    alone = queries(tmp_path / "alone", 1, first_seed=3)
+    assert alone == {key: value for key, value in batch.items() if key[0] == 3}
+    assert len({value[1] for key, value in batch.items() if key[1:] == (0, 0)}) == 5
+
+
+def test_vmap_equals_map(tmp_path):
+    """What an accelerator gets. Sums run in another order, the discrete queries stay."""
+    mapped = queries(tmp_path / "map", 4, devices=2, seed_mode="map")
+    batched = queries(tmp_path / "vmap", 4, devices=2, seed_mode="vmap")
+    assert mapped.keys() == batched.keys()
+    for key, (thing, latent, score, status) in mapped.items():
+        assert batched[key][0] == thing
+        assert batched[key][2:] == (score, status)
+        np.testing.assert_allclose(
+            np.frombuffer(batched[key][1], "<f4"), np.frombuffer(latent, "<f4"), rtol=1e-5
+        )

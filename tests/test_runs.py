@@ -1,0 +1,327 @@
+"""Durable runs: what is written, and what survives."""
+
+import csv
+import json
+import math
+import os
+import sqlite3
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import count_bits, make_tiny_task
+
+from wrlso import Result, methods, resume, run
+from wrlso.data import Status
+from wrlso.elbo import constant_beta
+from wrlso.report.export import write_csv
+from wrlso.runs import driver
+from wrlso.runs.compiled import Once
+from wrlso.runs.config import RunConfig
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import Query, QueryLog
+from wrlso.runs.pretrained import cache_path, pretrained_params
+from wrlso.runs.summary import best_so_far, charged_scores, top_mean
+from wrlso.runs.tensors import load_metadata, load_tree, save_tree
+from wrlso.tasks import shapes
+from wrlso.tasks.base import PretrainConfig
+
+METHOD = methods.weighted_retraining(k=1e-2, retrain_every=4)
+
+
+def tiny_run(out, task=None, **changes):
+    settings = dict(budget=12, seeds=3, proposer="grid", progress=False)
+    return run(task or make_tiny_task(), METHOD, out=out, **(settings | changes))
+
+
+def all_queries(path):
+    log = QueryLog(path / "queries.sqlite")
+    found = log.queries()
+    log.close()
+    return found
+
+
+def test_a_run_leaves_everything_in_its_folder(tmp_path):
+    result = tiny_run(tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["task"], summary["method"], summary["budget"]) == (
+        "bits", "weighted_retraining", 12,
+    )  # fmt: skip
+    for i, scores in enumerate(result.scores()):
+        ordered = sorted(scores, reverse=True)
+        row = summary["seeds"][i]
+        assert row["best"] == ordered[0] == result.best[i]
+        assert row["top10"] == pytest.approx(np.mean(ordered[:10]))
+        assert row["top50"] == pytest.approx(np.mean(ordered))
+        assert row["charged"] == 12
+    assert summary["best"]["mean"] == pytest.approx(result.best.mean())
+    assert summary["best"]["sd"] == pytest.approx(result.best.std())
+    assert summary["charged_evaluations"] == 36
+    assert summary["uncharged_evaluations"] == 3 * 3 * 2500
+    assert 0 < summary["compile_seconds"] < summary["wall_seconds"]
+    assert "weighted_retraining" in result.table()
+    assert Result(tmp_path / "run").summary == summary
+
+
+@pytest.mark.parametrize("changes", [{}, {"seeds": 1}, {"seeds": 5, "devices": 2}, {"budget": 10}])
+def test_each_function_compiles_once_a_run(tmp_path, changes):
+    """Whatever the seeds, the rounds and the remainder of the budget."""
+    summary = tiny_run(tmp_path / "run", **changes).summary
+    assert summary["compilations"] == {"retrain": 1, "ask": 1, "score": 1, "tell": 1}
+
+
+def test_once_refuses_to_compile_again():
+    double = Once("double", lambda x: 2 * x, lambda phase, seconds: None, donate=False)
+    assert double(jnp.ones(3)).tolist() == [2, 2, 2]
+    assert double(jnp.zeros(3)).tolist() == [0, 0, 0]
+    assert double.compilations == 1
+    with pytest.raises(TypeError):
+        double(jnp.ones(4))
+
+
+def test_the_log_is_plain_sqlite(tmp_path):
+    tiny_run(tmp_path / "run")
+    db = sqlite3.connect(tmp_path / "run" / "queries.sqlite")
+    rows = db.execute('SELECT seed, round, "index", latent, object, score, status FROM queries')
+    for seed, round, index, latent, thing, score, status in rows:
+        assert status == "OK"
+        assert 0 <= seed < 3
+        assert 0 <= round < 3
+        assert 0 <= index < 4
+        assert np.frombuffer(latent, "<f4").shape == (2,)
+        assert count_bits(np.frombuffer(thing, np.uint8)[None])[0] == score
+    assert db.execute("SELECT SUM(uncharged) FROM rounds").fetchone() == (3 * 3 * 2500,)
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path):
+    tiny_run(tmp_path / "run")
+    before = (tmp_path / "run" / "queries.sqlite").read_bytes()
+    with pytest.raises(ValueError, match="exists already and is never overwritten"):
+        tiny_run(tmp_path / "run")
+    assert (tmp_path / "run" / "queries.sqlite").read_bytes() == before
+    (tmp_path / "empty").mkdir()
+    tiny_run(tmp_path / "empty")
+
+
+class Killed(BaseException):
+    """Stands for anything that ends the process in the middle."""
+
+
+@pytest.mark.parametrize("asks_before", [0, 1, 2])
+def test_resume_ends_with_the_queries_of_the_uninterrupted_run(tmp_path, monkeypatch, asks_before):
+    whole = tiny_run(tmp_path / "whole")
+    original = driver._Session._ask
+    calls = []
+
+    def dies(self, ask):
+        if len(calls) == asks_before:
+            raise Killed
+        calls.append(ask)
+        original(self, ask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver._Session, "_ask", dies)
+        with pytest.raises(Killed):
+            tiny_run(tmp_path / "run")
+    with pytest.raises(ValueError, match="is not finished"):
+        Result(tmp_path / "run")
+    assert len(all_queries(tmp_path / "run")) == asks_before * 12
+    resumed = resume(tmp_path / "run", task=make_tiny_task(), progress=False)
+    assert resumed.queries() == whole.queries()
+    assert resumed.summary["seeds"] == whole.summary["seeds"]
+    assert resumed.summary["uncharged_evaluations"] == whole.summary["uncharged_evaluations"]
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    tiny_run(tmp_path / "run")
+    before = (tmp_path / "run" / "summary.json").read_text()
+    resume(tmp_path / "run", task=make_tiny_task(), progress=False)
+    assert (tmp_path / "run" / "summary.json").read_text() == before
+
+
+def test_resume_on_another_number_of_devices(tmp_path, monkeypatch):
+    whole = tiny_run(tmp_path / "whole", devices=3)
+    original = RunFolder.save_checkpoint
+
+    def dies_after_one(self, done, *args, **kwargs):
+        original(self, done, *args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_checkpoint", dies_after_one)
+        with pytest.raises(Killed):
+            tiny_run(tmp_path / "run", devices=2)
+    assert (
+        resume(tmp_path / "run", task=make_tiny_task(), progress=False).queries() == whole.queries()
+    )
+
+
+def host_task(objective, **changes):
+    return make_tiny_task(objective=None, host_objective=objective, proposer="prior", **changes)
+
+
+def test_a_host_objective_gives_the_run_of_the_jax_objective(tmp_path):
+    ours = tiny_run(tmp_path / "jax", proposer="prior")
+    task = host_task(lambda thing: float(np.unpackbits(thing).sum()))
+    theirs = tiny_run(tmp_path / "host", task, proposer="prior")
+    assert theirs.queries() == ours.queries()
+    assert theirs.summary["compilations"] == {"retrain": 1, "ask": 1, "tell": 1}
+    assert theirs.summary["uncharged_evaluations"] == 0
+
+
+def test_a_host_objective_that_fails_loses_one_query(tmp_path):
+    def objective(thing):
+        bits = int(np.unpackbits(thing).sum())
+        if bits == 8:
+            raise RuntimeError("eight is too many")
+        return math.nan if bits == 9 else float(bits)
+
+    result = tiny_run(tmp_path / "run", host_task(objective), proposer="prior", budget=40, seeds=2)
+    failed = [q for q in result.queries() if q.status == Status.FAILED]
+    assert {q.reason for q in failed} == {"RuntimeError: eight is too many", "score is nan"}
+    assert all(q.score is None for q in failed)
+    assert all(s["charged"] == 40 for s in result.summary["seeds"])
+
+
+def test_nothing_evaluated_is_evaluated_again(tmp_path):
+    """Killed between two objects of a batch: each is scored once over both processes."""
+    scored = []
+
+    def objective(thing):
+        if len(scored) == 17:
+            raise Killed
+        scored.append(bytes(thing))
+        return float(np.unpackbits(thing).sum())
+
+    with pytest.raises(Killed):
+        tiny_run(tmp_path / "run", host_task(objective), proposer="prior", seeds=2)
+    assert len(all_queries(tmp_path / "run")) == 17
+
+    def counting(thing):
+        scored.append(bytes(thing))
+        return float(np.unpackbits(thing).sum())
+
+    resumed = resume(tmp_path / "run", task=host_task(counting), progress=False)
+    whole = tiny_run(tmp_path / "whole", proposer="prior", seeds=2)
+    assert resumed.queries() == whole.queries()
+    assert len(scored) == sum(q.status == Status.OK for q in whole.queries())
+
+
+def test_the_base_data_set_is_shared_by_all_seeds(tmp_path):
+    """Per seed there are parameters, latents, objects, scores, status: no copy of the data."""
+    tiny_run(tmp_path / "run", seeds=2)
+    folder = RunFolder(tmp_path / "run")
+    size = (folder.path / "checkpoints" / "round00003.safetensors").stat().st_size
+    task = make_tiny_task()
+    params = sum(leaf.nbytes for leaf in jax.tree.leaves(task.params))
+    buffer = 12 * (2 + 2 * 4 + 4 + 4) + 4
+    assert size < 2 * (params + buffer) + 2000
+    assert folder.checkpoints() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": 0}, "budget must be at least 1 query, got 0"),
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"first_seed": -1}, "first_seed must not be negative"),
+        ({"budget": 3}, "retrain_every = 4 is above budget = 3"),
+        ({"proposer": "magic"}, "unknown proposer 'magic'; there are: grid, prior"),
+        ({"devices": 99}, "devices must be between"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_run(tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_k_is_refused(tmp_path):
+    for k in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="k must be positive"):
+            run(
+                make_tiny_task(),
+                methods.weighted_retraining(k=k),
+                out=tmp_path / "r",
+                progress=False,
+            )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
+def test_unwritable_folder_is_refused():
+    with pytest.raises(ValueError, match="cannot be written"):
+        tiny_run("/dev/null/run")
+
+
+def test_nan_in_the_base_data_is_refused(tmp_path):
+    task = make_tiny_task()
+    data = task.load_data()
+    bad = data._replace(scores=data.scores.at[7].set(jnp.nan))
+    with pytest.raises(ValueError, match="first in row 7"):
+        tiny_run(tmp_path / "run", make_tiny_task(load_data=lambda: bad))
+
+
+def test_grid_needs_an_objective_in_jax(tmp_path):
+    with pytest.raises(ValueError, match="runs on the host: choose 'prior'"):
+        tiny_run(tmp_path / "run", host_task(lambda thing: 0.0))
+
+
+def test_config_round_trip():
+    config = RunConfig(
+        "t", "m", "rank", {"k": math.inf}, None, 10, 2, "grid", task_options={"a": 1}
+    )
+    assert RunConfig.from_json(config.to_json()) == config
+    assert "Infinity" not in config.to_json()
+
+
+def test_tensors_round_trip_and_say_what_is_wrong(tmp_path):
+    tree = {"a": [np.arange(3.0), np.int32(4)], "b": (np.zeros((2, 0), np.uint8),)}
+    save_tree(tmp_path / "t.safetensors", tree, {"by": "test"})
+    back = load_tree(tmp_path / "t.safetensors", tree)
+    assert jax.tree.structure(back) == jax.tree.structure(tree)
+    jax.tree.map(np.testing.assert_array_equal, back, tree)
+    assert load_metadata(tmp_path / "t.safetensors") == {"by": "test"}
+    with pytest.raises(ValueError, match="'c'"):
+        load_tree(tmp_path / "t.safetensors", {"c": np.zeros(1)})
+    with pytest.raises(ValueError, match=r"float64\[3\], expected float64\[4\]"):
+        load_tree(tmp_path / "t.safetensors", {"a": [np.zeros(4), np.int32(0)], "b": tree["b"]})
+    assert [p.name for p in tmp_path.iterdir()] == ["t.safetensors"]
+
+
+def test_pretraining_is_cached_by_what_it_depends_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("WRLSO_CACHE", str(tmp_path))
+    pretraining = PretrainConfig(2, 16, 1e-2, constant_beta(1.0))
+    task = make_tiny_task(params=None, pretrain=pretraining)
+    done = []
+    first = pretrained_params(task, task.load_data(), lambda n, total: done.append((n, total)))
+    assert done == [(25, 25)]
+    again = pretrained_params(task, task.load_data(), lambda n, total: done.append((n, total)))
+    assert len(done) == 1
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    other = make_tiny_task(params=None, pretrain=PretrainConfig(2, 16, 1e-2, constant_beta(2.0)))
+    assert cache_path(other) != cache_path(task)
+    assert cache_path(shapes(pretrain_seed=1)) != cache_path(shapes())
+
+
+def test_running_best_and_top_means():
+    scores = np.array([np.nan, 2.0, 1.0, np.nan, 5.0])
+    np.testing.assert_array_equal(best_so_far(scores), [np.nan, 2, 2, 2, 5])
+    assert top_mean(scores, 2) == 3.5
+    assert top_mean(scores[:1], 2) is None
+    queries = [
+        Query(0, 0, i, b"", b"", s, status)
+        for i, (s, status) in enumerate(
+            [(1.0, Status.OK), (None, Status.DUPLICATE), (None, Status.FAILED)]
+        )
+    ]
+    np.testing.assert_array_equal(charged_scores(queries), [1.0, np.nan])
+
+
+def test_export(tmp_path):
+    result = tiny_run(tmp_path / "run")
+    write_csv([result], tmp_path / "all.csv")
+    rows = list(csv.DictReader((tmp_path / "all.csv").open()))
+    assert len(rows) == 36
+    assert [float(r["score"]) for r in rows if r["seed"] == "1"] == result.scores()[1].tolist()
+    assert len(json.loads(rows[0]["latent"])) == 2
