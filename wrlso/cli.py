@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -141,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"wrlso: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("wrlso: interrupted; 'wrlso resume DIR' continues the run", file=sys.stderr)
+        print("wrlso: interrupted", file=sys.stderr)
         return 130
 
 
@@ -173,18 +174,19 @@ def _run(name: str, argv: list[str]) -> int:
     from wrlso.runs.driver import run
     from wrlso.tasks import TASKS
 
-    result = run(
-        TASKS[name](**options.task_options()),
-        method,
-        out=options.out,
-        budget=options.budget,
-        seeds=options.seeds,
-        first_seed=options.first_seed,
-        proposer=options.proposer,
-        devices=options.devices,
-        seed_mode=options.seed_mode,
-        progress=options.progress,
-    )
+    with _says_how_to_resume(options.out):
+        result = run(
+            TASKS[name](**options.task_options()),
+            method,
+            out=options.out,
+            budget=options.budget,
+            seeds=options.seeds,
+            first_seed=options.first_seed,
+            proposer=options.proposer,
+            devices=options.devices,
+            seed_mode=options.seed_mode,
+            progress=options.progress,
+        )
     return _finish(result, options.figures)
 
 
@@ -194,7 +196,19 @@ def _resume(command: Resume) -> int:
 
     config = RunFolder(command.run).config
     _prepare(config.seeds, config.devices)
-    return _finish(resume(command.run, progress=command.progress), command.figures)
+    with _says_how_to_resume(command.run):
+        result = resume(command.run, progress=command.progress)
+    return _finish(result, command.figures)
+
+
+@contextlib.contextmanager
+def _says_how_to_resume(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (out / "config.json").exists():
+            print(f"\nwrlso: nothing is lost; go on with: wrlso resume {out}", file=sys.stderr)
+        raise
 
 
 def _report(command: Report) -> int:
