@@ -1,5 +1,7 @@
 """Protocol tests that every registered method (and task) passes through."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -201,8 +203,9 @@ def test_grid_ranks_by_the_objective_and_states_its_price():
     ("data", "message"),
     [
         (Dataset(jnp.zeros((0, 2)), jnp.zeros(0)), "non-empty"),
-        (Dataset(jnp.zeros((2, 2)), jnp.array([1.0, jnp.nan])), "first in row 1"),
+        (Dataset(jnp.zeros((2, 2), int), jnp.array([1.0, jnp.nan])), "first in row 1"),
         (Dataset(jnp.zeros((3, 2)), jnp.zeros(2)), "3 objects but 2 scores"),
+        (Dataset(jnp.zeros((2, 2)), jnp.zeros(2)), "must be integers"),
     ],
 )
 def test_bad_base_data_is_refused(data, message):
@@ -239,3 +242,30 @@ def test_unknown_method_is_named():
 def test_a_method_refuses_what_it_fixes(method, change):
     with pytest.raises(ValueError, match=method):
         METHODS[method].with_options(**change)
+
+
+def test_several_asks_a_round():
+    """A proposer that gives two points at a time is asked twice for r = 4."""
+    task, algorithm, hyper = tiny_algorithm("weighted_retraining", "prior")
+    algorithm = dataclasses.replace(algorithm, proposer=propose.prior(task.vae, batch=2))
+    assert algorithm.asks == 2
+    by_hand = run_by_hand(task, algorithm, hyper)
+    assert int(by_hand.acquired.used) == 12
+    shared = loop.share(task.load_data())
+    whole = loop.simulate(algorithm, task.objective, 0, task.params, shared, hyper)
+    np.testing.assert_array_equal(whole.acquired.objects, by_hand.acquired.objects)
+
+
+def test_a_grid_smaller_than_the_batch_is_refused():
+    with pytest.raises(ValueError, match="too few for batches of 2501"):
+        propose.grid(make_tiny_task().vae, count_bits, 2501)
+
+
+def test_no_weight_anywhere_leaves_the_model_alone():
+    task, algorithm, hyper = tiny_algorithm()
+    shared = loop.share(task.load_data())
+    state = loop.init(algorithm, task.params, shared.base)
+    nothing = dataclasses.replace(algorithm, weighting=lambda s, m, h: jnp.zeros_like(s))
+    after, info = loop.retrain(nothing, jax.random.key(0), state, shared, 5, hyper)
+    assert not bool(info.finite)
+    jax.tree.map(np.testing.assert_array_equal, after.params, task.params)

@@ -96,3 +96,24 @@ def test_vmap_equals_map(tmp_path):
         np.testing.assert_allclose(
             np.frombuffer(batched[key][1], "<f4"), np.frombuffer(latent, "<f4"), rtol=1e-5
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["coordinate", "paper"])
+def test_shapes_seeds_are_independent_of_how_they_are_run(tmp_path, architecture):
+    """On the real task: equal queries on 1, 2 and 8 devices, and alone."""
+    from wrlso.tasks import shapes
+
+    task = shapes(architecture=architecture, pretrain_epochs=1)
+    method = methods.weighted_retraining(k=1e-3, retrain_every=10)
+
+    def found(name, seeds, first_seed=0, **how):
+        result = run(task, method, out=tmp_path / name, budget=30, seeds=seeds,
+                     first_seed=first_seed, progress=False, **how)  # fmt: skip
+        return {(q.seed, q.round, q.index): (q.object, q.latent, q.score) for q in result.queries()}
+
+    one = found("one", 3, devices=1)
+    assert found("two", 3, devices=2) == one
+    eight = found("eight", 8, devices=8)
+    assert {key: eight[key] for key in one} == one
+    assert found("alone", 1, first_seed=2) == {k: v for k, v in one.items() if k[0] == 2}

@@ -1,10 +1,13 @@
 """Durable runs: what is written, and what survives."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
 import sqlite3
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +18,13 @@ from tiny import count_bits, make_tiny_task
 from wrlso import Result, methods, resume, run
 from wrlso.data import Status
 from wrlso.elbo import constant_beta
+from wrlso.loop import Candidates
 from wrlso.report.export import write_csv
 from wrlso.runs import driver
 from wrlso.runs.compiled import Once
 from wrlso.runs.config import RunConfig
+from wrlso.runs.evaluate import Place, evaluate_on_host
+from wrlso.runs.files import write_atomically
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, QueryLog
 from wrlso.runs.pretrained import cache_path, pretrained_params
@@ -152,9 +158,8 @@ def test_resume_on_another_number_of_devices(tmp_path, monkeypatch):
         patch.setattr(RunFolder, "save_checkpoint", dies_after_one)
         with pytest.raises(Killed):
             tiny_run(tmp_path / "run", devices=2)
-    assert (
-        resume(tmp_path / "run", task=make_tiny_task(), progress=False).queries() == whole.queries()
-    )
+    resumed = resume(tmp_path / "run", task=make_tiny_task(), devices=1, progress=False)
+    assert resumed.queries() == whole.queries()
 
 
 def host_task(objective, **changes):
@@ -260,6 +265,7 @@ def test_nan_in_the_base_data_is_refused(tmp_path):
     bad = data._replace(scores=data.scores.at[7].set(jnp.nan))
     with pytest.raises(ValueError, match="first in row 7"):
         tiny_run(tmp_path / "run", make_tiny_task(load_data=lambda: bad))
+    assert not (tmp_path / "run").exists()
 
 
 def test_grid_needs_an_objective_in_jax(tmp_path):
@@ -300,8 +306,12 @@ def test_pretraining_is_cached_by_what_it_depends_on(tmp_path, monkeypatch):
     assert len(done) == 1
     jax.tree.map(np.testing.assert_array_equal, first, again)
     other = make_tiny_task(params=None, pretrain=PretrainConfig(2, 16, 1e-2, constant_beta(2.0)))
-    assert cache_path(other) != cache_path(task)
-    assert cache_path(shapes(pretrain_seed=1)) != cache_path(shapes())
+    data = task.load_data()
+    assert cache_path(other, data) != cache_path(task, data)
+    assert cache_path(task, data._replace(scores=data.scores + 1)) != cache_path(task, data)
+    assert cache_path(shapes(pretrain_seed=1), data) != cache_path(shapes(), data)
+    with pytest.raises(ValueError, match="at least 1 epoch"):
+        shapes(pretrain_epochs=0)
 
 
 def test_running_best_and_top_means():
@@ -325,3 +335,77 @@ def test_export(tmp_path):
     assert len(rows) == 36
     assert [float(r["score"]) for r in rows if r["seed"] == "1"] == result.scores()[1].tolist()
     assert len(json.loads(rows[0]["latent"])) == 2
+
+
+def test_two_processes_cannot_drive_one_run(tmp_path):
+    tiny_run(tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    held = "from pathlib import Path; from wrlso.runs.folder import RunFolder; import sys\n"
+    held += "with RunFolder(Path(sys.argv[1])).locked():\n  print('held', flush=True)\n"
+    held += "  sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(tmp_path / "run")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as other:  # fmt: skip
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="being run by another process"):
+            resume(tmp_path / "run", task=make_tiny_task(), progress=False)
+        other.kill()
+    resume(tmp_path / "run", task=make_tiny_task(), progress=False)
+
+
+def test_resume_refuses_another_task(tmp_path):
+    task = make_tiny_task()
+    tiny_run(tmp_path / "run", task)
+    (tmp_path / "run" / "summary.json").unlink()
+    data = task.load_data()
+    for other in (
+        make_tiny_task(name="other"),
+        make_tiny_task(load_data=lambda: data._replace(scores=-data.scores)),
+        make_tiny_task(params=jax.tree.map(lambda a: a + 1, task.params)),
+    ):
+        with pytest.raises(ValueError, match="begun with another task"):
+            resume(tmp_path / "run", task=other, progress=False)
+
+
+def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    write_atomically(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
+    """Another machine's rounding may propose something else on resuming: what was paid stays."""
+    objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
+    asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32))
+    log, place = QueryLog(tmp_path / "log.sqlite"), Place([7], 2, 10)
+    evaluate_on_host(lambda thing: float(thing[0]), log, place, asked)
+    now = asked._replace(objects=objects + 8, latents=asked.latents * 2)
+    evaluated, scores = evaluate_on_host(lambda thing: 99.0, log, place, now)
+    jax.tree.map(np.testing.assert_array_equal, evaluated, asked)
+    assert scores.tolist() == [[1.0, 3.0]]
+
+
+def test_a_seed_that_ends_early_is_pointed_out(tmp_path):
+    """All 65,536 strings can be asked for, but this model only ever makes one."""
+    task = make_tiny_task()
+    constant = dataclasses.replace(
+        task.vae, decode=lambda params, z: jnp.full((len(z), 2), 255, jnp.uint8)
+    )
+    result = tiny_run(tmp_path / "run", make_tiny_task(vae=constant, params=task.params), seeds=2)
+    assert "Seed 0 ended after 1 of 12 queries" in result.table()
+    assert result.summary["seeds"][1]["charged"] == 1
+    # Every round of the extra ones was tried, and logged what it found.
+    assert result.summary["seeds"][1]["status"] == {"OK": 1, "DUPLICATE": 6 * 4 - 1}
+
+
+def test_a_finished_run_can_be_read_where_nothing_can_be_written(tmp_path):
+    tiny_run(tmp_path / "run")
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    before = Result(tmp_path / "run").queries()
+    assert {path.name for path in (tmp_path / "run").iterdir()} == names
+    assert len(before) == 36
+    assert not {"queries.sqlite-wal", "queries.sqlite-shm"} & names

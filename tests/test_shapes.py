@@ -94,3 +94,26 @@ def test_data_never_changes():
     """Published runs are only comparable while this stays the same."""
     digest = hashlib.sha256(np.asarray(load("train").objects).tobytes()).hexdigest()
     assert digest == "ec29cad00c3b683499eb9cd981e166fe4b2a2f2de998016d27cfcc48a2cabbb1"
+
+
+@pytest.mark.parametrize("architecture", ["coordinate", "paper"])
+def test_a_round_in_double_precision_mode(architecture):
+    """With JAX_ENABLE_X64 the models stay float32, and nothing breaks."""
+    from wrlso import loop, methods
+    from wrlso.runs.config import RunConfig, describe
+    from wrlso.runs.driver import make_algorithm
+
+    with jax.enable_x64(True):
+        task = shapes(architecture=architecture)
+        config = RunConfig("shapes", budget=4, seeds=1, proposer="prior",
+                           **describe(methods.weighted_retraining(retrain_every=4)))  # fmt: skip
+        algorithm, shared = make_algorithm(task, config), loop.share(task.load_data())
+        state = loop.init(algorithm, task.vae.init(jax.random.key(0)), shared.base)
+        hyper = {"k": 1e-3, "learning_rate": 1e-3, "beta": 10.0}
+        state, info = loop.retrain(algorithm, jax.random.key(0), state, shared, 2, hyper)
+        candidates = loop.ask(algorithm, jax.random.key(1), state, shared)
+        scores = task.objective(candidates.objects)
+        state = loop.tell(state, candidates, scores, candidates.status)
+    assert bool(info.finite)
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(state.params)} == {"float32"}
+    assert candidates.latents.dtype == jnp.float32

@@ -159,3 +159,27 @@ def test_all_rows_failed_under_jit_is_all_zero():
 def test_rubbish_is_refused(scores, k, message):
     with pytest.raises(ValueError, match=message):
         rank_weights(jnp.array(scores), k)
+
+
+@pytest.mark.parametrize("k", [1e-38, 1e-50])
+def test_a_k_that_underflows_keeps_the_best_rows(k):
+    scores = jnp.array([3.0, 2.0, 3.0, 1.0])
+    np.testing.assert_allclose(rank_weights(scores, k), [0.5, 0, 0.5, 0])
+    traced = jax.jit(lambda k: rank_weights(scores, k))(jnp.float32(k))
+    np.testing.assert_allclose(traced, [0.5, 0, 0.5, 0])
+
+
+def test_half_precision_scores_of_a_large_data_set():
+    scores = jnp.linspace(0, 1, 100_000).astype(jnp.float16)
+    weights = rank_weights(scores, 1e-3)
+    assert weights.dtype == jnp.float32
+    assert float(weights.sum()) == pytest.approx(1, rel=1e-4)
+
+
+def test_docstring_examples():
+    import doctest
+
+    from wrlso import weighting
+
+    failed, tried = doctest.testmod(weighting, extraglobs={"jnp": jnp})
+    assert (failed, tried) == (0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -91,6 +92,8 @@ class Resume:
 
     run: Positional[Path]
     """The run's folder."""
+    devices: int | None = None
+    """Devices to spread seeds over, instead of the number the run began with."""
     figures: bool = True
     """Draw figures at the end."""
     progress: bool = True
@@ -138,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         return _dispatch(argv)
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, FloatingPointError, OSError, sqlite3.Error) as error:
         print(f"wrlso: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -152,6 +155,10 @@ def _dispatch(argv: list[str]) -> int:
     command = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS, prog="wrlso", description=_DESCRIPTION, args=argv or ["--help"]
     )
+    if isinstance(command, Run):
+        raise ValueError(
+            f"name the task first, then its options: wrlso run {next(iter(RUN_OPTIONS))} --out DIR"
+        )
     if isinstance(command, Resume):
         return _resume(command)
     if isinstance(command, Report):
@@ -195,9 +202,9 @@ def _resume(command: Resume) -> int:
     from wrlso.runs.folder import RunFolder
 
     config = RunFolder(command.run).config
-    _prepare(config.seeds, config.devices)
+    _prepare(config.seeds, command.devices or config.devices)
     with _says_how_to_resume(command.run):
-        result = resume(command.run, progress=command.progress)
+        result = resume(command.run, devices=command.devices, progress=command.progress)
     return _finish(result, command.figures)
 
 

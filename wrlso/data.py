@@ -25,7 +25,8 @@ class Status(IntEnum):
 
 
 class Dataset(NamedTuple):
-    """Scored objects. ``objects [N, ...]`` in storage form, ``scores [N]``, higher is better."""
+    """Scored objects: ``objects [N, ...]`` integers in storage form, ``scores [N]``, higher is
+    better."""
 
     objects: Array
     scores: Array
@@ -106,13 +107,18 @@ def check_dataset(data: Dataset, name: str = "data") -> None:
 
     Raises:
       ValueError: naming the argument, if it is empty, its parts differ in
-        length, or a score is NaN or infinite.
+        length, objects are not integers, or a score is NaN or infinite.
     """
     objects, scores = np.asarray(data.objects), np.asarray(data.scores)
     if scores.ndim != 1 or len(scores) == 0:
         raise ValueError(f"{name}.scores must be a non-empty vector, got shape {scores.shape}")
     if len(objects) != len(scores):
         raise ValueError(f"{name} has {len(objects)} objects but {len(scores)} scores")
+    if objects.dtype.kind not in "iub":
+        raise ValueError(
+            f"{name}.objects must be integers (indices, packed bits), got {objects.dtype}: "
+            "equal objects are recognised bit by bit, so store a quantised form"
+        )
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         raise ValueError(

@@ -173,6 +173,8 @@ def simulate(
 
     Jit it, vmap it over seeds or over ``hyper``. Nothing is written anywhere;
     for long experiments use ``wrlso.run``, which logs every query and resumes.
+    The number of rounds is fixed: a seed whose model repeats itself ends with
+    fewer charged queries than the budget, where ``wrlso.run`` would go on.
 
     Args:
       algorithm: the method on its task (static).
@@ -185,19 +187,20 @@ def simulate(
     Returns:
       The final state; ``state.acquired`` holds the queries in order.
     """
-    n, r = shared.base.scores.shape[0], algorithm.retrain_every
-    steps = jnp.array([algorithm.steps(i, n + i * r) for i in range(algorithm.rounds)])
+    n = shared.base.scores.shape[0]
+    first = algorithm.steps(0, n)
+    later = jnp.array([algorithm.steps(1, n + used) for used in range(algorithm.budget + 1)])
 
     def one_ask(state: State, key: Array) -> tuple[State, None]:
         candidates = ask(algorithm, key, state, shared)
         return tell(state, candidates, objective(candidates.objects), candidates.status), None
 
-    def one_round(state: State, inputs: tuple[Array, Array]) -> tuple[State, None]:
-        round, n = inputs
-        state, _ = retrain(algorithm, query_key(seed, round, -1), state, shared, n, hyper)
+    def one_round(state: State, round: Array) -> tuple[State, None]:
+        steps = jnp.where(round == 0, first, later[state.acquired.used])
+        state, _ = retrain(algorithm, query_key(seed, round, -1), state, shared, steps, hyper)
         keys = jax.vmap(lambda i: query_key(seed, round, i))(jnp.arange(algorithm.asks))
         return lax.scan(one_ask, state, keys)
 
     start = init(algorithm, params, shared.base)
-    state, _ = lax.scan(one_round, start, (jnp.arange(algorithm.rounds), steps))
+    state, _ = lax.scan(one_round, start, jnp.arange(algorithm.rounds))
     return state

@@ -62,7 +62,7 @@ def _kernel_gradient(x: Array, g: Array, size: int) -> Array:
     on its side.
     """
     c_in, c_out = x.shape[-1], g.shape[-1]
-    if c_out <= c_in:
+    if c_out < c_in:
         over_pixels = (((0, 1, 2), (0, 1, 2)), ((), ()))
         taps = lax.dot_general(x, _patches(g, size), over_pixels)
         return jnp.flip(taps.reshape(c_in, size, size, c_out).transpose(1, 2, 0, 3), (0, 1))

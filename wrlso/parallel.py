@@ -40,7 +40,8 @@ class SeedPlan:
 
     @property
     def lanes(self) -> int:
-        """Seeds, rounded up to a multiple of the devices. The lanes beyond S do no work."""
+        """Seeds, rounded up to a multiple of the devices. Mapped, the lanes beyond S do no
+        work; batched, they run along. Either way their results are zeros."""
         devices = self.mesh.size
         return math.ceil(self.seeds / devices) * devices
 
@@ -101,16 +102,14 @@ def over_seeds(function: Callable[..., Any], plan: SeedPlan) -> Callable[..., An
     """
 
     def device(active: Any, lanes: Any, shared: Any) -> Any:
-        if plan.mode == "vmap":
-            return jax.vmap(lambda lane: function(lane, shared))(lanes)
-
-        def one(args: tuple[Any, Any]) -> Any:
-            is_active, lane = args
+        def one(is_active: Any, lane: Any) -> Any:
             out = jax.eval_shape(function, lane, shared)
             idle = lambda _: jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), out)  # noqa: E731
             return lax.cond(is_active, lambda x: function(x, shared), idle, lane)
 
-        return lax.map(one, (active, lanes))
+        if plan.mode == "vmap":
+            return jax.vmap(one)(active, lanes)
+        return lax.map(lambda args: one(*args), (active, lanes))
 
     sharded = jax.shard_map(
         device,
@@ -129,7 +128,7 @@ def spread(plan: SeedPlan, lanes: Any) -> Any:
 
 
 def replicate(plan: SeedPlan, shared: Any) -> Any:
-    """Put a pytree on every device of the plan, once each."""
+    """Put a pytree on every device of the plan: one copy a device, however many seeds."""
     return jax.device_put(shared, NamedSharding(plan.mesh, PartitionSpec()))
 
 

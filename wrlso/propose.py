@@ -71,11 +71,17 @@ def grid(
     optimiser could do with it.
 
     Raises:
-      ValueError: if the latent space does not have two dimensions.
+      ValueError: if the latent space does not have two dimensions, or a batch is
+        larger than the grid.
     """
     if vae.latent_dim != 2:
         raise ValueError(f"the grid proposer needs 2 latent dimensions, got {vae.latent_dim}")
-    line = jnp.linspace(-bound, bound, side)
+    if batch > side**2:
+        raise ValueError(
+            f"the grid proposer has {side**2} points, too few for batches of {batch}: lower "
+            "retrain_every (or, for a method that never retrains, the budget)"
+        )
+    line = jnp.linspace(-bound, bound, side, dtype=jnp.float32)
     points = jnp.stack(jnp.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
 
     def propose(key: Array, view: View) -> Pool:
@@ -94,7 +100,7 @@ def prior(vae: VAE, batch: int, oversample: int = 4) -> Proposer:
     """
 
     def propose(key: Array, view: View) -> Pool:
-        latents = jax.random.normal(key, (oversample * batch, vae.latent_dim))
+        latents = jax.random.normal(key, (oversample * batch, vae.latent_dim), jnp.float32)
         return Pool(latents, decode_all(vae, view.params, latents))
 
     return Proposer("prior", propose, batch)

@@ -55,7 +55,7 @@ def minibatches(weights: Array, mask: Array, form: WeightForm = "sample") -> Min
 
 class TrainInfo(NamedTuple):
     """``loss []``: mean over the steps, nats an object. ``finite []``: false if training
-    diverged, in which case the parameters are those from before."""
+    diverged or no row has weight, in which case the parameters are those from before."""
 
     loss: Array
     finite: Array
@@ -104,13 +104,14 @@ def train(
             noise_key, params, vae, objects(rows), beta(number), batches.loss_weights[rows]
         )
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, total + loss
+        return optax.apply_updates(params, updates), opt_state, total + loss.astype(jnp.float32)
 
-    start = (params, optimizer.init(params) if opt_state is None else opt_state, jnp.float32(0))
+    opt_state = optimizer.init(params) if opt_state is None else opt_state
+    start = (params, opt_state, jnp.zeros((), jnp.float32))
     trained, opt_state, total = lax.fori_loop(0, steps, step, start)
     # Not the norm: it may overflow where every parameter is finite.
     leaves_finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(trained)]
-    finite = jnp.isfinite(total) & jnp.stack(leaves_finite).all()
+    finite = jnp.isfinite(total) & jnp.stack(leaves_finite).all() & (batches.cdf[-1] > 0)
     kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), trained, params)
     return kept, opt_state, TrainInfo(total / jnp.maximum(steps, 1), finite)
 

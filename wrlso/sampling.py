@@ -32,7 +32,7 @@ def draw(key: Array, cdf: Array, n: int) -> Array:
     """``[n]`` int32 row numbers, independent, with replacement. O(n log N).
 
     With all weights zero there is nothing to draw from and the answer is the
-    last row; callers check for it once, where the weights are made.
+    last row; ``retrain.train`` then reports that it is not finite.
     """
     total = cdf[-1]
     target = _multiply_high(jax.random.bits(key, (n,), jnp.uint32), total)

@@ -44,7 +44,8 @@ def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None 
       mask: ``[N]`` booleans, true where the row counts. All rows by default.
 
     Returns:
-      ``[N]`` weights that sum to one. Masked, NaN and infinite rows get zero;
+      ``[N]`` weights that sum to one, in float32 or the scores' wider type.
+      Masked, NaN and infinite rows get zero;
       N in the formula is the number of the others.
 
     Raises:
@@ -53,15 +54,18 @@ def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None 
         batch without usable rows gets all-zero weights.
 
     Example:
-      >>> rank_weights(jnp.array([3.0, 1.0, 3.0]), k=1.0).round(3).tolist()
-      [0.375, 0.25, 0.375]
+      >>> weights = rank_weights(jnp.array([3.0, 1.0, 3.0]), k=1.0)  # 1/3, 1/5, 1/3 of 13/15
+      >>> jnp.round(100 * weights).astype(int).tolist()
+      [38, 23, 38]
     """
     scores, valid = _usable(scores, mask)
     _check_k(k)
     dtype = scores.dtype
     n = valid.sum()
     # 1 / (kN + rank) up to a factor, in the form that is 1 for every row at k = inf.
+    # The floor keeps a k that underflows from giving 0 / 0 to the best row.
     scale = jnp.asarray(k, dtype) * jnp.maximum(n, 1).astype(dtype)
+    scale = jnp.maximum(scale, jnp.finfo(dtype).tiny)
     weight = 1.0 / (1.0 + ranks(scores, valid).astype(dtype) / scale)
     return _normalise(jnp.where(valid, weight, 0.0))
 
@@ -131,6 +135,8 @@ def _usable(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array]:
     scores = jnp.asarray(scores)
     if not jnp.issubdtype(scores.dtype, jnp.floating):
         scores = scores.astype(float)
+    if scores.dtype.itemsize < 4:  # 16 bits cannot hold the ranks of a large data set
+        scores = scores.astype(jnp.float32)
     if scores.ndim != 1 or scores.shape[0] == 0:
         raise ValueError(
             f"scores must be a non-empty vector, got shape {scores.shape}; use vmap for batches"
@@ -158,8 +164,6 @@ def _normalise(weight: Array) -> Array:
 
 def _ordered_integers(x: Array) -> Array:
     """Integers in the same order as the floats (IEEE bit patterns, -0 equal to 0)."""
-    if x.dtype.itemsize < 4:
-        x = x.astype(jnp.float32)
     signed = jnp.dtype(f"int{8 * x.dtype.itemsize}")
     largest = jnp.iinfo(signed).max
     bits = lax.bitcast_convert_type(x, signed)

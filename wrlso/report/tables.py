@@ -32,7 +32,13 @@ def run_table(summary: Mapping[str, Any]) -> str:
         rows.append([name, *(_number(summary[c][name]) for c in ("best", "top10", "top50")), ""])
     head = f"{title(summary)}; scores, {_BETTER}"
     table = markdown(["seed", "best", "top-10 mean", "top-50 mean", "charged"], rows)
-    return "\n\n".join([head, table, costs(summary)])
+    short = [s for s in summary["seeds"] if s["charged"] < summary["budget"]]
+    notes = [
+        f"Seed {s['seed']} ended after {s['charged']} of {summary['budget']} queries: its model "
+        "proposed nothing new any more."
+        for s in short
+    ]
+    return "\n\n".join([head, table, *notes, costs(summary)])
 
 
 def comparison_table(summaries: Sequence[Mapping[str, Any]]) -> str:

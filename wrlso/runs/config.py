@@ -23,6 +23,8 @@ class RunConfig:
       seeds: number of seeds; they are ``first_seed, first_seed + 1, ...``.
       proposer: name of the proposer.
       devices, seed_mode: how seeds are spread, see ``parallel.plan_seeds``.
+      task_digest: of the base data and given parameters, so that a run is only
+        resumed with the task that it began with.
     """
 
     task: str
@@ -37,6 +39,7 @@ class RunConfig:
     devices: int | None = None
     seed_mode: SeedMode = "auto"
     task_options: Mapping[str, Any] = field(default_factory=dict)
+    task_digest: str = ""
 
     @property
     def seed_numbers(self) -> list[int]:
@@ -53,8 +56,11 @@ class RunConfig:
             raise ValueError(f"budget must be at least 1 query, got {self.budget}")
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds}")
-        if self.first_seed < 0:
-            raise ValueError(f"first_seed must not be negative, got {self.first_seed}")
+        if not 0 <= self.first_seed < 2**31 - self.seeds:
+            raise ValueError(
+                f"first_seed must not be negative and seeds must stay below 2^31, got "
+                f"{self.first_seed}"
+            )
         if self.retrain_every is not None and self.retrain_every < 1:
             raise ValueError(f"retrain_every must be at least 1 query, got {self.retrain_every}")
         if self.retrain_every is not None and self.retrain_every > self.budget:

@@ -5,9 +5,11 @@ simply run again from the last checkpoint. The log keeps what an objective on
 the host has answered already.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from wrlso import loop, propose
-from wrlso.data import Status, check_dataset
+from wrlso.data import Dataset, check_dataset
 from wrlso.loop import Algorithm, State
 from wrlso.methods import Method
 from wrlso.parallel import SeedMode, broadcast, plan_seeds, replicate, spread
@@ -27,9 +29,9 @@ from wrlso.runs.config import RunConfig, describe
 from wrlso.runs.evaluate import Place, evaluate_on_host, record
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import QueryLog, Round
-from wrlso.runs.pretrained import pretrained_params
+from wrlso.runs.pretrained import data_digest, pretrained_params
 from wrlso.runs.result import Result
-from wrlso.runs.summary import charged_scores, summarize
+from wrlso.runs.summary import summarize
 from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
 from wrlso.weighting import WEIGHTINGS
@@ -88,10 +90,19 @@ def run(
     config.check()
     make_algorithm(task, config)
     plan_seeds(seeds, devices, seed_mode)
-    return _drive(RunFolder.create(Path(out), config), task, progress)
+    base = _load_base(task)
+    config = replace(config, task_digest=_task_digest(task, base))
+    return _drive(RunFolder.create(Path(out), config), task, base, progress)
 
 
-def resume(out: str | Path, *, task: Task | None = None, progress: bool = True) -> Result:
+def resume(
+    out: str | Path,
+    *,
+    task: Task | None = None,
+    devices: int | None = None,
+    seed_mode: SeedMode | None = None,
+    progress: bool = True,
+) -> Result:
     """Continue an interrupted run from its last completed round; nothing is lost.
 
     The queries that result are those of an uninterrupted run. A finished run is
@@ -100,15 +111,29 @@ def resume(out: str | Path, *, task: Task | None = None, progress: bool = True) 
     Args:
       out: the run's folder.
       task: needed only for a task of your own; must be the one the run began with.
+      devices, seed_mode: instead of those the run began with; the queries are the same.
       progress: show a progress bar.
 
     Raises:
-      ValueError: if ``out`` is no run folder, or the task cannot be told from it.
+      ValueError: if ``out`` is no run folder, the task cannot be told from it or
+        is not the one it began with, or another process is at it.
     """
     folder = RunFolder(Path(out))
     if folder.summary_file.exists():
         return Result(folder.path)
-    return _drive(folder, task or task_of(folder.config), progress)
+    task = task or task_of(folder.config)
+    base = _load_base(task)
+    if folder.config.task_digest != _task_digest(task, base):
+        raise ValueError(
+            f"{out} was begun with another task (name, options, base data or parameters "
+            f"differ) than {task.name!r} as it is now: pass the one it began with"
+        )
+    folder.config = replace(
+        folder.config,
+        devices=devices or folder.config.devices,
+        seed_mode=seed_mode or folder.config.seed_mode,
+    )
+    return _drive(folder, task, base, progress)
 
 
 def task_of(config: RunConfig) -> Task:
@@ -161,24 +186,39 @@ def _make_proposer(task: Task, name: str, batch: int) -> Proposer:
     raise ValueError(f"unknown proposer {name!r}; there are: {', '.join(PROPOSERS)}")
 
 
-def _drive(folder: RunFolder, task: Task, progress: bool) -> Result:
+def _load_base(task: Task) -> Dataset:
+    base = task.load_data()
+    check_dataset(base, f"the base data of task {task.name!r}")
+    return base
+
+
+def _task_digest(task: Task, base: Dataset) -> str:
+    """What a run's queries depend on besides its configuration, as far as data can tell."""
+    digest = hashlib.sha256(repr((task.name, sorted(task.options.items()))).encode())
+    digest.update(data_digest(base).encode())
+    for leaf in jax.tree.leaves(task.params):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _drive(folder: RunFolder, task: Task, base: Dataset, progress: bool) -> Result:
     config = folder.config
-    with closing(folder.open_log()) as log:
-        base = task.load_data()
-        check_dataset(base, f"the base data of task {task.name!r}")
+    with folder.locked(), closing(folder.open_log()) as log:
         with _timed(log, "pretrain"):
             params = pretrained_params(task, base, _pretrain_bar() if progress else None)
-        session = _Session(folder, log, task, base, params)
-        bar = tqdm(
-            total=config.budget * config.seeds,
-            initial=int(session.counts.sum()),
-            desc=f"{config.task}: {config.method}",
-            unit="query",
-            disable=not progress,
-        )
-        with bar:
-            session.run_rounds(bar)
+        with _timed(log, "session"):
+            session = _Session(folder, log, task, base, params)
+            bar = tqdm(
+                total=config.budget * config.seeds,
+                initial=int(session.counts.sum()),
+                desc=f"{config.task}: {config.method}",
+                unit="query",
+                disable=not progress,
+            )
+            with bar:
+                session.run_rounds(bar)
         folder.save_summary(summarize(config, log, session.compiled.compilations))
+        log.tidy()
     return Result(folder.path)
 
 
@@ -186,7 +226,7 @@ class _Session:
     """One process's part of a run: compiled functions, the state, and where it stands."""
 
     def __init__(
-        self, folder: RunFolder, log: QueryLog, task: Task, base: Any, params: Any
+        self, folder: RunFolder, log: QueryLog, task: Task, base: Dataset, params: Any
     ) -> None:
         config = folder.config
         self.folder, self.log, self.task, self.config = folder, log, task, config
@@ -202,6 +242,8 @@ class _Session:
         self.hyper = {name: jnp.float32(value) for name, value in hyper.items()}
         self.data = replicate(self.plan, loop.share(base))
         self.round, self.state = self._restore(params, base)
+        if task.objective is not None:  # cheap to ask again; a host's answers are kept instead
+            log.forget_from(self.round)
 
     @property
     def counts(self) -> np.ndarray:
@@ -250,15 +292,11 @@ class _Session:
         place = Place(self.config.seed_numbers, self.round, ask * self.algorithm.proposer.batch)
         if self.task.host_objective is not None:
             with _timed(self.log, "score", self.round):
-                seeds = slice(None, self.config.seeds)
-                scores, status = self._pad(
-                    *evaluate_on_host(
-                        self.task.host_objective,
-                        self.log,
-                        place,
-                        jax.tree.map(lambda a: a[seeds], on_host),
-                    )
+                evaluated, scores = evaluate_on_host(
+                    self.task.host_objective, self.log, place, on_host
                 )
+                candidates = spread(self.plan, evaluated)
+                status = np.asarray(evaluated.status)
         else:
             assert self.compiled.score is not None
             scores = self.compiled.score(candidates, lane, shared)
@@ -267,14 +305,7 @@ class _Session:
         told = (candidates, *spread(self.plan, (scores, status)))
         self.state = self.compiled.tell(self.state, told, shared)
 
-    def _pad(self, scores: np.ndarray, status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = ((0, self.plan.lanes - self.config.seeds), (0, 0))
-        return (
-            np.pad(scores, rows, constant_values=np.nan),
-            np.pad(status, rows, constant_values=int(Status.UNUSED)),
-        )
-
-    def _restore(self, params: Any, base: Any) -> tuple[int, State]:
+    def _restore(self, params: Any, base: Dataset) -> tuple[int, State]:
         start = broadcast(self.plan, loop.init(self.algorithm, params, base))
         done = self.folder.checkpoints()
         if not done:
@@ -309,9 +340,9 @@ class _Session:
         self.log.add_time(phase, getattr(self, "round", -1), seconds)
 
     def _describe(self, bar: tqdm) -> None:
-        scores = [charged_scores(self.log.queries(seed)) for seed in self.config.seed_numbers]
+        scores = np.asarray(self.state.acquired.scores)[: self.config.seeds]
         best = [np.nanmax(s) for s in scores if np.isfinite(s).any()]
-        if best:
+        if best and not bar.disable:
             bar.set_postfix_str(f"best {np.mean(best):.4g} mean, {np.max(best):.4g} max")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 
 from wrlso.data import Status
@@ -31,29 +32,33 @@ def record(
 
 def evaluate_on_host(
     objective: Callable[[np.ndarray], float], log: QueryLog, place: Place, candidates: Candidates
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Candidates, np.ndarray]:
     """Score one object after the other, committing each as soon as it is scored.
 
     What stands in the log already, from before the process was killed, is not
-    evaluated again. An exception or a score that is not finite is recorded as
-    FAILED with its reason, and the run goes on.
+    evaluated again: the logged query takes the candidate's place, also where
+    another machine's rounding proposes something else now. An exception or a
+    score that is not finite is recorded as FAILED with its reason, and the run
+    goes on.
 
     Returns:
-      ``(scores [lanes, q], status [lanes, q])``.
+      The candidates as evaluated and their scores ``[lanes, q]``.
     """
-    status = np.array(candidates.status)
+    latents, objects, status = (np.array(part) for part in candidates)
     scores = np.full(status.shape, np.nan, np.float32)
     for lane, j in _used(place, candidates):
         query = _query(place, candidates, lane, j, np.nan, Status(status[lane, j]), None)
         known = log.find(query.seed, query.round, query.index)
-        if known is None or known.object != query.object:
+        if known is None:
             if query.status == Status.OK:
-                query = _score(objective, np.asarray(candidates.objects[lane, j]), query)
+                query = _score(objective, objects[lane, j], query)
             log.add([query])
             known = query
+        latents[lane, j] = np.frombuffer(known.latent, "<f4")
+        objects[lane, j] = np.frombuffer(known.object, objects.dtype).reshape(objects.shape[2:])
         status[lane, j] = known.status
         scores[lane, j] = np.nan if known.score is None else known.score
-    return scores, status
+    return Candidates(*map(jnp.asarray, (latents, objects, status))), scores
 
 
 def _score(objective: Callable[[np.ndarray], float], item: np.ndarray, query: Query) -> Query:

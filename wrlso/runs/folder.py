@@ -1,10 +1,15 @@
 """A run's folder on disk: configuration, log, checkpoints, summary, figures."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from wrlso.runs.config import RunConfig
+from wrlso.runs.files import write_atomically
 from wrlso.runs.log import QueryLog
 from wrlso.runs.tensors import load_tree, save_tree
 
@@ -25,14 +30,13 @@ class RunFolder:
         Raises:
           ValueError: if it exists with anything in it, or cannot be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ValueError(
-                f"out = {path} exists already and is never overwritten: choose another folder, "
-                f"or continue that run with 'wrlso resume {path}'"
-            )
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            (path / "config.json").write_text(config.to_json())
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise ValueError(
+                    f"out = {path} exists already and is never overwritten: choose another "
+                    f"folder, or continue that run with 'wrlso resume {path}'"
+                )
+            write_atomically(path / "config.json", config.to_json().encode())
         except OSError as error:
             raise ValueError(
                 f"out = {path} cannot be written ({error.strerror}): choose another folder"
@@ -51,13 +55,33 @@ class RunFolder:
     def figures(self) -> Path:
         return self.path / "figures"
 
-    def open_log(self) -> QueryLog:
+    def open_log(self, *, read_only: bool = False) -> QueryLog:
         """The query log, made if it does not exist."""
-        return QueryLog(self.path / "queries.sqlite")
+        return QueryLog(self.path / "queries.sqlite", read_only=read_only)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against other processes; released by the system if this one dies.
+
+        Raises:
+          ValueError: if another process is running or resuming this run.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise ValueError(
+                f"{self.path} is being run by another process: wait for it, or end it first"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def save_summary(self, summary: dict[str, Any]) -> None:
         """Write ``summary.json``."""
-        self.summary_file.write_text(json.dumps(summary, indent=2) + "\n")
+        text = json.dumps(summary, indent=2) + "\n"
+        write_atomically(self.summary_file, text.encode())
 
     def load_summary(self) -> dict[str, Any]:
         """Read ``summary.json``."""

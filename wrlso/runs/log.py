@@ -73,14 +73,26 @@ class Round:
 class QueryLog:
     """Reads and writes the log. Every write is one committed transaction."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        if read_only:
+            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            return
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.executescript(_SCHEMA)
 
+    def forget_from(self, round: int) -> None:
+        """Remove what a round that is about to be run again left behind."""
+        with self._transaction():
+            self._db.execute("DELETE FROM queries WHERE round >= ?", (round,))
+
     def close(self) -> None:
         """Close the file; nothing is pending."""
         self._db.close()
+
+    def tidy(self) -> None:
+        """Fold the write-ahead log into the one file, which can then be read from anywhere."""
+        self._db.execute("PRAGMA journal_mode = DELETE")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wrlso.data import Dataset
 from wrlso.retrain import minibatches, train
@@ -18,6 +19,9 @@ from wrlso.tasks.base import Task
 from wrlso.weighting import uniform_weights
 
 _CHUNK = 500
+
+_TAG = 0x70726574
+"""Keeps pretraining's random numbers apart from those of a run with the same seed."""
 
 Progress = Callable[[int, int], None]
 """Called with steps done and steps in all."""
@@ -35,22 +39,28 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
         raise ValueError(
             f"task {task.name!r} has neither params nor a pretrain configuration; give it one"
         )
-    path = cache_path(task)
+    path = cache_path(task, base)
     like = jax.eval_shape(task.vae.init, jax.random.key(0))
     if path.exists():
         return jax.tree.map(jnp.asarray, load_tree(path, like))
+    path.parent.mkdir(parents=True, exist_ok=True)  # fails before the training, not after
     params = pretrain(task, base, progress)
     save_tree(path, params, {"task": task.name, "version": task.version})
     return params
 
 
-def cache_path(task: Task) -> Path:
-    """Where a task's pretrained parameters are kept; the name tells all they depend on."""
+def cache_path(task: Task, base: Dataset) -> Path:
+    """Where a task's pretrained parameters are kept.
+
+    The name depends on the data, the schedule, the parameters' shapes and the
+    task's ``version``, which whoever changes the model otherwise has to change.
+    """
     config = task.pretrain
     assert config is not None
     steps = jnp.arange(0, 20_000, 250)
     recipe = (
         task.version,
+        data_digest(base),
         config.epochs,
         config.batch_size,
         config.learning_rate,
@@ -63,6 +73,15 @@ def cache_path(task: Task) -> Path:
     return cache_dir() / "pretrained" / f"{name}.safetensors"
 
 
+def data_digest(base: Dataset) -> str:
+    """A digest of the objects and scores."""
+    digest = hashlib.sha256()
+    for part in base:
+        array = np.ascontiguousarray(part)
+        digest.update(repr((array.shape, str(array.dtype))).encode() + array.tobytes())
+    return digest.hexdigest()[:16]
+
+
 def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any:
     """Train the task's model from scratch on the unweighted base data.
 
@@ -71,7 +90,7 @@ def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any
     """
     config = task.pretrain
     assert config is not None
-    root = jax.random.key(config.seed)
+    root = jax.random.fold_in(jax.random.key(config.seed), _TAG)
     weights = uniform_weights(base.scores)
     batches = minibatches(weights, jnp.ones(weights.shape, bool))
     steps = math.ceil(config.epochs * len(base.scores) / config.batch_size)

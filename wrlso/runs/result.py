@@ -26,7 +26,7 @@ class Result:
 
     def queries(self) -> list[Query]:
         """Every query of every seed, in order."""
-        log = self.folder.open_log()
+        log = self.folder.open_log(read_only=True)
         try:
             return log.queries()
         finally:

@@ -33,7 +33,9 @@ def summarize(config: RunConfig, log: QueryLog, compilations: dict[str, int]) ->
     """The content of ``summary.json``.
 
     Standard deviations are over seeds, with divisor S as in the published
-    results; None where a seed has no successful query.
+    results; None where a seed has no successful query. ``wall_seconds`` is that
+    of the sessions that ended of themselves, without pretraining; ``seconds``
+    has its parts.
     """
     per_seed = []
     for seed in config.seed_numbers:
@@ -65,7 +67,7 @@ def summarize(config: RunConfig, log: QueryLog, compilations: dict[str, int]) ->
         "charged_evaluations": sum(seed["charged"] for seed in per_seed),
         "uncharged_evaluations": sum(r.uncharged for r in rounds),
         "diverged_retrainings": sum(r.diverged for r in rounds),
-        "wall_seconds": sum(t for phase, t in seconds.items() if phase != "pretrain"),
+        "wall_seconds": seconds.get("session", 0.0),
         "compile_seconds": seconds.get("compile", 0.0),
         "seconds": seconds,
         "compilations": compilations,

@@ -1,28 +1,20 @@
 """Pytrees of arrays in safetensors files: no pickle, written atomically."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
+
+from wrlso.runs.files import write_atomically
 
 
 def save_tree(path: Path, tree: Any, metadata: dict[str, str] | None = None) -> None:
     """Write a pytree of arrays; a reader sees the old file or the whole new one."""
     named = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(tree)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    try:
-        save_file(named, temporary, metadata=metadata)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, save(named, metadata=metadata))
 
 
 def load_tree(path: Path, like: Any) -> Any:

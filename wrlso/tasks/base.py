@@ -31,6 +31,15 @@ class PretrainConfig:
     beta: BetaSchedule
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"pretraining needs at least 1 epoch and batches of at least 1, got epochs = "
+                f"{self.epochs}, batch_size = {self.batch_size}"
+            )
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"pretrain seed must be in [0, 2^31), got {self.seed}")
+
 
 @dataclass(frozen=True, eq=False)
 class Task:

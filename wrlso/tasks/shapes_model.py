@@ -43,8 +43,8 @@ def make_vae(architecture: Architecture = "coordinate", latent_dim: int = 2) -> 
     def init(key: Array) -> dict[str, object]:
         encoder_key, decoder_key = jax.random.split(key)
         return {
-            "encoder": encoder.init(encoder_key, jnp.zeros((1, SIZE, SIZE, 1))),
-            "decoder": decoder.init(decoder_key, jnp.zeros((1, latent_dim))),
+            "encoder": encoder.init(encoder_key, jnp.zeros((1, SIZE, SIZE, 1), jnp.float32)),
+            "decoder": decoder.init(decoder_key, jnp.zeros((1, latent_dim), jnp.float32)),
         }
 
     def encode(params: dict, objects: Array) -> tuple[Array, Array]:
@@ -52,7 +52,7 @@ def make_vae(architecture: Architecture = "coordinate", latent_dim: int = 2) -> 
         return out[:, :latent_dim], out[:, latent_dim:]
 
     def logits(params: dict, latents: Array) -> Array:
-        return jnp.asarray(decoder.apply(params["decoder"], latents))[..., 0]
+        return jnp.asarray(decoder.apply(params["decoder"], latents.astype(jnp.float32)))[..., 0]
 
     def decode(params: dict, latents: Array) -> Array:
         return pack(logits(params, latents) > 0)
@@ -81,11 +81,11 @@ class Conv(nn.Module):
         size = 5 if self.kind in ("down", "up") else self.size
         c_in = x.shape[-1] // (4 if self.kind in ("down", "folded") else 1)
         initial = nn.initializers.he_normal()
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         if self.kind == "up":  # stored as the kernel of the convolution it transposes
-            kernel = self.param("kernel", initial, (size, size, self.features, c_in))
+            kernel = self.param("kernel", initial, (size, size, self.features, c_in), jnp.float32)
         else:
-            kernel = self.param("kernel", initial, (size, size, c_in, self.features))
+            kernel = self.param("kernel", initial, (size, size, c_in, self.features), jnp.float32)
         if self.kind == "down":
             return conv(x, strided_kernel(kernel)) + bias
         if self.kind == "up":
@@ -180,7 +180,7 @@ _PATCH = 4
 
 def _coordinates() -> Array:
     """``[patches, 2]``: row and column of every patch, from -1 to 1."""
-    line = jnp.linspace(-1.0, 1.0, SIZE // _PATCH)
+    line = jnp.linspace(-1.0, 1.0, SIZE // _PATCH, dtype=jnp.float32)
     return jnp.stack(jnp.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
 
 
