@@ -9,6 +9,7 @@ not run again. Results go to benchmarks/results/shapes*.csv and .md.
 
 import argparse
 import csv
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,9 @@ def execute(entry: Entry, architecture: str, runs: Path, seeds: int, budget: int
     out = runs / f"{architecture}-pretrain{entry.pretrain_seed}-{name}"
     task = wrlso.tasks.shapes(architecture=architecture, pretrain_seed=entry.pretrain_seed)
     if (out / "config.json").exists():
-        RunFolder(out)
+        asked, stored = (budget, seeds), RunFolder(out).config
+        if (stored.budget, stored.seeds) != asked:
+            raise SystemExit(f"{out} has another budget or number of seeds: choose other --runs")
         return wrlso.resume(out, task=task)
     return wrlso.run(task, entry.method, out=out, budget=budget, seeds=seeds)
 
@@ -109,7 +112,7 @@ def write(rows: list[tuple[Entry, Result]], stem: str, command: str) -> None:
                     for q in result.queries()
                 )
     (RESULTS / f"{stem}.md").write_text(
-        f"# Shapes, proposer `grid`, 500 charged queries a seed\n\n`{command}`\n\n"
+        f"# Shapes, proposer `grid`, {rows[0][1].summary['budget']} charged queries a seed\n\n`{command}`\n\n"
         "Best score, mean ± s.d. over the run's seeds (divisor S, as published), with every "
         "seed. A `grid` round also evaluates the objective 2,500 times without charge.\n\n"
         + table(rows)
@@ -157,7 +160,9 @@ def main() -> None:
     parser.add_argument("--pretrain-seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=500)
-    parser.add_argument("--only", nargs="*", help="names of methods to run, all by default")
+    parser.add_argument(
+        "--only", nargs="*", help="methods to run, by name; results are then only shown"
+    )
     options = parser.parse_args()
     request_cpu_devices(options.seeds)
     architecture = "paper" if options.paper else "coordinate"
@@ -172,8 +177,14 @@ def main() -> None:
             flush=True,
         )
         command = "python -m benchmarks.shapes" + (" --paper" if options.paper else "")
-        write(rows, "shapes-paper" if options.paper else "shapes", command)
+        if not options.only:
+            write(rows, "shapes-paper" if options.paper else "shapes", command)
     print(table(rows))
+    if not (options.only or options.paper):
+        headline = next(r for e, r in rows if e.name == "weighted retraining, r = 50")
+        for name in ("best_so_far", "manifold", "weights", "prior_samples"):
+            drawn = {path.stem: path for path in headline.plot()}
+            shutil.copy(drawn[name], RESULTS / f"shapes-{name.replace('_', '-')}.png")
 
 
 if __name__ == "__main__":

@@ -182,4 +182,4 @@ def test_docstring_examples():
     from wrlso import weighting
 
     failed, tried = doctest.testmod(weighting, extraglobs={"jnp": jnp})
-    assert (failed, tried) == (0, 1)
+    assert (failed, tried) == (0, 2)

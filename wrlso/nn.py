@@ -5,14 +5,12 @@ needs only at the top level of a program. Inside ``scan`` or ``while_loop``,
 where all training here happens, the gradient of a convolution and everything
 strided or transposed falls back to a naive loop, an order of magnitude slower.
 So there is one convolution, of stride one, whose gradients are written as
-convolutions and matrix products of the fast form, and everything strided is
-that convolution on *folded* images: a folded image keeps each 2 x 2 block of
-pixels as the channels of one pixel. The mathematics is the textbook layer's.
+convolutions of the fast form, and everything strided is that convolution on
+*folded* images: a folded image keeps each 2 x 2 block of pixels as the channels
+of one pixel. The mathematics is the textbook layer's.
 
 Images are ``[B, H, W, C]``, kernels ``[K, K, C_in, C_out]``.
 """
-
-import itertools
 
 import jax
 import jax.numpy as jnp
@@ -56,16 +54,10 @@ def adjoint(kernel: Array) -> Array:
 def _kernel_gradient(x: Array, g: Array, size: int) -> Array:
     """d(sum g * conv(x, kernel)) / d kernel, ``[K, K, C_in, C_out]``.
 
-    Where the cotangent has no more channels than the input, one matrix product
-    of the input with the cotangent's patches; else a convolution in which batch
-    and channels have changed places. Each is up to twice as fast as the other
-    on its side.
+    A convolution itself, in which batch and channels have changed places. The
+    transposes are spelled out: left to ``dimension_numbers``, XLA's CPU backend
+    takes its slow path inside loops.
     """
-    c_in, c_out = x.shape[-1], g.shape[-1]
-    if c_out < c_in:
-        over_pixels = (((0, 1, 2), (0, 1, 2)), ((), ()))
-        taps = lax.dot_general(x, _patches(g, size), over_pixels)
-        return jnp.flip(taps.reshape(c_in, size, size, c_out).transpose(1, 2, 0, 3), (0, 1))
     r = size // 2
     taps = lax.conv_general_dilated(
         x.transpose(3, 1, 2, 0),
@@ -75,15 +67,6 @@ def _kernel_gradient(x: Array, g: Array, size: int) -> Array:
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return taps.transpose(1, 2, 0, 3)
-
-
-def _patches(x: Array, size: int) -> Array:
-    """``[B, H, W, K*K*C]``: the zero-padded K x K surroundings of every pixel."""
-    height, width = x.shape[1:3]
-    r = size // 2
-    padded = jnp.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
-    shifts = itertools.product(range(size), repeat=2)
-    return jnp.concatenate([padded[:, i : i + height, j : j + width] for i, j in shifts], axis=-1)
 
 
 def fold(x: Array, block: int = 2) -> Array:
