@@ -12,8 +12,8 @@ from wrlso import loop, propose
 from wrlso.data import Dataset, Status, append, check_dataset, empty_acquired, in_use
 from wrlso.loop import Algorithm
 from wrlso.methods import METHODS, get_method
+from wrlso.runs.build import PROPOSERS, make_algorithm
 from wrlso.runs.config import RunConfig, describe
-from wrlso.runs.driver import PROPOSERS, make_algorithm
 from wrlso.tasks import TASKS
 
 HYPER = {"learning_rate": 1e-2, "beta": 1.0}

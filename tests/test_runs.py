@@ -20,7 +20,6 @@ from wrlso.data import Status
 from wrlso.elbo import constant_beta
 from wrlso.loop import Candidates
 from wrlso.report.export import write_csv
-from wrlso.runs import driver
 from wrlso.runs.compiled import Once
 from wrlso.runs.config import RunConfig
 from wrlso.runs.evaluate import Place, evaluate_on_host
@@ -28,6 +27,7 @@ from wrlso.runs.files import write_atomically
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, QueryLog
 from wrlso.runs.pretrained import cache_path, pretrained_params
+from wrlso.runs.session import Session
 from wrlso.runs.summary import best_so_far, charged_scores, top_mean
 from wrlso.runs.tensors import load_metadata, load_tree, save_tree
 from wrlso.tasks import shapes
@@ -117,7 +117,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("asks_before", [0, 1, 2])
 def test_resume_ends_with_the_queries_of_the_uninterrupted_run(tmp_path, monkeypatch, asks_before):
     whole = tiny_run(tmp_path / "whole")
-    original = driver._Session._ask
+    original = Session.ask
     calls = []
 
     def dies(self, ask):
@@ -127,7 +127,7 @@ def test_resume_ends_with_the_queries_of_the_uninterrupted_run(tmp_path, monkeyp
         original(self, ask)
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver._Session, "_ask", dies)
+        patch.setattr(Session, "ask", dies)
         with pytest.raises(Killed):
             tiny_run(tmp_path / "run")
     with pytest.raises(ValueError, match="is not finished"):

@@ -100,8 +100,8 @@ def test_data_never_changes():
 def test_a_round_in_double_precision_mode(architecture):
     """With JAX_ENABLE_X64 the models stay float32, and nothing breaks."""
     from wrlso import loop, methods
+    from wrlso.runs.build import make_algorithm
     from wrlso.runs.config import RunConfig, describe
-    from wrlso.runs.driver import make_algorithm
 
     with jax.enable_x64(True):
         task = shapes(architecture=architecture)

@@ -19,7 +19,7 @@ from wrlso.data import all_scores
 from wrlso.propose import Objective, decode_all
 from wrlso.report.published import published
 from wrlso.report.tables import title
-from wrlso.runs.driver import make_algorithm, task_of
+from wrlso.runs.build import make_algorithm, task_of
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.tasks.base import Task
 from wrlso.weighting import WEIGHTINGS, cumulative_weight, effective_sample_size, rank_weight_share
