@@ -115,9 +115,9 @@ def write(rows: list[tuple[Entry, Result]], stem: str, command: str) -> None:
         f"# Shapes, proposer `grid`, {rows[0][1].summary['budget']} charged queries a seed\n\n"
         f"`{command}`\n\n"
         "Best score, mean ± s.d. over the run's seeds (divisor S, as published), with every "
-        "seed. A `grid` round also evaluates the objective 2,500 times without charge.\n\n"
-        + table(rows)
-        + "\n"
+        "seed. A `grid` round also evaluates the objective 2,500 times without charge. Seconds "
+        "are wall time without pretraining, on a machine that may have been shared: see "
+        "speed.md for measured times.\n\n" + table(rows) + "\n"
     )
 
 
