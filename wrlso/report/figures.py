@@ -35,9 +35,9 @@ _MANIFOLD = 15
 def draw_run(result: "Result", task: Task | None = None) -> list[Path]:
     """Draw all figures that fit the task into the run's ``figures`` folder.
 
-    Prior samples are scored for the figures only: ``2 x 1,000`` evaluations a
-    seed, after the run, of which no method sees anything. They are skipped for
-    objectives on the host, which may be expensive.
+    Prior samples are scored for the figures only: 1,000 evaluations a seed at
+    each of up to four stages, after the run, of which no method sees anything.
+    They are skipped for objectives on the host, which may be expensive.
 
     Returns:
       The paths of the figures.

@@ -85,11 +85,13 @@ class CompiledLoop:
         self.retrain = lift("retrain", retrain, donate=True)
         self.ask = lift("ask", ask)
         self.tell = lift("tell", tell, donate=True)
-        self.score = (
-            None
-            if objective is None
-            else lift("score", lambda candidates, lane, shared: objective(candidates.objects))
-        )
+
+        def score(candidates: Candidates, lane: Lane, shared: Global) -> tuple[Any, Any]:
+            assert objective is not None
+            scores = objective(candidates.objects)
+            return scores, loop.settle(scores, candidates.status)
+
+        self.score = None if objective is None else lift("score", score)
 
     @property
     def compilations(self) -> dict[str, int]:

@@ -100,14 +100,12 @@ class Session:
                 evaluated, scores = evaluate_on_host(
                     self.task.host_objective, self.log, place, on_host
                 )
-                candidates = spread(self.plan, evaluated)
-                status = np.asarray(evaluated.status)
+            told = spread(self.plan, (evaluated, scores, evaluated.status))
         else:
             assert self.compiled.score is not None
-            scores = self.compiled.score(candidates, lane, shared)
-            status = np.asarray(loop.settle(scores, candidates.status))
-            record(self.log, place, on_host, np.asarray(scores), status)
-        told = (candidates, *spread(self.plan, (scores, status)))
+            scores, status = self.compiled.score(candidates, lane, shared)
+            record(self.log, place, on_host, np.asarray(scores), np.asarray(status))
+            told = (candidates, scores, status)
         self.state = self.compiled.tell(self.state, told, shared)
 
     def _restore(self, params: Any, base: Dataset) -> tuple[int, State]:
