@@ -1,0 +1,106 @@
+"""Acquisition functions of a Gaussian posterior, to be maximised.
+
+All take the posterior's ``mean`` and ``variance`` at S points, ``[S]`` each, are
+evaluated elementwise, and have finite values and gradients for any finite mean and any
+variance from zero upwards.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.scipy.special import ndtr
+from jax.typing import ArrayLike
+
+_TAIL = -2.5
+"""Below this, h(u) is a difference of nearly equal numbers: a continued fraction instead."""
+_FRACTION_TERMS = 60
+
+
+def deviation(variance: Array) -> Array:
+    """Square root, bounded away from zero so that its gradient is finite."""
+    eps = jnp.finfo(variance.dtype).eps
+    return jnp.sqrt(jnp.maximum(variance, eps * eps))
+
+
+def log_improvement(u: Array) -> Array:
+    """``log h(u)`` with ``h(u) = phi(u) + u Phi(u)``, a standard normal's mean excess over -u.
+
+    Exact to rounding for all u, where Ament et al. (2023, Eq. 9) piece three
+    formulas together: below -2.5, with x = -u, ``h(u) = phi(u) c / (x + c)``, where
+    ``c = 1 / (x + 2 / (x + 3 / (x + ...)))`` continues Laplace's fraction of Mills' ratio.
+    """
+    return _log_improvement(u)
+
+
+@jax.custom_jvp
+def _log_improvement(u: Array) -> Array:
+    tail, body = _split(u)
+    log_phi = -0.5 * u * u - 0.5 * jnp.log(2 * jnp.pi)
+    c = _fraction(tail)
+    return jnp.where(u < _TAIL, log_phi + jnp.log(c / (tail + c)), jnp.log(_excess(body)))
+
+
+@_log_improvement.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """``h' = Phi``, and in the tail ``Phi / h = 1 / c``."""
+    (u,), (du,) = primals, tangents
+    tail, body = _split(u)
+    slope = jnp.where(u < _TAIL, 1.0 / _fraction(tail), ndtr(body) / _excess(body))
+    return _log_improvement(u), slope * du
+
+
+def _split(u: Array) -> tuple[Array, Array]:
+    return jnp.maximum(-u, -_TAIL), jnp.maximum(u, _TAIL)
+
+
+def _excess(u: Array) -> Array:
+    phi = jnp.exp(-0.5 * u * u) / jnp.sqrt(2 * jnp.pi)
+    return phi + u * ndtr(u)
+
+
+def _fraction(x: Array) -> Array:
+    """``1 / (x + 2 / (x + 3 / ...))``, from the inside out."""
+    return lax.fori_loop(
+        0, _FRACTION_TERMS, lambda i, c: (_FRACTION_TERMS - i) / (x + c), jnp.zeros_like(x)
+    )
+
+
+def expected_improvement(mean: Array, variance: Array, best: ArrayLike) -> Array:
+    """``E[max(f - best, 0)]`` (Jones et al. 1998, Eq. 15): ``s h((mean - best) / s)``."""
+    s = deviation(variance)
+    return jnp.exp(log_improvement((mean - best) / s)) * s
+
+
+def log_expected_improvement(mean: Array, variance: Array, best: ArrayLike) -> Array:
+    """Log of :func:`expected_improvement`, also where that is zero in floating point
+    (Ament et al. 2023)."""
+    s = deviation(variance)
+    return log_improvement((mean - best) / s) + jnp.log(s)
+
+
+def upper_confidence_bound(mean: Array, variance: Array, beta: ArrayLike) -> Array:
+    """``mean + sqrt(beta) s`` (Srinivas et al. 2010, Eq. 6)."""
+    return mean + jnp.sqrt(beta) * deviation(variance)
+
+
+def sample_joint(key: Array, mean: Array, covariance: Array, samples: int) -> Array:
+    """Joint posterior samples ``[samples, S]``; also from a singular covariance."""
+    values, vectors = jnp.linalg.eigh(covariance)
+    root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))
+    noise = jax.random.normal(key, (samples, mean.shape[0]), mean.dtype)
+    return mean + jnp.matmul(noise, root.T, precision="highest")
+
+
+def thompson(key: Array, mean: Array, covariance: Array, batch: int) -> Array:
+    """Thompson sampling among S points: rows ``[batch]`` of a batch of distinct points.
+
+    Each is the best point of its own joint sample, among those not yet taken.
+    ``mean [S]``, ``covariance [S, S]``.
+    """
+    samples = sample_joint(key, mean, covariance, batch)
+
+    def choose(taken: Array, sample: Array) -> tuple[Array, Array]:
+        row = jnp.argmax(jnp.where(taken, -jnp.inf, sample))
+        return taken.at[row].set(True), row
+
+    return lax.scan(choose, jnp.zeros(mean.shape, bool), samples)[1]

@@ -1,0 +1,1 @@
+"""Gaussian processes: kernels, exact and sparse posteriors, hyperparameter fits."""

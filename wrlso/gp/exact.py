@@ -1,0 +1,116 @@
+"""Exact Gaussian process regression with masked rows (Rasmussen and Williams 2006, Ch. 2).
+
+A masked row is replaced by a row of the identity with target zero, so that it
+adds exactly nothing to the determinant, the quadratic form or a prediction.
+The posterior keeps W with ``W^T W = (K + noise I)^-1``: a prediction is then two
+matrix products, its variance a difference that only rounding can take below zero,
+and a new observation replaces one row of W.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from tinygp.kernels import Kernel
+
+from wrlso.gp.linalg import gaussian_log_density, inverse_of_lower, matmul, safe_cholesky
+
+
+class ExactGP(NamedTuple):
+    """A posterior. ``points [n, d]``, ``targets [n]``, ``mask [n]``, ``noise []`` (variance),
+    ``whitening [n, n]`` (W above), ``alpha [n]`` (``W^T W targets``)."""
+
+    kernel: Kernel
+    noise: Array
+    points: Array
+    targets: Array
+    mask: Array
+    whitening: Array
+    alpha: Array
+
+
+def log_marginal_likelihood(
+    kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None = None
+) -> Array:
+    """``log p(targets | points)`` of the rows in ``mask``.
+
+    Args:
+      kernel: any tinygp kernel.
+      noise: variance of the observations' noise.
+      points: ``[n, d]``.
+      targets: ``[n]``, of mean zero.
+      mask: ``[n]`` booleans; all rows if None.
+
+    Returns:
+      ``[]`` nats. O(n^3); so is its gradient.
+    """
+    covariance, y, rows = _masked(kernel, noise, points, targets, mask)
+    return gaussian_log_density(covariance, y) - 0.5 * math.log(2 * math.pi) * rows.sum()
+
+
+def condition(
+    kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None = None
+) -> ExactGP:
+    """The posterior given the rows in ``mask``; arguments as :func:`log_marginal_likelihood`."""
+    covariance, y, rows = _masked(kernel, noise, points, targets, mask)
+    whitening = inverse_of_lower(safe_cholesky(covariance))
+    alpha = matmul(whitening.T, matmul(whitening, y))
+    return ExactGP(kernel, jnp.asarray(noise, y.dtype), points, y, rows, whitening, alpha)
+
+
+def predict(gp: ExactGP, x: Array) -> tuple[Array, Array]:
+    """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s n^2)."""
+    cross = _cross(gp, x)
+    explained = (matmul(cross, gp.whitening.T) ** 2).sum(1)
+    return matmul(cross, gp.alpha), jnp.maximum(gp.kernel(x) - explained, 0.0)
+
+
+def predict_joint(gp: ExactGP, x: Array) -> tuple[Array, Array]:
+    """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
+    cross = _cross(gp, x)
+    root = matmul(cross, gp.whitening.T)
+    return matmul(cross, gp.alpha), gp.kernel(x, x) - matmul(root, root.T)
+
+
+def add(gp: ExactGP, slot: ArrayLike, point: Array, target: ArrayLike) -> ExactGP:
+    """The posterior with one more observation, at fixed hyperparameters, in O(n^2).
+
+    Args:
+      gp: the posterior.
+      slot: number of a masked row, which the observation fills. Out of range: no change.
+      point: ``[d]``.
+      target: its target.
+    """
+    n = gp.points.shape[0]
+    cross = _cross(gp, point[None])[0]
+    root = matmul(gp.whitening, cross)
+    floor = 4 * jnp.finfo(root.dtype).eps * gp.kernel(point[None])[0]
+    pivot = jnp.sqrt(jnp.maximum(gp.kernel(point[None])[0] - root @ root, floor) + gp.noise)
+    row = -matmul(gp.whitening.T, root).at[slot].add(-1.0, mode="drop") / pivot
+    targets = gp.targets.at[slot].set(target, mode="drop")
+    new = gp._replace(
+        points=gp.points.at[slot].set(point, mode="drop"),
+        targets=targets,
+        mask=gp.mask.at[slot].set(True, mode="drop"),
+        whitening=gp.whitening.at[slot].set(row, mode="drop"),
+    )
+    in_range = jnp.asarray(slot) < n
+    return new._replace(alpha=gp.alpha + jnp.where(in_range, row * (row @ targets), 0.0))
+
+
+def _masked(
+    kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None
+) -> tuple[Array, Array, Array]:
+    rows = jnp.ones(targets.shape, bool) if mask is None else mask
+    points = jnp.where(rows[:, None], points, 0.0)
+    identity = jnp.eye(points.shape[0], dtype=points.dtype)
+    covariance = kernel(points, points) + noise * identity
+    covariance = jnp.where(rows[:, None] & rows[None, :], covariance, identity)
+    return covariance, jnp.where(rows, targets, 0.0), rows
+
+
+def _cross(gp: ExactGP, x: Array) -> Array:
+    points = jnp.where(gp.mask[:, None], gp.points, 0.0)
+    return jnp.where(gp.mask[None, :], gp.kernel(x, points), 0.0)

@@ -1,0 +1,133 @@
+"""Hyperparameters by maximum a posteriori, from several starts, inside jit."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from wrlso.gp.kernels import default_lengthscale
+from wrlso.maximize import maximize
+
+
+class Hyperparameters(NamedTuple):
+    """``lengthscales [d]``, ``variance []`` of the function and ``noise []`` (variance) of the
+    observations, for latents and targets in standard units."""
+
+    lengthscales: Array
+    variance: Array
+    noise: Array
+
+
+class LogNormal(NamedTuple):
+    """A log-normal prior: ``median`` and the standard deviation ``spread`` of the logarithm."""
+
+    median: float
+    spread: float
+
+
+_VARIANCE = LogNormal(1.0, 1.0)
+_NOISE = LogNormal(math.exp(-4.0), 1.0)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How hyperparameters are fitted.
+
+    Attributes:
+      restarts: starts: the given one, the priors' medians, and draws from the priors.
+      evaluations: of the log posterior and its gradient, a start.
+      lengthscale: prior of each; None for the dimension-scaled one of Hvarfner
+        et al. (2024).
+      variance, noise: priors.
+      lengthscale_bounds, variance_bounds, noise_bounds: what may be returned. In
+        float32 a noise variance much below 1e-5 is beyond rounding.
+    """
+
+    restarts: int = 3
+    evaluations: int = 30
+    lengthscale: LogNormal | None = None
+    variance: LogNormal = _VARIANCE
+    noise: LogNormal = _NOISE
+    lengthscale_bounds: tuple[float, float] = (0.02, 100.0)
+    variance_bounds: tuple[float, float] = (0.02, 50.0)
+    noise_bounds: tuple[float, float] = (1e-5, 1.0)
+
+
+LogEvidence = Callable[[Hyperparameters], Array]
+"""The log marginal likelihood, or a bound of it, ``[]`` nats."""
+
+
+def default_hyperparameters(dimensions: int, config: FitConfig | None = None) -> Hyperparameters:
+    """The priors' medians."""
+    config = config or FitConfig()
+    return _unpack(_prior(dimensions, config)[0], dimensions)
+
+
+def fit(
+    key: Array, log_evidence: LogEvidence, start: Hyperparameters, config: FitConfig | None = None
+) -> tuple[Hyperparameters, Array]:
+    """Maximise ``log_evidence + log prior`` over the box of bounds, in logarithms.
+
+    Args:
+      key: typed PRNG key, for the random starts.
+      log_evidence: pure; called ``evaluations`` times a start, with its gradient.
+      start: to begin with, such as those of the last fit.
+      config: priors, bounds, effort (static).
+
+    Returns:
+      The best found and its log posterior density ``[]``; never worse than
+      ``start`` (put within the bounds), which is returned where nothing is finite.
+    """
+    config = config or FitConfig()
+    d = start.lengthscales.shape[0]
+    centre, spread = _prior(d, config)
+    lower, upper = _bounds(d, config)
+    centre = jnp.clip(centre, lower, upper)
+    random = centre + spread * jax.random.normal(key, (max(config.restarts - 2, 0), d + 2))
+    starts = jnp.concatenate([_pack(start)[None], centre[None], random])[: config.restarts]
+
+    def log_posterior(packed: Array) -> Array:
+        log_prior = -0.5 * (((packed - centre) / spread) ** 2).sum()
+        return log_evidence(_unpack(packed, d)) + log_prior
+
+    # One start after the other: each fills the machine, and memory does not grow.
+    value_and_grad = jax.value_and_grad(log_posterior)
+    found = maximize(
+        None,
+        starts.astype(centre.dtype),
+        lower,
+        upper,
+        config.evaluations,
+        value_and_grad=lambda packed: lax.map(value_and_grad, packed),
+    )
+    return _unpack(found.points[0], d), found.values[0]
+
+
+def _prior(dimensions: int, config: FitConfig) -> tuple[Array, Array]:
+    scale = config.lengthscale or LogNormal(default_lengthscale(dimensions), math.sqrt(3.0))
+    priors = [scale] * dimensions + [config.variance, config.noise]
+    return (
+        jnp.array([math.log(p.median) for p in priors]),
+        jnp.array([p.spread for p in priors]),
+    )
+
+
+def _bounds(dimensions: int, config: FitConfig) -> tuple[Array, Array]:
+    bounds = [config.lengthscale_bounds] * dimensions
+    bounds += [config.variance_bounds, config.noise_bounds]
+    lower, upper = jnp.log(jnp.array(bounds)).T
+    return lower, upper
+
+
+def _pack(hyper: Hyperparameters) -> Array:
+    parts = [hyper.lengthscales, jnp.atleast_1d(hyper.variance), jnp.atleast_1d(hyper.noise)]
+    return jnp.log(jnp.concatenate(parts))
+
+
+def _unpack(packed: Array, d: int) -> Hyperparameters:
+    values = jnp.exp(packed)
+    return Hyperparameters(values[:d], values[d], values[d + 1])

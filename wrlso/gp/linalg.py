@@ -1,0 +1,102 @@
+"""Factorisations that never return NaN, and their derivatives."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+matmul = partial(jnp.matmul, precision="highest")
+"""Matrix product at full precision, also where an accelerator's default is lower."""
+
+_RUNGS = 12
+
+
+@jax.custom_vjp
+def safe_cholesky(matrix: Array) -> Array:
+    """Lower Cholesky factor ``[n, n]`` of a symmetric matrix, with jitter only where it must be.
+
+    Rungs of the ladder: no jitter, then ``n * eps`` times the mean of the diagonal,
+    then ten times more at each rung, until all is finite and no pivot is
+    mere rounding error. The last rung makes the matrix diagonally dominant, so
+    the result is finite for any finite matrix with a positive diagonal.
+    """
+    return _climb(matrix)
+
+
+def _climb(matrix: Array) -> Array:
+    n = matrix.shape[0]
+    eps = jnp.finfo(matrix.dtype).eps
+    diagonal = jnp.diagonal(matrix)
+    scale = jnp.mean(diagonal)
+    least = jnp.sqrt(eps * jnp.max(diagonal) / 4)
+
+    def failed(carry: tuple[Array, Array]) -> Array:
+        rung, factor = carry
+        good = jnp.isfinite(factor).all() & (jnp.diagonal(factor) > least).all()
+        return ~good & (rung < _RUNGS)
+
+    def step(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        rung, _ = carry
+        jitter = scale * n * eps * 10.0 ** rung.astype(matrix.dtype)
+        return rung + 1, _factor(matrix + jitter * jnp.eye(n, dtype=matrix.dtype))
+
+    _, factor = lax.while_loop(failed, step, (jnp.zeros((), jnp.int32), _factor(matrix)))
+    return jnp.where(jnp.isfinite(factor).all(), factor, jnp.diag(jnp.sqrt(diagonal)))
+
+
+def _factor(matrix: Array) -> Array:
+    return lax.linalg.cholesky(matrix, symmetrize_input=False)
+
+
+def _cholesky_forward(matrix: Array) -> tuple[Array, tuple[Array, Array]]:
+    factor = _climb(matrix)
+    return factor, (factor, inverse_of_lower(factor))
+
+
+def _cholesky_backward(saved: tuple[Array, Array], cotangent: Array) -> tuple[Array]:
+    factor, inverse = saved
+    return (cholesky_cotangent(inverse, matmul(factor.T, cotangent)),)
+
+
+safe_cholesky.defvjp(_cholesky_forward, _cholesky_backward)
+
+
+def cholesky_cotangent(inverse: Array, product: Array) -> Array:
+    """Cotangent of K, given ``inverse = L^-1`` and ``product = L^T Lbar`` (Murray 2016, Eq. 10)."""
+    half = jnp.tril(product) - 0.5 * jnp.diag(jnp.diagonal(product))
+    out = matmul(matmul(inverse.T, half), inverse)
+    return 0.5 * (out + out.T)
+
+
+def inverse_of_lower(factor: Array) -> Array:
+    """Inverse of a lower triangular matrix."""
+    identity = jnp.eye(factor.shape[0], dtype=factor.dtype)
+    return lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
+
+
+@jax.custom_vjp
+def gaussian_log_density(covariance: Array, y: Array) -> Array:
+    """``log N(y | 0, covariance)``, less the ``n/2 log 2 pi``.
+
+    One Cholesky factor; its derivative one inverse: dK = (a a^T - K^-1) / 2 with
+    a = K^-1 y (Rasmussen and Williams 2006, Eq. 5.9).
+    """
+    return _density_forward(covariance, y)[0]
+
+
+def _density_forward(covariance: Array, y: Array) -> tuple[Array, tuple[Array, Array]]:
+    factor = _climb(covariance)
+    inverse = inverse_of_lower(factor)
+    z = matmul(inverse, y)
+    log_det = 2.0 * jnp.log(jnp.diagonal(factor)).sum()
+    return -0.5 * (z @ z + log_det), (inverse, matmul(inverse.T, z))
+
+
+def _density_backward(saved: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    inverse, alpha = saved
+    slope = 0.5 * (jnp.outer(alpha, alpha) - matmul(inverse.T, inverse))
+    return cotangent * slope, -cotangent * alpha
+
+
+gaussian_log_density.defvjp(_density_forward, _density_backward)

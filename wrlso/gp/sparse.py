@@ -1,0 +1,205 @@
+"""Sparse Gaussian process regression: Titsias' collapsed bound (AISTATS 2009).
+
+With M inducing points Z and n data points, ``A = L^-1 K_zx`` where ``L L^T = K_zz``
+(plus jitter, which only lowers the bound), and ``B = I + A A^T / noise``. Everything of
+size n is three matrix products of 2 n M^2 FLOPs a gradient step: A, A A^T, and
+the derivative with respect to K_zx. The rest is O(M^3) and O(n M d).
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from tinygp.kernels import Kernel
+
+from wrlso.gp.linalg import cholesky_cotangent, inverse_of_lower, matmul, safe_cholesky
+
+
+class SparseGP(NamedTuple):
+    """A posterior. ``inducing [M, d]``, ``noise []`` (variance), ``whitening [M, M]`` (``L^-1``),
+    ``root [M, M]`` with ``root^T root = B^-1``, ``projected [M]`` (``A y``), ``alpha [M]``: the
+    mean is ``k(x, Z) alpha``."""
+
+    kernel: Kernel
+    noise: Array
+    inducing: Array
+    whitening: Array
+    root: Array
+    projected: Array
+    alpha: Array
+
+
+def log_marginal_bound(
+    kernel: Kernel,
+    noise: ArrayLike,
+    points: Array,
+    targets: Array,
+    inducing: Array,
+    mask: Array | None = None,
+) -> Array:
+    """Titsias' lower bound of the log marginal likelihood (Eq. 9).
+
+    Args:
+      kernel: any tinygp kernel.
+      noise: variance of the observations' noise.
+      points: ``[n, d]``.
+      targets: ``[n]``, of mean zero.
+      inducing: ``[M, d]``.
+      mask: ``[n]`` booleans; all rows if None.
+
+    Returns:
+      ``[]`` nats, differentiable in kernel, noise and inducing points.
+    """
+    rows, cross, y = _masked(kernel, points, targets, inducing, mask)
+    gram, projected = _project(kernel(inducing, inducing), cross, y)
+    inner = safe_cholesky(_inner(gram, noise))
+    explained = matmul(inverse_of_lower(inner), projected) / noise
+    n = rows.sum()
+    log_det = 2.0 * jnp.log(jnp.diagonal(inner)).sum() + n * jnp.log(noise)
+    fit = (y @ y) / noise - explained @ explained
+    unexplained = jnp.where(rows, kernel(points), 0.0).sum() - jnp.trace(gram)
+    return -0.5 * (n * math.log(2 * math.pi) + log_det + fit + unexplained / noise)
+
+
+def condition(
+    kernel: Kernel,
+    noise: ArrayLike,
+    points: Array,
+    targets: Array,
+    inducing: Array,
+    mask: Array | None = None,
+) -> SparseGP:
+    """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
+    _, cross, y = _masked(kernel, points, targets, inducing, mask)
+    whitening = inverse_of_lower(safe_cholesky(kernel(inducing, inducing)))
+    a = matmul(whitening, cross)
+    root = inverse_of_lower(safe_cholesky(_inner(matmul(a, a.T), noise)))
+    gp = SparseGP(
+        kernel,
+        jnp.asarray(noise, y.dtype),
+        inducing,
+        whitening,
+        root,
+        matmul(a, y),
+        jnp.zeros(inducing.shape[:1], y.dtype),
+    )
+    return _with_alpha(gp)
+
+
+def predict(gp: SparseGP, x: Array) -> tuple[Array, Array]:
+    """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s M^2)."""
+    cross = gp.kernel(x, gp.inducing)
+    a = matmul(cross, gp.whitening.T)
+    explained = (a * a).sum(1)
+    # What Z leaves unexplained, and what the data leave uncertain about Z.
+    uncertain = (matmul(a, gp.root.T) ** 2).sum(1)
+    return matmul(cross, gp.alpha), jnp.maximum(gp.kernel(x) - explained, 0.0) + uncertain
+
+
+def predict_joint(gp: SparseGP, x: Array) -> tuple[Array, Array]:
+    """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
+    cross = gp.kernel(x, gp.inducing)
+    a = matmul(cross, gp.whitening.T)
+    b = matmul(a, gp.root.T)
+    covariance = gp.kernel(x, x) - matmul(a, a.T) + matmul(b, b.T)
+    return matmul(cross, gp.alpha), covariance
+
+
+def add(gp: SparseGP, point: Array, target: ArrayLike) -> SparseGP:
+    """The posterior with one more observation, at fixed hyperparameters and inducing points.
+
+    O(M^2): with ``w = root a`` the inner matrix's inverse becomes
+    ``root^T (I - w w^T / (noise + w.w)) root``, whose symmetric square root is
+    known (Potter's square-root filter, Bierman 1977, Ch. V), so that no variance can
+    become negative however many observations are added.
+    """
+    a = matmul(gp.whitening, gp.kernel(gp.inducing, point[None])[:, 0])
+    w = matmul(gp.root, a)
+    squared = w @ w
+    shrink = 1.0 / (gp.noise + squared + jnp.sqrt(gp.noise * (gp.noise + squared)))
+    root = gp.root - shrink * jnp.outer(w, matmul(w, gp.root))
+    return _with_alpha(gp._replace(root=root, projected=gp.projected + target * a))
+
+
+def _with_alpha(gp: SparseGP) -> SparseGP:
+    inner = matmul(gp.root.T, matmul(gp.root, gp.projected)) / gp.noise
+    return gp._replace(alpha=matmul(gp.whitening.T, inner))
+
+
+def _inner(gram: Array, noise: ArrayLike) -> Array:
+    return jnp.eye(gram.shape[0], dtype=gram.dtype) + gram / noise
+
+
+def _masked(
+    kernel: Kernel, points: Array, targets: Array, inducing: Array, mask: Array | None
+) -> tuple[Array, Array, Array]:
+    rows = jnp.ones(targets.shape, bool) if mask is None else mask
+    points = jnp.where(rows[:, None], points, 0.0)
+    cross = jnp.where(rows[None, :], kernel(inducing, points), 0.0)
+    return rows, cross, jnp.where(rows, targets, 0.0)
+
+
+@jax.custom_vjp
+def _project(prior: Array, cross: Array, y: Array) -> tuple[Array, Array]:
+    """``A A^T`` and ``A y`` with ``A = L^-1 cross`` and ``L L^T = prior``."""
+    return _project_forward(prior, cross, y)[0]
+
+
+def _project_forward(
+    prior: Array, cross: Array, y: Array
+) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+    inverse = inverse_of_lower(safe_cholesky(prior))
+    a = matmul(inverse, cross)
+    gram, projected = matmul(a, a.T), matmul(a, y)
+    return (gram, projected), (inverse, a, gram, projected, y)
+
+
+def _project_backward(
+    saved: tuple[Array, ...], cotangents: tuple[Array, Array]
+) -> tuple[Array, Array, Array]:
+    """With S = 2 Gbar G + bbar b^T: ``L^T Lbar = -S``, so no second product of size n is needed."""
+    inverse, a, gram, projected, y = saved
+    gram_bar, projected_bar = cotangents
+    gram_bar = gram_bar + gram_bar.T
+    cross_bar = matmul(matmul(inverse.T, gram_bar), a)
+    cross_bar += jnp.outer(matmul(inverse.T, projected_bar), y)
+    product = matmul(gram_bar, gram) + jnp.outer(projected_bar, projected)
+    return cholesky_cotangent(inverse, -product), cross_bar, matmul(projected_bar, a)
+
+
+_project.defvjp(_project_forward, _project_backward)
+
+
+def k_means(key: Array, points: Array, clusters: int, mask: Array | None = None) -> Array:
+    """Initial inducing points: 10 steps of Lloyd's algorithm from distinct random rows.
+
+    Args:
+      key: typed PRNG key.
+      points: ``[n, d]``.
+      clusters: M.
+      mask: ``[n]`` booleans; all rows if None. Where fewer than M rows are
+        left, some centres are equal.
+
+    Returns:
+      Centres ``[M, d]``, each the mean of its rows; a centre that lost all its
+      rows stays where it was. 4 n M d FLOPs a step.
+    """
+    rows = jnp.ones(points.shape[:1], bool) if mask is None else mask
+    points = jnp.where(rows[:, None], points, 0.0)
+    order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape), 2.0))
+    seeds = order[jnp.arange(clusters) % jnp.maximum(rows.sum(), 1)]
+
+    def step(_: int, centres: Array) -> Array:
+        # |x|^2 is the same for all centres.
+        distance = (centres * centres).sum(1) - 2.0 * matmul(points, centres.T)
+        nearest = jnp.argmin(distance, axis=1)
+        place = jnp.where(rows, nearest, clusters)
+        count = jnp.zeros(clusters, points.dtype).at[place].add(1.0, mode="drop")
+        total = jnp.zeros_like(centres).at[place].add(points, mode="drop")
+        mean = total / jnp.maximum(count, 1.0)[:, None]
+        return jnp.where(count[:, None] > 0, mean, centres)
+
+    return jax.lax.fori_loop(0, 10, step, points[seeds])

@@ -1,0 +1,37 @@
+"""Shift and scale to mean zero and deviation one, for any finite numbers."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+
+class Standardizer(NamedTuple):
+    """``(x - mean) / deviation``, elementwise over the columns."""
+
+    mean: Array
+    deviation: Array
+
+    def apply(self, x: Array) -> Array:
+        """To standard units."""
+        return (x - self.mean) / self.deviation
+
+    def invert(self, x: Array) -> Array:
+        """From standard units."""
+        return x * self.deviation + self.mean
+
+
+def standardizer(x: Array, mask: Array) -> Standardizer:
+    """Mean and standard deviation of the masked rows of ``x [n]`` or ``[n, d]``, by column.
+
+    A column that is constant, up to rounding, is only shifted. Squares do not overflow.
+    """
+    rows = mask.reshape(-1, *([1] * (x.ndim - 1)))
+    n = jnp.maximum(mask.sum(), 1)
+    x = jnp.where(rows, x, 0.0)
+    size = jnp.maximum(jnp.abs(x).max(0), jnp.finfo(x.dtype).tiny)
+    unit = x / size
+    mean = unit.sum(0) / n
+    spread = jnp.sqrt((jnp.where(rows, unit - mean, 0.0) ** 2).sum(0) / n)
+    deviation = jnp.where(spread > 8 * jnp.finfo(x.dtype).eps, spread * size, jnp.maximum(size, 1))
+    return Standardizer(mean * size, deviation)
