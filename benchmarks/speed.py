@@ -259,7 +259,7 @@ def section_seeds() -> list[Row]:
             jax.block_until_ready(state)
             begin = time.perf_counter()
             state, _ = compiled.retrain(state, lane, shared)
-            compiled.ask(state, lane, shared)
+            compiled.ask((state, ()), lane, shared)
             return (time.perf_counter() - begin) / seeds
 
         return once

@@ -49,7 +49,7 @@ def test_run_ends_with_a_table_and_figures(whole):
     for figure in figures:
         assert Path(figure).read_bytes().startswith(b"\x89PNG")
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["compilations"] == {"retrain": 1, "ask": 1, "score": 1, "tell": 1}
+    assert summary["compilations"] == {"retrain": 1, "fit": 1, "ask": 1, "score": 1, "tell": 1}
     assert summary["charged_evaluations"] == 120
     assert summary["uncharged_evaluations"] == 2 * 6 * 2500
     assert len(stored_queries(out)) == 120

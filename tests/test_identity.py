@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wrlso.identity import (
-    contains,
+    find,
     fingerprint,
     first_fresh,
     first_occurrence,
@@ -37,18 +37,18 @@ def test_padding_with_zeros_is_another_object():
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 64, 1000])
-def test_contains_equals_a_set(n):
+def test_find_equals_a_dict(n):
     known, wanted = objects(n, 0, length=8), objects(200, 1, length=8)
-    have = {bytes(row) for row in np.asarray(known)}
-    expected = [bytes(row) in have for row in np.asarray(wanted)]
-    got = contains(sort_fingerprints(fingerprint(known)), fingerprint(wanted))
+    first = {bytes(row): i for i, row in reversed(list(enumerate(np.asarray(known))))}
+    expected = [first.get(bytes(row), -1) for row in np.asarray(wanted)]
+    got = find(sort_fingerprints(fingerprint(known)), fingerprint(wanted))
     assert got.tolist() == expected
 
 
-def test_masked_rows_are_not_contained():
+def test_masked_rows_are_not_found():
     known = objects(10, 0, values=200)
     prints = sort_fingerprints(fingerprint(known), jnp.arange(10) < 4)
-    assert contains(prints, fingerprint(known)).tolist() == [True] * 4 + [False] * 6
+    assert find(prints, fingerprint(known)).tolist() == [0, 1, 2, 3] + [-1] * 6
 
 
 def test_first_occurrence_equals_a_set():
@@ -63,9 +63,10 @@ def test_first_occurrence_equals_a_set():
 def test_first_fresh_keeps_the_order_and_puts_repeats_last():
     pool = jnp.array([[1], [2], [1], [3], [4], [2], [5]], jnp.uint8)
     known = sort_fingerprints(fingerprint(jnp.array([[3], [9]], jnp.uint8)))
-    rows, fresh = first_fresh(pool, [known], 5)
-    assert pool[rows, 0].tolist() == [1, 2, 4, 5, 1]
-    assert fresh.tolist() == [True, True, True, True, False]
+    rows, fresh, [known_row] = first_fresh(pool, [known], 6)
+    assert pool[rows, 0].tolist() == [1, 2, 4, 5, 1, 3]
+    assert fresh.tolist() == [True, True, True, True, False, False]
+    assert known_row.tolist() == [-1, -1, -1, -1, -1, 0]
 
 
 def test_under_jit_and_vmap():
@@ -73,6 +74,7 @@ def test_under_jit_and_vmap():
     known = sort_fingerprints(fingerprint(objects(5, 7)))
     batched = jax.jit(jax.vmap(lambda p: first_fresh(p, [known], 6)))(pools)
     for i in range(3):
-        rows, fresh = first_fresh(pools[i], [known], 6)
+        rows, fresh, [known_row] = first_fresh(pools[i], [known], 6)
+        np.testing.assert_array_equal(batched[2][0][i], known_row)
         np.testing.assert_array_equal(batched[0][i], rows)
         np.testing.assert_array_equal(batched[1][i], fresh)

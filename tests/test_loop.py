@@ -37,12 +37,22 @@ def run_by_hand(task, algorithm, hyper, seed=0):
         key = loop.query_key(seed, round, -1)
         state, info = loop.retrain(algorithm, key, state, shared, steps, hyper)
         assert bool(info.finite)
+        state, surrogate = loop.fit(algorithm, loop.query_key(seed, round, loop.FIT), state, shared)
         for i in range(algorithm.asks):
             key = loop.query_key(seed, round, i)
-            candidates = loop.ask(algorithm, key, state, shared)
-            scores = task.objective(candidates.objects)
-            state = loop.tell(state, candidates, scores, candidates.status)
+            state, surrogate, _ = query(task, algorithm, state, surrogate, shared, key)
     return state
+
+
+def query(task, algorithm, state, surrogate, shared, key):
+    candidates = jitted_ask(algorithm, key, state, surrogate, shared)
+    scores = task.objective(candidates.objects)
+    told = jitted_tell(algorithm, state, surrogate, candidates, scores, candidates.status)
+    return *told, candidates
+
+
+jitted_ask = jax.jit(loop.ask, static_argnums=0)
+jitted_tell = jax.jit(loop.tell, static_argnums=0)
 
 
 @pytest.mark.parametrize("proposer", PROPOSERS)
@@ -111,7 +121,12 @@ def test_budget_that_retraining_does_not_divide():
 
 
 def test_seed_round_and_ask_all_change_the_key():
-    keys = [loop.query_key(s, r, a) for s in range(3) for r in range(3) for a in range(-1, 3)]
+    keys = [
+        loop.query_key(s, r, a)
+        for s in range(3)
+        for r in range(3)
+        for a in [*range(-1, 3), loop.FIT]
+    ]
     assert len({tuple(np.asarray(jax.random.key_data(k)).tolist()) for k in keys}) == len(keys)
 
 
@@ -119,10 +134,10 @@ def test_failures_are_charged_but_carry_no_score():
     task, algorithm, _ = tiny_algorithm()
     shared = loop.share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
-    candidates = loop.ask(algorithm, jax.random.key(0), state, shared)
+    candidates = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     scores = jnp.array([5.0, jnp.nan, jnp.inf, 7.0])
     status = candidates.status.at[3].set(int(Status.TIMEOUT))
-    state = loop.tell(state, candidates, scores, status)
+    state, _ = loop.tell(algorithm, state, (), candidates, scores, status)
     assert state.acquired.status[:4].tolist() == [
         Status.OK, Status.FAILED, Status.FAILED, Status.TIMEOUT,
     ]  # fmt: skip
@@ -143,10 +158,11 @@ def test_invalid_decodes_are_charged():
     algorithm = Algorithm(invalid, algorithm.weighting, algorithm.proposer, algorithm.config, 12, 4)
     shared = loop.share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
-    candidates = loop.ask(algorithm, jax.random.key(0), state, shared)
+    candidates = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     expected = np.where(np.asarray(candidates.objects)[:, 0] % 2 == 0, Status.OK, Status.INVALID)
     np.testing.assert_array_equal(candidates.status, expected)
-    state = loop.tell(state, candidates, count_bits(candidates.objects), candidates.status)
+    scores = count_bits(candidates.objects)
+    state, _ = loop.tell(algorithm, state, (), candidates, scores, candidates.status)
     assert int(state.acquired.used) == 4
 
 
@@ -156,12 +172,12 @@ def test_what_was_scored_is_not_proposed_again():
     state = loop.init(algorithm, task.params, shared.base)
     seen = set()
     for _ in range(3):
-        c = loop.ask(algorithm, jax.random.key(0), state, shared)
+        c = loop.ask(algorithm, jax.random.key(0), state, (), shared)
         new = {bytes(o) for o in np.asarray(c.objects)}
         assert not new & seen
         seen |= new
-        state = loop.tell(state, c, count_bits(c.objects), c.status)
-    after = loop.ask(algorithm, jax.random.key(0), state, shared)
+        state, _ = loop.tell(algorithm, state, (), c, count_bits(c.objects), c.status)
+    after = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     assert (after.status == Status.UNUSED).all()
 
 
@@ -191,8 +207,8 @@ def test_buffer_ignores_capacity_and_rows_beyond_it():
 
 def test_grid_ranks_by_the_objective_and_states_its_price():
     task, algorithm, _ = tiny_algorithm()
-    view = propose.View(task.params, empty_acquired(1, jnp.zeros(2, jnp.uint8), 2), None)
-    pool = algorithm.proposer.propose(jax.random.key(0), view)
+    view = propose.View(task.params, empty_acquired(1, jnp.zeros(2, jnp.uint8), 2), None, None)
+    pool = algorithm.proposer.propose(jax.random.key(0), view, ())
     scores = np.asarray(count_bits(pool.objects))
     assert len(scores) == algorithm.proposer.uncharged == 2500
     assert (np.diff(scores) <= 0).all()

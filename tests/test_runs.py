@@ -74,7 +74,7 @@ def test_a_run_leaves_everything_in_its_folder(tmp_path):
 def test_each_function_compiles_once_a_run(tmp_path, changes):
     """Whatever the seeds, the rounds and the remainder of the budget."""
     summary = tiny_run(tmp_path / "run", **changes).summary
-    assert summary["compilations"] == {"retrain": 1, "ask": 1, "score": 1, "tell": 1}
+    assert summary["compilations"] == {"retrain": 1, "fit": 1, "ask": 1, "score": 1, "tell": 1}
 
 
 def test_once_refuses_to_compile_again():
@@ -171,7 +171,7 @@ def test_a_host_objective_gives_the_run_of_the_jax_objective(tmp_path):
     task = host_task(lambda thing: float(np.unpackbits(thing).sum()))
     theirs = tiny_run(tmp_path / "host", task, proposer="prior")
     assert theirs.queries() == ours.queries()
-    assert theirs.summary["compilations"] == {"retrain": 1, "ask": 1, "tell": 1}
+    assert theirs.summary["compilations"] == {"retrain": 1, "fit": 1, "ask": 1, "tell": 1}
     assert theirs.summary["uncharged_evaluations"] == 0
 
 
@@ -269,7 +269,7 @@ def test_nan_in_the_base_data_is_refused(tmp_path):
 
 
 def test_grid_needs_an_objective_in_jax(tmp_path):
-    with pytest.raises(ValueError, match="runs on the host: choose 'prior'"):
+    with pytest.raises(ValueError, match="runs on the host: choose 'bo' or 'prior'"):
         tiny_run(tmp_path / "run", host_task(lambda thing: 0.0))
 
 

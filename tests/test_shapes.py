@@ -96,8 +96,11 @@ def test_data_never_changes():
     assert digest == "ec29cad00c3b683499eb9cd981e166fe4b2a2f2de998016d27cfcc48a2cabbb1"
 
 
-@pytest.mark.parametrize("architecture", ["coordinate", "paper"])
-def test_a_round_in_double_precision_mode(architecture):
+@pytest.mark.parametrize(
+    ("architecture", "proposer"),
+    [("coordinate", "prior"), ("paper", "prior"), ("coordinate", "bo")],
+)
+def test_a_round_in_double_precision_mode(architecture, proposer):
     """With JAX_ENABLE_X64 the models stay float32, and nothing breaks."""
     from wrlso import loop, methods
     from wrlso.runs.build import make_algorithm
@@ -105,15 +108,16 @@ def test_a_round_in_double_precision_mode(architecture):
 
     with jax.enable_x64(True):
         task = shapes(architecture=architecture)
-        config = RunConfig("shapes", budget=4, seeds=1, proposer="prior",
+        config = RunConfig("shapes", budget=4, seeds=1, proposer=proposer,
                            **describe(methods.weighted_retraining(retrain_every=4)))  # fmt: skip
         algorithm, shared = make_algorithm(task, config), loop.share(task.load_data())
         state = loop.init(algorithm, task.vae.init(jax.random.key(0)), shared.base)
         hyper = {"k": 1e-3, "learning_rate": 1e-3, "beta": 10.0}
         state, info = loop.retrain(algorithm, jax.random.key(0), state, shared, 2, hyper)
-        candidates = loop.ask(algorithm, jax.random.key(1), state, shared)
+        state, surrogate = loop.fit(algorithm, jax.random.key(2), state, shared)
+        candidates = loop.ask(algorithm, jax.random.key(1), state, surrogate, shared)
         scores = task.objective(candidates.objects)
-        state = loop.tell(state, candidates, scores, candidates.status)
+        state, _ = loop.tell(algorithm, state, surrogate, candidates, scores, candidates.status)
     assert bool(info.finite)
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(state.params)} == {"float32"}
     assert candidates.latents.dtype == jnp.float32

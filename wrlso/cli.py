@@ -41,8 +41,11 @@ class RunOptions:
     first_seed: int = 0
     """The seeds are first_seed, first_seed + 1, ..."""
     proposer: str | None = None
-    """How latent points are chosen: 'grid' (the paper's; reads the objective 2,500 times a
-    round without charging it) or 'prior' (samples). Default: the task's."""
+    """How latent points are chosen: 'bo' (Bayesian optimisation; reads nothing but charged
+    scores), 'grid' (the paper's for shapes; reads the objective 2,500 times a round without
+    charging it) or 'prior' (samples). Default: the task's."""
+    batch: int | None = None
+    """q: queries that proposer 'bo' chooses together, by fantasies. Default: one by one."""
     devices: int | None = None
     """Devices to spread seeds over. On a CPU these are virtual, one a core by default."""
     seed_mode: SeedMode = "auto"
@@ -190,6 +193,7 @@ def _run(name: str, argv: list[str]) -> int:
             seeds=options.seeds,
             first_seed=options.first_seed,
             proposer=options.proposer,
+            batch=options.batch,
             devices=options.devices,
             seed_mode=options.seed_mode,
             progress=options.progress,

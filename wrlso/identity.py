@@ -28,16 +28,25 @@ def fingerprint(objects: Array) -> Fingerprints:
     return Fingerprints(high, low)
 
 
-def sort_fingerprints(prints: Fingerprints, mask: Array | None = None) -> Fingerprints:
-    """Sorted for :func:`contains`. Masked rows become the largest fingerprint, all ones."""
+class Known(NamedTuple):
+    """Fingerprints in order, for :func:`find`, with the row each came from: ``row [N]``."""
+
+    high: Array
+    low: Array
+    row: Array
+
+
+def sort_fingerprints(prints: Fingerprints, mask: Array | None = None) -> Known:
+    """Sorted for :func:`find`. Masked rows become the largest fingerprint, all ones."""
     high, low = prints
     if mask is not None:
         high, low = (jnp.where(mask, w, jnp.uint32(0xFFFFFFFF)) for w in (high, low))
-    return Fingerprints(*lax.sort((high, low), num_keys=2))
+    rows = jnp.arange(high.shape[0], dtype=jnp.int32)
+    return Known(*lax.sort((high, low, rows), num_keys=2))
 
 
-def contains(known: Fingerprints, wanted: Fingerprints) -> Array:
-    """``[Q]`` booleans: is each wanted fingerprint among the sorted known ones? O(Q log N)."""
+def find(known: Known, wanted: Fingerprints) -> Array:
+    """``[Q]`` rows of the known objects that equal the wanted ones, -1 for none. O(Q log N)."""
     n = known.high.shape[0]
 
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -51,7 +60,8 @@ def contains(known: Fingerprints, wanted: Fingerprints) -> Array:
     start = jnp.zeros(wanted.high.shape, jnp.int32)
     place, _ = lax.fori_loop(0, n.bit_length(), halve, (start, start + n))
     at = jnp.minimum(place, n - 1)
-    return (place < n) & (known.high[at] == wanted.high) & (known.low[at] == wanted.low)
+    equal = (place < n) & (known.high[at] == wanted.high) & (known.low[at] == wanted.low)
+    return jnp.where(equal, known.row[at], -1)
 
 
 def first_occurrence(prints: Fingerprints) -> Array:
@@ -63,24 +73,26 @@ def first_occurrence(prints: Fingerprints) -> Array:
     return jnp.zeros(n, bool).at[row].set(leads)
 
 
-def first_fresh(pool: Array, known: list[Fingerprints], n: int) -> tuple[Array, Array]:
+def first_fresh(pool: Array, known: list[Known], n: int) -> tuple[Array, Array, list[Array]]:
     """Choose n of a pool, those that are new first, otherwise in the pool's order.
 
     Args:
       pool: ``[P, ...]`` objects in order of preference, P >= n.
-      known: sorted fingerprints of what was scored before.
+      known: what was scored before.
       n: how many to choose.
 
     Returns:
-      Rows of the pool ``[n]``, and whether each is new ``[n]``: neither known
-      nor equal to an earlier one of the pool.
+      Rows of the pool ``[n]``; whether each is new ``[n]``: neither known nor
+      equal to an earlier one of the pool; and for each of ``known`` the rows
+      ``[n]`` that equal them there, -1 for none.
     """
     prints = fingerprint(pool)
+    found = [find(seen, prints) for seen in known]
     fresh = first_occurrence(prints)
-    for seen in known:
-        fresh &= ~contains(seen, prints)
+    for row in found:
+        fresh &= row < 0
     rows = jnp.argsort(~fresh, stable=True)[:n]
-    return rows, fresh[rows]
+    return rows, fresh[rows], [row[rows] for row in found]
 
 
 def _scramble(x: Array) -> Array:

@@ -1,6 +1,6 @@
-"""Algorithm 1 of the paper as four pure functions: init, retrain, ask, tell.
+"""Algorithm 1 of the paper as five pure functions: init, retrain, fit, ask, tell.
 
-They are written for one seed; ``parallel`` runs them for many. The same four
+They are written for one seed; ``parallel`` runs them for many. The same five
 serve an objective written in JAX, when everything stays in one compiled
 program (:func:`simulate`), and an objective on the host, which scores the
 candidates between ``ask`` and ``tell``.
@@ -21,31 +21,45 @@ from jax.typing import ArrayLike
 
 from wrlso import retrain as retraining
 from wrlso.data import Acquired, Dataset, Status, append, empty_acquired, in_use
-from wrlso.identity import Fingerprints, fingerprint, first_fresh, sort_fingerprints
-from wrlso.propose import Objective, Proposer, View
+from wrlso.identity import (
+    Known,
+    fingerprint,
+    first_fresh,
+    first_occurrence,
+    sort_fingerprints,
+)
+from wrlso.propose import Objective, Proposer, Told, View
 from wrlso.retrain import RetrainConfig, RetrainInfo
 from wrlso.vae import VAE
 from wrlso.weighting import Weighting
 
 Hyper = Mapping[str, ArrayLike]
 
+RETRAIN, FIT = -1, 2**31 - 2
+"""Instead of an ask's number in :func:`query_key`."""
+
 
 class State(NamedTuple):
-    """What one seed carries on: its model's parameters and its queries."""
+    """What one seed carries on: its model's parameters, its queries, and its proposer's
+    memory, such as hyperparameters to start the next fit from."""
 
     params: Any
     acquired: Acquired
+    memory: Any = ()
 
 
 class Shared(NamedTuple):
-    """What all seeds read: the base data, and its fingerprints, sorted."""
+    """What all seeds read: the base data, its fingerprints, and ``distinct [N]``, false for a
+    base object that stands in an earlier row, too."""
 
     base: Dataset
-    known: Fingerprints
+    known: Known
+    distinct: Array
 
 
 class Candidates(NamedTuple):
-    """A batch to evaluate: ``latents [q, d]``, ``objects [q, ...]`` and ``status [q]``.
+    """A batch to evaluate: ``latents [q, d]``, ``objects [q, ...]``, ``status [q]``, and
+    ``known [q]``: the score where the object was scored before, else NaN.
 
     Rows with status OK are to be scored; INVALID ones are charged without being
     scored; DUPLICATE and UNUSED ones are neither.
@@ -54,6 +68,7 @@ class Candidates(NamedTuple):
     latents: Array
     objects: Array
     status: Array
+    known: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +81,8 @@ class Algorithm:
     config: RetrainConfig
     budget: int
     retrain_every: int
-    """r: queries between retrainings, at most the budget."""
+    """r: queries between retrainings, at most the budget; where the model is not retrained,
+    between fits of the surrogate."""
     retrain_after_first: bool = True
     """False for the methods that never retrain once queries have begun."""
 
@@ -90,13 +106,14 @@ class Algorithm:
 
 def share(base: Dataset) -> Shared:
     """Prepare the base data once for all seeds."""
-    return Shared(base, sort_fingerprints(fingerprint(base.objects)))
+    prints = fingerprint(base.objects)
+    return Shared(base, sort_fingerprints(prints), first_occurrence(prints))
 
 
 def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
     """A seed's state before its first retraining."""
     buffer = empty_acquired(algorithm.budget, base.objects[0], algorithm.vae.latent_dim)
-    return State(params, buffer)
+    return State(params, buffer, algorithm.proposer.memory)
 
 
 def retrain(
@@ -117,37 +134,68 @@ def retrain(
     return state._replace(params=params), info
 
 
-def ask(algorithm: Algorithm, key: Array, state: State, shared: Shared) -> Candidates:
-    """Lines 5 to 7: choose latent points and decode them."""
+def fit(algorithm: Algorithm, key: Array, state: State, shared: Shared) -> tuple[State, Any]:
+    """Lines 4 and 5: encode data and fit the surrogate, which lasts until the next retraining."""
+    memory, surrogate = algorithm.proposer.fit(key, _view(state, shared), state.memory)
+    return state._replace(memory=memory), surrogate
+
+
+def ask(
+    algorithm: Algorithm, key: Array, state: State, surrogate: Any, shared: Shared
+) -> Candidates:
+    """Lines 6 and 7: optimise the surrogate and decode the points found."""
     acquired = state.acquired
-    pool = algorithm.proposer.propose(key, View(state.params, acquired, shared.base))
+    pool = algorithm.proposer.propose(key, _view(state, shared), surrogate)
     asked_before = sort_fingerprints(fingerprint(acquired.objects), in_use(acquired))
-    rows, fresh = first_fresh(pool.objects, [shared.known, asked_before], algorithm.proposer.batch)
+    rows, fresh, (in_base, in_acquired) = first_fresh(
+        pool.objects, [shared.known, asked_before], algorithm.proposer.batch
+    )
     objects = pool.objects[rows]
     valid = True if algorithm.vae.valid is None else algorithm.vae.valid(objects)
     status = jnp.where(valid, Status.OK, Status.INVALID)
     status = jnp.where(fresh, status, Status.DUPLICATE)
     room = algorithm.budget - acquired.used
     status = jnp.where(jnp.arange(len(rows)) < room, status, Status.UNUSED)
-    return Candidates(pool.latents[rows], objects, status.astype(jnp.int32))
+    known = jnp.where(in_acquired >= 0, acquired.scores[in_acquired], jnp.nan)
+    known = jnp.where(in_base >= 0, shared.base.scores[in_base], known)
+    return Candidates(pool.latents[rows], objects, status.astype(jnp.int32), known)
 
 
-def tell(state: State, candidates: Candidates, scores: Array, status: Array) -> State:
-    """Line 8: add what was evaluated to the data.
+def tell(
+    algorithm: Algorithm,
+    state: State,
+    surrogate: Any,
+    candidates: Candidates,
+    scores: Array,
+    status: Array,
+) -> tuple[State, Any]:
+    """Line 8: add what was evaluated to the data, and to the surrogate.
 
     Args:
+      algorithm: the method on its task (static).
       state: the seed's state.
+      surrogate: as fitted, and told of earlier queries.
       candidates: as asked.
       scores: ``[q]``; what is not finite is recorded as a failure.
       status: ``[q]``, the candidates' status as the evaluation left it.
+
+    Returns:
+      The new state and surrogate. The surrogate also learns the score of a
+      duplicate, which is known, so that it need not be proposed again.
     """
     status = settle(scores, status)
     scores = jnp.where(status == Status.OK, scores, jnp.nan).astype(jnp.float32)
-    charged = (status != Status.DUPLICATE) & (status != Status.UNUSED)
+    uncharged = (status == Status.DUPLICATE) | (status == Status.UNUSED)
     acquired = append(
-        state.acquired, candidates.objects, candidates.latents, scores, status, charged
+        state.acquired, candidates.objects, candidates.latents, scores, status, ~uncharged
     )
-    return state._replace(acquired=acquired)
+    learnt = jnp.where(status == Status.DUPLICATE, candidates.known, scores)
+    told = Told(candidates.latents, learnt, ~uncharged & (status != Status.OK))
+    return state._replace(acquired=acquired), algorithm.proposer.observe(surrogate, told)
+
+
+def _view(state: State, shared: Shared) -> View:
+    return View(state.params, state.acquired, shared.base, shared.distinct)
 
 
 def settle(scores: Array, status: Array) -> Array:
@@ -156,7 +204,7 @@ def settle(scores: Array, status: Array) -> Array:
 
 
 def query_key(seed: ArrayLike, round: ArrayLike, ask: ArrayLike) -> Array:
-    """The key of one ask; ``ask = -1`` for the round's retraining."""
+    """The key of one ask; ``RETRAIN`` and ``FIT`` stand for the round's retraining and fit."""
     key = jax.random.fold_in(jax.random.key(seed), round)
     return jax.random.fold_in(key, jnp.asarray(ask, jnp.int32) + 1)
 
@@ -191,15 +239,19 @@ def simulate(
     first = algorithm.steps(0, n)
     later = jnp.array([algorithm.steps(1, n + used) for used in range(algorithm.budget + 1)])
 
-    def one_ask(state: State, key: Array) -> tuple[State, None]:
-        candidates = ask(algorithm, key, state, shared)
-        return tell(state, candidates, objective(candidates.objects), candidates.status), None
+    def one_ask(carry: tuple[State, Any], key: Array) -> tuple[tuple[State, Any], None]:
+        candidates = ask(algorithm, key, *carry, shared)
+        scores = objective(candidates.objects)
+        return tell(algorithm, *carry, candidates, scores, candidates.status), None
 
     def one_round(state: State, round: Array) -> tuple[State, None]:
         steps = jnp.where(round == 0, first, later[state.acquired.used])
-        state, _ = retrain(algorithm, query_key(seed, round, -1), state, shared, steps, hyper)
+        key = query_key(seed, round, RETRAIN)
+        state, _ = retrain(algorithm, key, state, shared, steps, hyper)
+        state, surrogate = fit(algorithm, query_key(seed, round, FIT), state, shared)
         keys = jax.vmap(lambda i: query_key(seed, round, i))(jnp.arange(algorithm.asks))
-        return lax.scan(one_ask, state, keys)
+        (state, _), _ = lax.scan(one_ask, (state, surrogate), keys)
+        return state, None
 
     start = init(algorithm, params, shared.base)
     state, _ = lax.scan(one_round, start, jnp.arange(algorithm.rounds))

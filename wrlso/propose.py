@@ -19,7 +19,7 @@ from wrlso.vae import VAE
 Objective = Callable[[Array], Array]
 """``objects [B, ...] -> scores [B]``, higher is better."""
 
-_DECODE_BATCH = 250
+_SLICE = 250
 
 
 class Pool(NamedTuple):
@@ -35,29 +35,61 @@ class View(NamedTuple):
     params: Any
     acquired: Acquired
     base: Dataset
+    distinct: Array
+    """``[N]`` booleans: false for a base object that stands in an earlier row, too."""
+
+
+class Told(NamedTuple):
+    """What a batch of queries taught: ``latents [q, d]``, ``scores [q]`` (NaN where there is
+    none: a failure, or a place that the budget did not cover) and ``failed [q]``."""
+
+    latents: Array
+    scores: Array
+    failed: Array
+
+
+def _no_surrogate(key: Array, view: View, memory: Any) -> tuple[Any, Any]:
+    return memory, ()
+
+
+def _no_lesson(surrogate: Any, told: Told) -> Any:
+    return surrogate
 
 
 @dataclass(frozen=True, eq=False)
 class Proposer:
-    """A way to choose latent points.
+    """A way to choose latent points: pure functions, and what is static about them.
 
     Attributes:
       name: as in ``--proposer``.
-      propose: ``(key, View) -> Pool``, pure.
+      propose: ``(key, View, surrogate) -> Pool``.
       batch: queries taken from each pool; the pool holds at least as many.
       uncharged: objective evaluations that a pool costs beyond the budget. Zero
         for an honest method; shown wherever its results are.
+      fit: ``(key, View, memory) -> (memory, surrogate)``, called after each
+        retraining. ``memory`` is what lasts from one round to the next (and into
+        checkpoints), the surrogate what lasts for a round; any pytrees.
+      observe: ``(surrogate, Told) -> surrogate``, called after each batch.
+      memory: at the beginning.
     """
 
     name: str
-    propose: Callable[[Array, View], Pool]
+    propose: Callable[[Array, View, Any], Pool]
     batch: int
     uncharged: int = 0
+    fit: Callable[[Array, View, Any], tuple[Any, Any]] = _no_surrogate
+    observe: Callable[[Any, Told], Any] = _no_lesson
+    memory: Any = ()
 
 
 def decode_all(vae: VAE, params: Any, latents: Array) -> Array:
     """Decode ``[P, d]`` latents in slices, so that memory does not grow with P."""
-    return lax.map(lambda z: vae.decode(params, z[None])[0], latents, batch_size=_DECODE_BATCH)
+    return lax.map(lambda z: vae.decode(params, z[None])[0], latents, batch_size=_SLICE)
+
+
+def encode_all(vae: VAE, params: Any, objects: Array) -> Array:
+    """Means ``[P, d]`` of the encoder for ``[P, ...]`` objects, in slices."""
+    return lax.map(lambda x: vae.encode(params, x[None])[0][0], objects, batch_size=_SLICE)
 
 
 def grid(
@@ -84,7 +116,7 @@ def grid(
     line = jnp.linspace(-bound, bound, side, dtype=jnp.float32)
     points = jnp.stack(jnp.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
 
-    def propose(key: Array, view: View) -> Pool:
+    def propose(key: Array, view: View, surrogate: Any) -> Pool:
         objects = decode_all(vae, view.params, points)
         best_first = jnp.argsort(-objective(objects), stable=True)
         return Pool(points[best_first], objects[best_first])
@@ -99,7 +131,7 @@ def prior(vae: VAE, batch: int, oversample: int = 4) -> Proposer:
     filled with new objects where a model repeats itself.
     """
 
-    def propose(key: Array, view: View) -> Pool:
+    def propose(key: Array, view: View, surrogate: Any) -> Pool:
         latents = jax.random.normal(key, (oversample * batch, vae.latent_dim), jnp.float32)
         return Pool(latents, decode_all(vae, view.params, latents))
 

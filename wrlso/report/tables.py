@@ -75,7 +75,7 @@ def costs(summary: Mapping[str, Any]) -> str:
     seconds = summary["seconds"]
     parts = ", ".join(
         f"{phase} {seconds[phase]:.1f}"
-        for phase in ("compile", "retrain", "ask", "score", "tell")
+        for phase in ("compile", "retrain", "fit", "ask", "score", "tell")
         if phase in seconds
     )
     return (

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from wrlso import propose
+from wrlso.bo import bo
 from wrlso.data import Dataset
 from wrlso.loop import Algorithm
 from wrlso.propose import Proposer
@@ -15,8 +16,15 @@ from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
 from wrlso.weighting import WEIGHTINGS
 
-PROPOSERS = ("grid", "prior")
+PROPOSERS = ("grid", "prior", "bo")
 """Names of the proposers."""
+
+SURROGATES = ("bo",)
+"""Those that fit a surrogate: to be asked for few queries at a time, and fitted anew now and
+then also where the model is never retrained."""
+
+REFIT_EVERY = 50
+"""Queries between fits where the model is never retrained: the paper's r."""
 
 
 def task_of(config: RunConfig) -> Task:
@@ -44,11 +52,12 @@ def make_algorithm(task: Task, config: RunConfig) -> Algorithm:
         raise ValueError(
             f"unknown weighting {config.weighting!r}; there are: {', '.join(WEIGHTINGS)}"
         )
-    retrain_every = config.retrain_every or config.budget
+    unless_retrained = REFIT_EVERY if config.proposer in SURROGATES else config.budget
+    retrain_every = min(config.retrain_every or unless_retrained, config.budget)
     return Algorithm(
         vae=task.vae,
         weighting=WEIGHTINGS[config.weighting],
-        proposer=_make_proposer(task, config.proposer, retrain_every),
+        proposer=_make_proposer(task, config, retrain_every),
         config=task.retrain,
         budget=config.budget,
         retrain_every=retrain_every,
@@ -56,17 +65,26 @@ def make_algorithm(task: Task, config: RunConfig) -> Algorithm:
     )
 
 
-def _make_proposer(task: Task, name: str, batch: int) -> Proposer:
-    if name == "grid":
-        if task.objective is None:
-            raise ValueError(
-                "proposer 'grid' reads the objective inside jit, but the objective of task "
-                f"{task.name!r} runs on the host: choose 'prior'"
-            )
-        return propose.grid(task.vae, task.objective, batch)
+def _make_proposer(task: Task, config: RunConfig, retrain_every: int) -> Proposer:
+    name = config.proposer
+    if name not in PROPOSERS:
+        raise ValueError(f"unknown proposer {name!r}; there are: {', '.join(PROPOSERS)}")
+    if name in SURROGATES:
+        batch = min(config.batch or 1, retrain_every)
+        return bo(task.vae, batch, room=retrain_every, config=task.bo)
+    if config.batch is not None:
+        raise ValueError(
+            f"proposer {name!r} chooses all queries between two retrainings together, got batch "
+            f"= {config.batch}: leave it out, or choose proposer {' or '.join(SURROGATES)}"
+        )
     if name == "prior":
-        return propose.prior(task.vae, batch)
-    raise ValueError(f"unknown proposer {name!r}; there are: {', '.join(PROPOSERS)}")
+        return propose.prior(task.vae, retrain_every)
+    if task.objective is None:
+        raise ValueError(
+            "proposer 'grid' reads the objective inside jit, but the objective of task "
+            f"{task.name!r} runs on the host: choose 'bo' or 'prior'"
+        )
+    return propose.grid(task.vae, task.objective, retrain_every)
 
 
 def task_digest(task: Task, base: Dataset) -> str:

@@ -58,7 +58,7 @@ class Once:
 
 
 class CompiledLoop:
-    """``retrain``, ``ask``, ``score`` and ``tell`` over the lanes of a plan."""
+    """``retrain``, ``fit``, ``ask``, ``score`` and ``tell`` over the lanes of a plan."""
 
     def __init__(
         self, algorithm: Algorithm, objective: Objective | None, plan: SeedPlan, clock: Clock
@@ -72,17 +72,25 @@ class CompiledLoop:
             return Once(name, call, clock, donate)
 
         def retrain(state: State, lane: Lane, shared: Global) -> tuple[State, RetrainInfo]:
-            key = loop.query_key(lane.seed, shared.round, -1)
+            key = loop.query_key(lane.seed, shared.round, loop.RETRAIN)
             return loop.retrain(algorithm, key, state, shared.data, lane.steps, shared.hyper)
 
-        def ask(state: State, lane: Lane, shared: Global) -> Candidates:
-            key = loop.query_key(lane.seed, shared.round, shared.ask)
-            return loop.ask(algorithm, key, state, shared.data)
+        def fit(state: State, lane: Lane, shared: Global) -> tuple[State, Any]:
+            key = loop.query_key(lane.seed, shared.round, loop.FIT)
+            return loop.fit(algorithm, key, state, shared.data)
 
-        def tell(state: State, told: tuple[Candidates, Any, Any], shared: Global) -> State:
-            return loop.tell(state, *told)
+        def ask(carried: tuple[State, Any], lane: Lane, shared: Global) -> Candidates:
+            key = loop.query_key(lane.seed, shared.round, shared.ask)
+            return loop.ask(algorithm, key, *carried, shared.data)
+
+        def tell(
+            carried: tuple[State, Any], told: tuple[Candidates, Any, Any], shared: Global
+        ) -> tuple[State, Any]:
+            candidates, scores, status = told
+            return loop.tell(algorithm, *carried, candidates, scores, status)
 
         self.retrain = lift("retrain", retrain, donate=True)
+        self.fit = lift("fit", fit, donate=True)
         self.ask = lift("ask", ask)
         self.tell = lift("tell", tell, donate=True)
 
@@ -96,5 +104,5 @@ class CompiledLoop:
     @property
     def compilations(self) -> dict[str, int]:
         """How often each function was compiled: once if it was used, else not at all."""
-        functions = (self.retrain, self.ask, self.score, self.tell)
+        functions = (self.retrain, self.fit, self.ask, self.score, self.tell)
         return {f.name: f.compilations for f in functions if f is not None}

@@ -22,6 +22,7 @@ class RunConfig:
       budget: charged queries a seed.
       seeds: number of seeds; they are ``first_seed, first_seed + 1, ...``.
       proposer: name of the proposer.
+      batch: q, queries that proposer ``bo`` chooses together; one by one if None.
       devices, seed_mode: how seeds are spread, see ``parallel.plan_seeds``.
       task_digest: of the base data and given parameters, so that a run is only
         resumed with the task that it began with.
@@ -35,6 +36,7 @@ class RunConfig:
     budget: int
     seeds: int
     proposer: str
+    batch: int | None = None
     first_seed: int = 0
     devices: int | None = None
     seed_mode: SeedMode = "auto"
@@ -69,6 +71,8 @@ class RunConfig:
                 "model would never be retrained on a query: lower it, raise the budget, or "
                 "choose a method that never retrains (lso, weight_only)"
             )
+        if self.batch is not None and self.batch < 1:
+            raise ValueError(f"batch must be at least 1 query, got {self.batch}")
         for name, value in self.hyper.items():
             if not value > 0:
                 raise ValueError(f"{name} must be positive, got {value:g}")

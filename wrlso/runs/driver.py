@@ -34,6 +34,7 @@ def run(
     seeds: int = 5,
     first_seed: int = 0,
     proposer: str | None = None,
+    batch: int | None = None,
     devices: int | None = None,
     seed_mode: SeedMode = "auto",
     progress: bool = True,
@@ -47,7 +48,9 @@ def run(
       budget: objective evaluations charged to each seed.
       seeds: number of seeds, run side by side.
       first_seed: the first of them.
-      proposer: ``"grid"`` or ``"prior"``; the task's default if None.
+      proposer: ``"bo"``, ``"grid"`` or ``"prior"``; the task's default if None.
+      batch: q, queries that ``"bo"`` chooses together, at most its number of starts; one by
+        one if None.
       devices: how many JAX devices to spread the seeds over; all by default.
       seed_mode: ``"auto"``, ``"map"`` or ``"vmap"`` within a device.
       progress: show a progress bar on standard error.
@@ -65,6 +68,7 @@ def run(
         seeds=seeds,
         first_seed=first_seed,
         proposer=proposer or task.proposer,
+        batch=batch,
         devices=devices,
         seed_mode=seed_mode,
         **describe(method),

@@ -44,21 +44,21 @@ def evaluate_on_host(
     Returns:
       The candidates as evaluated and their scores ``[lanes, q]``.
     """
-    latents, objects, status = (np.array(part) for part in candidates)
+    latents, objects, status, known = (np.array(part) for part in candidates)
     scores = np.full(status.shape, np.nan, np.float32)
     for lane, j in _used(place, candidates):
         query = _query(place, candidates, lane, j, np.nan, Status(status[lane, j]), None)
-        known = log.find(query.seed, query.round, query.index)
-        if known is None:
+        logged = log.find(query.seed, query.round, query.index)
+        if logged is None:
             if query.status == Status.OK:
                 query = _score(objective, objects[lane, j], query)
             log.add([query])
-            known = query
-        latents[lane, j] = np.frombuffer(known.latent, "<f4")
-        objects[lane, j] = np.frombuffer(known.object, objects.dtype).reshape(objects.shape[2:])
-        status[lane, j] = known.status
-        scores[lane, j] = np.nan if known.score is None else known.score
-    return Candidates(*map(jnp.asarray, (latents, objects, status))), scores
+            logged = query
+        latents[lane, j] = np.frombuffer(logged.latent, "<f4")
+        objects[lane, j] = np.frombuffer(logged.object, objects.dtype).reshape(objects.shape[2:])
+        status[lane, j] = logged.status
+        scores[lane, j] = np.nan if logged.score is None else logged.score
+    return Candidates(*map(jnp.asarray, (latents, objects, status, known))), scores
 
 
 def _score(objective: Callable[[np.ndarray], float], item: np.ndarray, query: Query) -> Query:

@@ -45,6 +45,7 @@ class Session:
         self.hyper = {name: jnp.float32(value) for name, value in hyper.items()}
         self.data = replicate(self.plan, loop.share(base))
         self.round, self.state = self._restore(params, base)
+        self.surrogate: Any = ()
         if task.objective is not None:  # cheap to ask again; a host's answers are kept instead
             log.forget_from(self.round)
 
@@ -59,6 +60,8 @@ class Session:
         middle = {1, self.algorithm.rounds // 2}
         while self.round < last and (self.counts < self.config.budget).any():
             self._retrain()
+            shared = self._global(0)
+            self.state, self.surrogate = self.compiled.fit(self.state, self._lane(), shared)
             for ask in range(self.algorithm.asks):
                 self.ask(ask)
                 bar.update(int(self.counts.sum()) - bar.n)
@@ -91,8 +94,8 @@ class Session:
 
     def ask(self, ask: int) -> None:
         """One batch of queries of every seed: propose, evaluate, record, add to the data."""
-        lane, shared = self._lane([0] * self.config.seeds), self._global(ask)
-        candidates = self.compiled.ask(self.state, lane, shared)
+        lane, shared = self._lane(), self._global(ask)
+        candidates = self.compiled.ask((self.state, self.surrogate), lane, shared)
         on_host = jax.tree.map(np.asarray, candidates)
         place = Place(self.config.seed_numbers, self.round, ask * self.algorithm.proposer.batch)
         if self.task.host_objective is not None:
@@ -106,7 +109,8 @@ class Session:
             scores, status = self.compiled.score(candidates, lane, shared)
             record(self.log, place, on_host, np.asarray(scores), np.asarray(status))
             told = (candidates, scores, status)
-        self.state = self.compiled.tell(self.state, told, shared)
+        carried = (self.state, self.surrogate)
+        self.state, self.surrogate = self.compiled.tell(carried, told, shared)
 
     def _restore(self, params: Any, base: Dataset) -> tuple[int, State]:
         start = broadcast(self.plan, loop.init(self.algorithm, params, base))
@@ -128,7 +132,8 @@ class Session:
     def _saved(self) -> State:
         return jax.tree.map(lambda a: np.asarray(a)[: self.config.seeds], self.state)
 
-    def _lane(self, steps: list[int]) -> Lane:
+    def _lane(self, steps: list[int] | None = None) -> Lane:
+        steps = steps or [0] * self.config.seeds
         extra = [0] * (self.plan.lanes - self.config.seeds)
         numbers = np.array(self.config.seed_numbers + extra, np.int32)
         return spread(self.plan, Lane(numbers, np.array(steps + extra, np.int32)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from wrlso.bo import BOConfig
 from wrlso.data import Dataset
 from wrlso.elbo import BetaSchedule
 from wrlso.propose import Objective
@@ -57,6 +58,7 @@ class Task:
       params: pretrained parameters, or None to pretrain (cached).
       retrain: the protocol's retraining.
       proposer: default proposer.
+      bo: settings of proposer ``bo``, such as the surrogate's kind and data.
       version: of data, model and pretraining together; part of the cache's key.
       options: what distinguishes this instance of the task, for the run's record.
       to_images: storage form to ``[B, H, W]`` pictures in [0, 1], for the figures.
@@ -72,6 +74,7 @@ class Task:
     pretrain: PretrainConfig | None = None
     params: Any = None
     proposer: str = "prior"
+    bo: BOConfig = field(default_factory=BOConfig)
     version: str = "1"
     options: Mapping[str, Any] = field(default_factory=dict)
     to_images: Callable[[np.ndarray], np.ndarray] | None = None

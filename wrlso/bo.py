@@ -1,0 +1,170 @@
+"""Bayesian optimisation in latent space: the proposer ``bo``.
+
+Reads nothing but the scores that were charged. Each query maximises an
+acquisition function of the surrogate within a box of the latent space, from starts
+that are good data points and prior draws.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from wrlso import acquisition as acq
+from wrlso.maximize import maximize
+from wrlso.propose import Pool, Proposer, View, decode_all
+from wrlso.surrogate import (
+    Surrogate,
+    SurrogateConfig,
+    add,
+    fit_surrogate,
+    initial_memory,
+    observe,
+    predict,
+    predict_joint,
+)
+from wrlso.vae import VAE
+
+Acquisition = Literal["log_ei", "ei", "ucb", "thompson"]
+
+
+@dataclass(frozen=True)
+class BOConfig:
+    """How the surrogate is optimised. All static.
+
+    Attributes:
+      acquisition: ``"log_ei"``, ``"ei"``, ``"ucb"`` (with ``beta``), or ``"thompson"``, which
+        samples at candidates instead of climbing.
+      beta: of the upper confidence bound.
+      starts: climbs side by side, half from prior draws, half from good data.
+      candidates: prior draws that the starts, or Thompson's samples, are chosen among.
+      evaluations: of the acquisition function, a climb.
+      bound: latent points stay in ``[-bound, bound]`` in every dimension.
+      surrogate: the model of the scores.
+    """
+
+    acquisition: Acquisition = "log_ei"
+    beta: float = 4.0
+    starts: int = 20
+    candidates: int = 256
+    evaluations: int = 60
+    bound: float = 3.0
+    surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
+
+    def __post_init__(self) -> None:
+        if self.acquisition not in ("log_ei", "ei", "ucb", "thompson"):
+            raise ValueError(
+                f"acquisition must be log_ei, ei, ucb or thompson, got {self.acquisition!r}"
+            )
+        if not 1 <= self.starts <= self.candidates // 3:
+            raise ValueError(
+                f"starts must be between 1 and a third of candidates = {self.candidates}, got "
+                f"{self.starts}"
+            )
+        if self.evaluations < 1 or self.bound <= 0:
+            raise ValueError(
+                "evaluations must be at least 1 and bound positive, got evaluations = "
+                f"{self.evaluations}, bound = {self.bound:g}"
+            )
+
+
+def bo(vae: VAE, batch: int = 1, room: int = 100, config: BOConfig | None = None) -> Proposer:
+    """Bayesian optimisation in latent space.
+
+    Args:
+      vae: the model.
+      batch: q, queries chosen together: each after a fantasy that the ones before
+        it scored what the surrogate expects (Thompson: by a sample of its own).
+      room: queries between two fits, at most; a multiple of ``batch``.
+      config: acquisition, maximiser and surrogate.
+
+    Raises:
+      ValueError: if a batch is larger than the number of starts.
+    """
+    config = config or BOConfig()
+    if not 1 <= batch <= config.starts:
+        raise ValueError(
+            f"batch must be between 1 and starts = {config.starts}, got {batch}: lower it, or "
+            "raise starts"
+        )
+
+    def propose(key: Array, view: View, surrogate: Surrogate) -> Pool:
+        chosen = _thompson if config.acquisition == "thompson" else _climb
+        x = chosen(key, vae, surrogate, config, batch)
+        latents = surrogate.latent_units.invert(x)
+        latents = jnp.clip(latents, -config.bound, config.bound).astype(jnp.float32)
+        return Pool(latents, decode_all(vae, view.params, latents))
+
+    return Proposer(
+        "bo",
+        propose,
+        batch,
+        fit=partial(fit_surrogate, vae=vae, config=config.surrogate, room=room + batch),
+        observe=partial(observe, penalty=config.surrogate.penalty),
+        memory=initial_memory(vae, config.surrogate),
+    )
+
+
+def _climb(key: Array, vae: VAE, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
+    """Points ``[P, d]`` to query, best first: a batch's by fantasies, then other maxima, then
+    what the climbs left out, for where all of these decode to what is known already."""
+
+    def choose(surrogate: Surrogate, key: Array) -> tuple[Surrogate, Array]:
+        points = _maximize(key, vae, surrogate, config)
+        mean, _ = predict(surrogate, points[:1])
+        return add(surrogate, points[0], mean[0])._replace(best=surrogate.best), points
+
+    if batch == 1:
+        return choose(surrogate, key)[1]
+    _, points = lax.scan(choose, surrogate, jax.random.split(key, batch))
+    return jnp.concatenate([points[:, 0], points[-1, 1:]])
+
+
+def _maximize(key: Array, vae: VAE, surrogate: Surrogate, config: BOConfig) -> Array:
+    """Maxima of the acquisition function and the best prior draws, best first each."""
+    score = partial(_acquisition, surrogate, config)
+    lower, upper = _box(vae, surrogate, config)
+    draws = _draws(key, surrogate, config, lower, upper)
+    draws = draws[jnp.argsort(-score(draws))]
+    near = _good_data(jax.random.fold_in(key, 1), surrogate, config.starts // 2)
+    from_prior = config.starts - len(near)
+    starts = jnp.concatenate([jnp.clip(near, lower, upper), draws[:from_prior]])
+    found = maximize(score, starts, lower, upper, config.evaluations)
+    return jnp.concatenate([found.points, draws[from_prior : from_prior + 2 * config.starts]])
+
+
+def _good_data(key: Array, surrogate: Surrogate, n: int) -> Array:
+    """At most n latents of highest score, each moved a little."""
+    known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
+    _, rows = lax.top_k(known, min(n, known.shape[0]))
+    near = surrogate.latents[rows]
+    return near + 0.1 * jax.random.normal(key, near.shape)
+
+
+def _draws(key: Array, surrogate: Surrogate, config: BOConfig, lower: Array, upper: Array) -> Array:
+    draws = jax.random.normal(key, (config.candidates, lower.shape[0]))
+    return jnp.clip(surrogate.latent_units.apply(draws), lower, upper)
+
+
+def _acquisition(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
+    mean, variance = predict(surrogate, x)
+    if config.acquisition == "ucb":
+        return acq.upper_confidence_bound(mean, variance, config.beta)
+    improvement = {"ei": acq.expected_improvement, "log_ei": acq.log_expected_improvement}
+    return improvement[config.acquisition](mean, variance, surrogate.best)
+
+
+def _box(vae: VAE, surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
+    corner = jnp.full(vae.latent_dim, config.bound)
+    return surrogate.latent_units.apply(-corner), surrogate.latent_units.apply(corner)
+
+
+def _thompson(key: Array, vae: VAE, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
+    """Points ``[P, d]``: each the best of a joint sample at prior draws."""
+    x = _draws(key, surrogate, config, *_box(vae, surrogate, config))
+    sample_key = jax.random.fold_in(key, 1)
+    rows = acq.thompson(sample_key, *predict_joint(surrogate, x), max(batch, 3 * config.starts))
+    return x[rows]

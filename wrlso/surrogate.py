@@ -1,0 +1,246 @@
+"""The surrogate of Algorithm 1: a Gaussian process from latent points to scores.
+
+Fitted once a retraining to data encoded by the current model, then told of each
+query at fixed hyperparameters. Exact for some thousand points, sparse beyond.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from wrlso.data import Acquired, Dataset, Status, in_use
+from wrlso.gp import exact, sparse
+from wrlso.gp.fit import FitConfig, Hyperparameters, default_hyperparameters, fit
+from wrlso.gp.kernels import KERNELS, Stationary
+from wrlso.gp.standardize import Standardizer, standardizer
+from wrlso.propose import Told, View, decode_all, encode_all
+from wrlso.vae import VAE
+
+
+@dataclass(frozen=True)
+class SurrogateConfig:
+    """What the surrogate is, and which data it sees. All static.
+
+    Attributes:
+      kind: ``"exact"``, O(n^3) a fit step, or ``"sparse"``, O(n M^2).
+      kernel: a name in ``gp.kernels.KERNELS``.
+      best: distinct base objects of highest score that it always sees.
+      random: further distinct base objects, drawn anew at each fit. The seed's own
+        queries are always seen, all of them.
+      inducing: M, for the sparse GP.
+      fit: priors, bounds and effort of the hyperparameters' fit.
+      penalty: the score that a failed query counts as, None to leave failures out.
+    """
+
+    kind: Literal["exact", "sparse"] = "exact"
+    kernel: str = "matern52"
+    best: int = 50
+    random: int = 200
+    inducing: int = 500
+    fit: FitConfig = field(default_factory=FitConfig)
+    penalty: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("exact", "sparse"):
+            raise ValueError(f"kind must be 'exact' or 'sparse', got {self.kind!r}")
+        if self.kernel not in KERNELS:
+            raise ValueError(f"unknown kernel {self.kernel!r}; there are: {', '.join(KERNELS)}")
+        if self.best < 1 or self.random < 0 or self.inducing < 1:
+            raise ValueError(
+                f"best and inducing must be at least 1, random not negative, got best = "
+                f"{self.best}, random = {self.random}, inducing = {self.inducing}"
+            )
+
+
+class Surrogate(NamedTuple):
+    """A posterior for a round. Latents and scores inside it are in standard units.
+
+    ``gp``; ``latent_units`` and ``score_units`` to and from standard units; what it was
+    fitted to, ``latents [n, d]``, ``scores [n]``, ``mask [n]``; the best score it knows of,
+    ``best []``, standard units; ``told []``: observations since the fit.
+    """
+
+    gp: exact.ExactGP | sparse.SparseGP
+    latent_units: Standardizer
+    score_units: Standardizer
+    latents: Array
+    scores: Array
+    mask: Array
+    best: Array
+    told: Array
+
+
+def initial_memory(vae: VAE, config: SurrogateConfig) -> Hyperparameters:
+    """Hyperparameters to start the first fit from."""
+    return default_hyperparameters(vae.latent_dim, config.fit)
+
+
+def fit_surrogate(
+    key: Array,
+    view: View,
+    memory: Hyperparameters,
+    *,
+    vae: VAE,
+    config: SurrogateConfig,
+    room: int,
+) -> tuple[Hyperparameters, Surrogate]:
+    """Choose data, encode them, fit hyperparameters, condition.
+
+    Args:
+      key: typed PRNG key.
+      view: the model and the data.
+      memory: hyperparameters of the last fit, to start from.
+      vae: the model (static).
+      config: see :class:`SurrogateConfig` (static).
+      room: observations to be told before the next fit, at most (static).
+
+    Returns:
+      The hyperparameters and the surrogate.
+    """
+    row_key, fit_key, cluster_key = jax.random.split(key, 3)
+    rows, real = choose_rows(row_key, view.base, view.distinct, config.best, config.random)
+    z = jnp.concatenate(
+        [
+            current_latents(vae, view.params, view.acquired),
+            encode_all(vae, view.params, view.base.objects[rows]),
+        ]
+    )
+    own, usable = _own_scores(view.acquired, config.penalty)
+    scores = jnp.concatenate([own, view.base.scores[rows]])
+    z, scores = (a.astype(jnp.result_type(float)) for a in (z, scores))  # double where enabled
+    mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1)
+    latent_units, score_units = standardizer(z, mask), standardizer(scores, mask)
+    x = jnp.where(mask[:, None], latent_units.apply(z), 0.0)
+    y = jnp.where(mask, score_units.apply(scores), 0.0)
+
+    gp: exact.ExactGP | sparse.SparseGP
+    if config.kind == "exact":
+        hyper, gp = _fit_exact(fit_key, x, y, mask, memory, config, room)
+    else:
+        hyper, gp = _fit_sparse(fit_key, cluster_key, x, y, mask, memory, config)
+    best = jnp.where(mask, y, -jnp.inf).max()
+    return hyper, Surrogate(
+        gp, latent_units, score_units, x, y, mask, best, jnp.zeros((), jnp.int32)
+    )
+
+
+def predict(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
+    """Mean and variance ``[s]`` at ``x [s, d]``, all in standard units."""
+    if isinstance(surrogate.gp, exact.ExactGP):
+        return exact.predict(surrogate.gp, x)
+    return sparse.predict(surrogate.gp, x)
+
+
+def predict_joint(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
+    """Mean ``[s]`` and covariance ``[s, s]`` at ``x [s, d]``, all in standard units."""
+    if isinstance(surrogate.gp, exact.ExactGP):
+        return exact.predict_joint(surrogate.gp, x)
+    return sparse.predict_joint(surrogate.gp, x)
+
+
+def add(surrogate: Surrogate, x: Array, y: Array) -> Surrogate:
+    """One more observation ``x [d]``, ``y []`` in standard units; none where ``y`` is NaN."""
+    known = jnp.isfinite(y) & jnp.isfinite(x).all()
+    x, y = jnp.where(known, x, 0.0), jnp.where(known, y, 0.0)
+    old = surrogate.gp
+    if isinstance(old, exact.ExactGP):
+        first = surrogate.scores.shape[0]
+        n = old.targets.shape[0]
+        gp: Any = exact.add(old, jnp.where(known, first + surrogate.told, n), x, y)
+    else:
+        more = sparse.add(old, x, y)
+        gp = jax.tree.map(lambda new, kept: jnp.where(known, new, kept), more, old)
+    return surrogate._replace(
+        gp=gp,
+        best=jnp.where(known, jnp.maximum(surrogate.best, y), surrogate.best),
+        told=surrogate.told + known,
+    )
+
+
+def observe(surrogate: Surrogate, told: Told, *, penalty: float | None = None) -> Surrogate:
+    """Add what a batch taught, at fixed hyperparameters."""
+    scores = told.scores
+    if penalty is not None:
+        scores = jnp.where(told.failed, penalty, scores)
+    x, y = surrogate.latent_units.apply(told.latents), surrogate.score_units.apply(scores)
+    return lax.scan(lambda s, xy: (add(s, *xy), None), surrogate, (x, y))[0]
+
+
+def choose_rows(
+    key: Array, base: Dataset, distinct: Array, best: int, random: int
+) -> tuple[Array, Array]:
+    """The ``best`` rows of highest score and ``random`` others, no object twice.
+
+    Returns:
+      Rows ``[n]`` with ``n = min(best + random, N)``, and which of them are real
+      ``[n]``: false once the distinct objects are used up.
+    """
+    n = base.scores.shape[0]
+    best = min(best, n)
+    _, top = lax.top_k(jnp.where(distinct, base.scores, -jnp.inf), best)
+    drawn = jnp.where(distinct, jax.random.uniform(key, (n,)), -1.0).at[top].set(-1.0)
+    luck, others = lax.top_k(drawn, min(random, n - best))
+    return jnp.concatenate([top, others]), jnp.concatenate([distinct[top], luck >= 0])
+
+
+def current_latents(vae: VAE, params: Any, acquired: Acquired) -> Array:
+    """Latents ``[C, d]`` of a seed's queries under the current model.
+
+    The point that was proposed, as long as it still decodes to the object that was
+    scored; else the object's encoding.
+    """
+    decoded = decode_all(vae, params, acquired.latents)
+    aligned = (decoded == acquired.objects).reshape(decoded.shape[0], -1).all(1)
+    encoded = encode_all(vae, params, acquired.objects)
+    return jnp.where(aligned[:, None], acquired.latents, encoded)
+
+
+def _own_scores(acquired: Acquired, penalty: float | None) -> tuple[Array, Array]:
+    scored = in_use(acquired) & (acquired.status == Status.OK)
+    if penalty is None:
+        return jnp.where(scored, acquired.scores, 0.0), scored
+    # An invalid decode is no object that could be encoded.
+    failed = in_use(acquired) & ~scored & (acquired.status != Status.INVALID)
+    return jnp.where(scored, acquired.scores, penalty), scored | failed
+
+
+def _kernel(config: SurrogateConfig, hyper: Hyperparameters) -> Stationary:
+    return KERNELS[config.kernel](hyper.lengthscales, hyper.variance)
+
+
+def _fit_exact(
+    key: Array,
+    x: Array,
+    y: Array,
+    mask: Array,
+    memory: Hyperparameters,
+    config: SurrogateConfig,
+    room: int,
+) -> tuple[Hyperparameters, exact.ExactGP]:
+    def evidence(hyper: Hyperparameters) -> Array:
+        return exact.log_marginal_likelihood(_kernel(config, hyper), hyper.noise, x, y, mask)
+
+    hyper, _ = fit(key, evidence, memory, config.fit)
+    x, y, mask = (jnp.pad(a, [(0, room)] + [(0, 0)] * (a.ndim - 1)) for a in (x, y, mask))
+    return hyper, exact.condition(_kernel(config, hyper), hyper.noise, x, y, mask)
+
+
+def _fit_sparse(
+    key: Array,
+    cluster_key: Array,
+    x: Array,
+    y: Array,
+    mask: Array,
+    memory: Hyperparameters,
+    config: SurrogateConfig,
+) -> tuple[Hyperparameters, sparse.SparseGP]:
+    z = sparse.k_means(cluster_key, x, config.inducing, mask)
+
+    def evidence(hyper: Hyperparameters) -> Array:
+        return sparse.log_marginal_bound(_kernel(config, hyper), hyper.noise, x, y, z, mask)
+
+    hyper, _ = fit(key, evidence, memory, config.fit)
+    return hyper, sparse.condition(_kernel(config, hyper), hyper.noise, x, y, z, mask)
