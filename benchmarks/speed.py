@@ -7,12 +7,7 @@ benchmarks/results/speed.md and speed.csv. Ratios carry over to another machine,
 times do not.
 """
 
-import argparse
-import csv
 import dataclasses
-import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,25 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wrlso.report.tables import markdown
-
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.harness import Row, main, median_seconds
 
 _TORCH_SEEDS = 3
 """PyTorch's seeds run one after the other, each over a minute: three tell the cost of one."""
-
-Row = tuple[str, str, str, str]
-"""Figure, measured, target, how."""
-
-
-def median_seconds(call: Callable[[], Any], repeats: int = 7) -> float:
-    call()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
 
 
 def jax_step_seconds(architecture: str, lanes: int, devices: int, steps: int = 30) -> float:
@@ -365,41 +345,5 @@ SECTIONS = {
 }
 
 
-def write(rows: list[Row]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    header = ("figure", "measured", "target", "how")
-    with (RESULTS / "speed.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    cores = len(os.sched_getaffinity(0))
-    (RESULTS / "speed.md").write_text(
-        f"# Speed\n\n`python -m benchmarks.speed`, {cores} cores, {platform.machine()}\n\n"
-        + markdown(header, rows)
-        + "\n"
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--section", choices=SECTIONS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.section:
-        import jax
-
-        jax.config.update("jax_num_cpu_devices", 2)
-        print(json.dumps(SECTIONS[options.section]()))
-        return
-    rows: list[Row] = []
-    for name in options.only:
-        command = [sys.executable, "-m", "benchmarks.speed", "--section", name]
-        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        rows += [tuple(row) for row in json.loads(out.stdout.splitlines()[-1])]  # type: ignore[misc]
-        for row in rows[-5:]:
-            print(" | ".join(row), flush=True)
-    write(rows)
-
-
 if __name__ == "__main__":
-    main()
+    main("benchmarks.speed", "Speed", __doc__, SECTIONS)

@@ -380,7 +380,8 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     """Another machine's rounding may propose something else on resuming: what was paid stays."""
     objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
-    asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32))
+    nothing = jnp.full((1, 2), jnp.nan)
+    asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), nothing)
     log, place = QueryLog(tmp_path / "log.sqlite"), Place([7], 2, 10)
     evaluate_on_host(lambda thing: float(thing[0]), log, place, asked)
     now = asked._replace(objects=objects + 8, latents=asked.latents * 2)

@@ -92,8 +92,8 @@ def bo(vae: VAE, batch: int = 1, room: int = 100, config: BOConfig | None = None
         )
 
     def propose(key: Array, view: View, surrogate: Surrogate) -> Pool:
-        chosen = _thompson if config.acquisition == "thompson" else _climb
-        x = chosen(key, vae, surrogate, config, batch)
+        choose = _thompson if config.acquisition == "thompson" else _climb
+        x = choose(key, surrogate, config, batch)
         latents = surrogate.latent_units.invert(x)
         latents = jnp.clip(latents, -config.bound, config.bound).astype(jnp.float32)
         return Pool(latents, decode_all(vae, view.params, latents))
@@ -108,26 +108,21 @@ def bo(vae: VAE, batch: int = 1, room: int = 100, config: BOConfig | None = None
     )
 
 
-def _climb(key: Array, vae: VAE, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
-    """Points ``[P, d]`` to query, best first: a batch's by fantasies, then other maxima, then
-    what the climbs left out, for where all of these decode to what is known already."""
+def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
+    """Maximise the acquisition function of a surrogate in the box.
 
-    def choose(surrogate: Surrogate, key: Array) -> tuple[Surrogate, Array]:
-        points = _maximize(key, vae, surrogate, config)
-        mean, _ = predict(surrogate, points[:1])
-        return add(surrogate, points[0], mean[0])._replace(best=surrogate.best), points
+    Args:
+      key: typed PRNG key, for the starts.
+      surrogate: as fitted.
+      config: acquisition function, starts, effort, bounds (static).
 
-    if batch == 1:
-        return choose(surrogate, key)[1]
-    _, points = lax.scan(choose, surrogate, jax.random.split(key, batch))
-    return jnp.concatenate([points[:, 0], points[-1, 1:]])
-
-
-def _maximize(key: Array, vae: VAE, surrogate: Surrogate, config: BOConfig) -> Array:
-    """Maxima of the acquisition function and the best prior draws, best first each."""
+    Returns:
+      ``[3 * starts, d]`` points in standard units: the maxima found, best first, then
+      the best of the prior draws that no climb started from.
+    """
     score = partial(_acquisition, surrogate, config)
-    lower, upper = _box(vae, surrogate, config)
-    draws = _draws(key, surrogate, config, lower, upper)
+    lower, upper = _box(surrogate, config)
+    draws = _draws(key, surrogate, config)
     draws = draws[jnp.argsort(-score(draws))]
     near = _good_data(jax.random.fold_in(key, 1), surrogate, config.starts // 2)
     from_prior = config.starts - len(near)
@@ -136,17 +131,26 @@ def _maximize(key: Array, vae: VAE, surrogate: Surrogate, config: BOConfig) -> A
     return jnp.concatenate([found.points, draws[from_prior : from_prior + 2 * config.starts]])
 
 
-def _good_data(key: Array, surrogate: Surrogate, n: int) -> Array:
-    """At most n latents of highest score, each moved a little."""
-    known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
-    _, rows = lax.top_k(known, min(n, known.shape[0]))
-    near = surrogate.latents[rows]
-    return near + 0.1 * jax.random.normal(key, near.shape)
+def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
+    """Points ``[P, d]`` to query: a batch's by fantasies, then what else the last one found."""
+
+    def choose(surrogate: Surrogate, key: Array) -> tuple[Surrogate, Array]:
+        points = optimize(key, surrogate, config)
+        mean, _ = predict(surrogate, points[:1])
+        return add(surrogate, points[0], mean[0])._replace(best=surrogate.best), points
+
+    if batch == 1:
+        return optimize(key, surrogate, config)
+    _, points = lax.scan(choose, surrogate, jax.random.split(key, batch))
+    return jnp.concatenate([points[:, 0], points[-1, 1:]])
 
 
-def _draws(key: Array, surrogate: Surrogate, config: BOConfig, lower: Array, upper: Array) -> Array:
-    draws = jax.random.normal(key, (config.candidates, lower.shape[0]))
-    return jnp.clip(surrogate.latent_units.apply(draws), lower, upper)
+def _thompson(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
+    """Points ``[P, d]``: each the best of a joint sample at prior draws."""
+    x = _draws(key, surrogate, config)
+    sample_key = jax.random.fold_in(key, 1)
+    rows = acq.thompson(sample_key, *predict_joint(surrogate, x), max(batch, 3 * config.starts))
+    return x[rows]
 
 
 def _acquisition(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
@@ -157,14 +161,19 @@ def _acquisition(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
     return improvement[config.acquisition](mean, variance, surrogate.best)
 
 
-def _box(vae: VAE, surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
-    corner = jnp.full(vae.latent_dim, config.bound)
+def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
+    corner = jnp.full(surrogate.latents.shape[1], config.bound)
     return surrogate.latent_units.apply(-corner), surrogate.latent_units.apply(corner)
 
 
-def _thompson(key: Array, vae: VAE, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
-    """Points ``[P, d]``: each the best of a joint sample at prior draws."""
-    x = _draws(key, surrogate, config, *_box(vae, surrogate, config))
-    sample_key = jax.random.fold_in(key, 1)
-    rows = acq.thompson(sample_key, *predict_joint(surrogate, x), max(batch, 3 * config.starts))
-    return x[rows]
+def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
+    draws = jax.random.normal(key, (config.candidates, surrogate.latents.shape[1]))
+    return jnp.clip(surrogate.latent_units.apply(draws), *_box(surrogate, config))
+
+
+def _good_data(key: Array, surrogate: Surrogate, n: int) -> Array:
+    """At most n latents of highest score, each moved a little."""
+    known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
+    _, rows = lax.top_k(known, min(n, known.shape[0]))
+    near = surrogate.latents[rows]
+    return near + 0.1 * jax.random.normal(key, near.shape)

@@ -15,7 +15,13 @@ from jax import Array
 from jax.typing import ArrayLike
 from tinygp.kernels import Kernel
 
-from wrlso.gp.linalg import gaussian_log_density, inverse_of_lower, matmul, safe_cholesky
+from wrlso.gp.linalg import (
+    gaussian_log_density,
+    inverse_of_lower,
+    matmul,
+    refined_solve,
+    safe_cholesky,
+)
 
 
 class ExactGP(NamedTuple):
@@ -56,7 +62,7 @@ def condition(
     """The posterior given the rows in ``mask``; arguments as :func:`log_marginal_likelihood`."""
     covariance, y, rows = _masked(kernel, noise, points, targets, mask)
     whitening = inverse_of_lower(safe_cholesky(covariance))
-    alpha = matmul(whitening.T, matmul(whitening, y))
+    alpha = refined_solve(covariance, whitening, y)
     return ExactGP(kernel, jnp.asarray(noise, y.dtype), points, y, rows, whitening, alpha)
 
 

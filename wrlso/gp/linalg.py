@@ -1,5 +1,6 @@
 """Factorisations that never return NaN, and their derivatives."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -10,6 +11,32 @@ matmul = partial(jnp.matmul, precision="highest")
 """Matrix product at full precision, also where an accelerator's default is lower."""
 
 _RUNGS = 12
+
+
+def _one_by_one_on_cpu(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Where vmapped, map on a CPU: XLA's thread pool there can wait for itself for ever when two
+    large batches of LAPACK calls meet (seen in jaxlib 0.10.2), and gains nothing from batches."""
+    wrapped = jax.custom_batching.custom_vmap(function)
+
+    @wrapped.def_vmap
+    def _(axis_size: int, in_batched: list[bool], batch: Array) -> tuple[Array, bool]:
+        mapped = lambda b: lax.map(wrapped, b)  # noqa: E731
+        batched = jax.vmap(function)
+        return lax.platform_dependent(batch, cpu=mapped, default=batched), True
+
+    return wrapped
+
+
+@_one_by_one_on_cpu
+def _factor(matrix: Array) -> Array:
+    return lax.linalg.cholesky(matrix, symmetrize_input=False)
+
+
+@_one_by_one_on_cpu
+def inverse_of_lower(factor: Array) -> Array:
+    """Inverse of a lower triangular matrix ``[n, n]``."""
+    identity = jnp.eye(factor.shape[0], dtype=factor.dtype)
+    return lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
 
 
 @jax.custom_vjp
@@ -45,10 +72,6 @@ def _climb(matrix: Array) -> Array:
     return jnp.where(jnp.isfinite(factor).all(), factor, jnp.diag(jnp.sqrt(diagonal)))
 
 
-def _factor(matrix: Array) -> Array:
-    return lax.linalg.cholesky(matrix, symmetrize_input=False)
-
-
 def _cholesky_forward(matrix: Array) -> tuple[Array, tuple[Array, Array]]:
     factor = _climb(matrix)
     return factor, (factor, inverse_of_lower(factor))
@@ -69,10 +92,12 @@ def cholesky_cotangent(inverse: Array, product: Array) -> Array:
     return 0.5 * (out + out.T)
 
 
-def inverse_of_lower(factor: Array) -> Array:
-    """Inverse of a lower triangular matrix."""
-    identity = jnp.eye(factor.shape[0], dtype=factor.dtype)
-    return lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
+def refined_solve(matrix: Array, inverse: Array, y: Array) -> Array:
+    """``matrix^-1 y``, given ``inverse = L^-1``: with one step of iterative refinement, which
+    takes a factor of ten off the error in float32 for O(n^2)."""
+    solve = lambda b: matmul(inverse.T, matmul(inverse, b))  # noqa: E731
+    first = solve(y)
+    return first + solve(y - matmul(matrix, first))
 
 
 @jax.custom_vjp
@@ -88,9 +113,9 @@ def gaussian_log_density(covariance: Array, y: Array) -> Array:
 def _density_forward(covariance: Array, y: Array) -> tuple[Array, tuple[Array, Array]]:
     factor = _climb(covariance)
     inverse = inverse_of_lower(factor)
-    z = matmul(inverse, y)
+    alpha = refined_solve(covariance, inverse, y)
     log_det = 2.0 * jnp.log(jnp.diagonal(factor)).sum()
-    return -0.5 * (z @ z + log_det), (inverse, matmul(inverse.T, z))
+    return -0.5 * (y @ alpha + log_det), (inverse, alpha)
 
 
 def _density_backward(saved: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
