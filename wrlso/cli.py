@@ -43,9 +43,13 @@ class RunOptions:
     proposer: str | None = None
     """How latent points are chosen: 'bo' (Bayesian optimisation; reads nothing but charged
     scores), 'grid' (the paper's for shapes; reads the objective 2,500 times a round without
-    charging it) or 'prior' (samples). Default: the task's."""
+    charging it), 'prior' (samples), or one that follows gradients: 'latent_ascent',
+    'data_ascent', 'generator'. Default: the task's."""
     batch: int | None = None
     """q: queries that proposer 'bo' chooses together, by fantasies. Default: one by one."""
+    climb: Literal["regressor", "objective"] | None = None
+    """What the gradient proposers climb: a regressor learned from charged scores (default), or
+    the objective itself, whose evaluations are then counted as uncharged."""
     devices: int | None = None
     """Devices to spread seeds over. On a CPU these are virtual, one a core by default."""
     seed_mode: SeedMode = "auto"
@@ -194,6 +198,7 @@ def _run(name: str, argv: list[str]) -> int:
             first_seed=options.first_seed,
             proposer=options.proposer,
             batch=options.batch,
+            climb=options.climb,
             devices=options.devices,
             seed_mode=options.seed_mode,
             progress=options.progress,

@@ -8,6 +8,22 @@ from jax import Array
 
 
 @dataclass(frozen=True, eq=False)
+class Relaxation:
+    """Objects made continuous, for methods that follow gradients through them.
+
+    Attributes:
+      decode: ``(params, latents [B, d]) -> soft objects [B, ...]``, differentiable,
+        such as the pixels' probabilities.
+      soften: ``objects [B, ...] -> soft objects [B, ...]`` in [0, 1].
+      harden: the nearest objects of soft ones.
+    """
+
+    decode: Callable[[Any, Array], Array]
+    soften: Callable[[Array], Array]
+    harden: Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
 class VAE:
     """A variational autoencoder as pure functions of its parameters.
 
@@ -24,6 +40,7 @@ class VAE:
       log_likelihood: ``(params, latents [B, d], objects [B, ...]) -> [B]`` nats.
       valid: ``objects [B, ...] -> [B]`` booleans, false where a decode is not an
         object at all; None if every decode is one.
+      relaxation: continuous objects, None if there are none.
     """
 
     latent_dim: int
@@ -32,3 +49,4 @@ class VAE:
     decode: Callable[[Any, Array], Array]
     log_likelihood: Callable[[Any, Array, Array], Array]
     valid: Callable[[Array], Array] | None = None
+    relaxation: Relaxation | None = None

@@ -1,11 +1,14 @@
 """From the names in a run's configuration to the things they name."""
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from wrlso import propose
+from wrlso.ascent import WAYS, ascent
 from wrlso.bo import bo
 from wrlso.data import Dataset
 from wrlso.loop import Algorithm
@@ -16,12 +19,12 @@ from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
 from wrlso.weighting import WEIGHTINGS
 
-PROPOSERS = ("grid", "prior", "bo")
+PROPOSERS = ("grid", "prior", "bo", *WAYS)
 """Names of the proposers."""
 
-SURROGATES = ("bo",)
-"""Those that fit a surrogate: to be asked for few queries at a time, and fitted anew now and
-then also where the model is never retrained."""
+SURROGATES = ("bo", *WAYS)
+"""Those that fit something to the scores: anew now and then also where the model is never
+retrained."""
 
 REFIT_EVERY = 50
 """Queries between fits where the model is never retrained: the paper's r."""
@@ -69,14 +72,20 @@ def _make_proposer(task: Task, config: RunConfig, retrain_every: int) -> Propose
     name = config.proposer
     if name not in PROPOSERS:
         raise ValueError(f"unknown proposer {name!r}; there are: {', '.join(PROPOSERS)}")
-    if name in SURROGATES:
+    if name == "bo":
+        _refuse(config.climb, "climb", name, WAYS)
         batch = min(config.batch or 1, retrain_every)
         return bo(task.vae, batch, room=retrain_every, config=task.bo)
-    if config.batch is not None:
-        raise ValueError(
-            f"proposer {name!r} chooses all queries between two retrainings together, got batch "
-            f"= {config.batch}: leave it out, or choose proposer {' or '.join(SURROGATES)}"
-        )
+    _refuse(config.batch, "batch", name, ("bo",))
+    if name in WAYS:
+        if config.climb != "objective":
+            return ascent(name, task.vae, retrain_every)
+        if task.soft_objective is None:
+            raise ValueError(
+                f"task {task.name!r} has no differentiable objective to climb: leave climb out"
+            )
+        return ascent(name, task.vae, retrain_every, task.soft_objective)
+    _refuse(config.climb, "climb", name, WAYS)
     if name == "prior":
         return propose.prior(task.vae, retrain_every)
     if task.objective is None:
@@ -85,6 +94,14 @@ def _make_proposer(task: Task, config: RunConfig, retrain_every: int) -> Propose
             f"{task.name!r} runs on the host: choose 'bo' or 'prior'"
         )
     return propose.grid(task.vae, task.objective, retrain_every)
+
+
+def _refuse(value: Any, argument: str, proposer: str, owners: Sequence[str]) -> None:
+    if value is not None:
+        raise ValueError(
+            f"{argument} = {value} means nothing to proposer {proposer!r}: leave it out, or choose "
+            f"proposer {' or '.join(owners)}"
+        )
 
 
 def task_digest(task: Task, base: Dataset) -> str:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wrlso.methods import Method
 from wrlso.parallel import SeedMode
@@ -23,6 +23,7 @@ class RunConfig:
       seeds: number of seeds; they are ``first_seed, first_seed + 1, ...``.
       proposer: name of the proposer.
       batch: q, queries that proposer ``bo`` chooses together; one by one if None.
+      climb: what the gradient proposers climb; a learned regressor if None.
       devices, seed_mode: how seeds are spread, see ``parallel.plan_seeds``.
       task_digest: of the base data and given parameters, so that a run is only
         resumed with the task that it began with.
@@ -37,6 +38,7 @@ class RunConfig:
     seeds: int
     proposer: str
     batch: int | None = None
+    climb: Literal["regressor", "objective"] | None = None
     first_seed: int = 0
     devices: int | None = None
     seed_mode: SeedMode = "auto"
@@ -73,6 +75,8 @@ class RunConfig:
             )
         if self.batch is not None and self.batch < 1:
             raise ValueError(f"batch must be at least 1 query, got {self.batch}")
+        if self.climb not in (None, "regressor", "objective"):
+            raise ValueError(f"climb must be 'regressor' or 'objective', got {self.climb!r}")
         for name, value in self.hyper.items():
             if not value > 0:
                 raise ValueError(f"{name} must be positive, got {value:g}")

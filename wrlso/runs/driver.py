@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -35,6 +36,7 @@ def run(
     first_seed: int = 0,
     proposer: str | None = None,
     batch: int | None = None,
+    climb: Literal["regressor", "objective"] | None = None,
     devices: int | None = None,
     seed_mode: SeedMode = "auto",
     progress: bool = True,
@@ -48,9 +50,12 @@ def run(
       budget: objective evaluations charged to each seed.
       seeds: number of seeds, run side by side.
       first_seed: the first of them.
-      proposer: ``"bo"``, ``"grid"`` or ``"prior"``; the task's default if None.
+      proposer: ``"bo"``, ``"grid"``, ``"prior"``, ``"latent_ascent"``, ``"data_ascent"`` or
+        ``"generator"``; the task's default if None.
       batch: q, queries that ``"bo"`` chooses together, at most its number of starts; one by
         one if None.
+      climb: what the last three follow the gradient of: ``"regressor"``, learned from charged
+        scores, the default, or ``"objective"``, which is then read without being charged.
       devices: how many JAX devices to spread the seeds over; all by default.
       seed_mode: ``"auto"``, ``"map"`` or ``"vmap"`` within a device.
       progress: show a progress bar on standard error.
@@ -69,6 +74,7 @@ def run(
         first_seed=first_seed,
         proposer=proposer or task.proposer,
         batch=batch,
+        climb=climb,
         devices=devices,
         seed_mode=seed_mode,
         **describe(method),

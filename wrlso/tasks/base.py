@@ -54,6 +54,8 @@ class Task:
       objective: objects to scores, higher is better, in JAX.
       host_objective: instead of ``objective``: one object as a NumPy array to its
         score, any Python function; may raise. Exactly one of the two is given.
+      soft_objective: ``objective`` on the model's soft objects, differentiable, for
+        the proposers that climb it; None if it has no such form.
       pretrain: how the model is pretrained, or None if ``params`` are given.
       params: pretrained parameters, or None to pretrain (cached).
       retrain: the protocol's retraining.
@@ -71,6 +73,7 @@ class Task:
     retrain: RetrainConfig
     objective: Objective | None = None
     host_objective: Callable[[np.ndarray], float] | None = None
+    soft_objective: Objective | None = None
     pretrain: PretrainConfig | None = None
     params: Any = None
     proposer: str = "prior"

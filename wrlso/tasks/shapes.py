@@ -41,6 +41,7 @@ def shapes(
         vae=make_vae(architecture),
         load_data=partial(load, "train"),
         objective=area,
+        soft_objective=lambda soft: soft.sum((-2, -1)),
         retrain=RetrainConfig(
             first_epochs=1.0, epochs=0.1, batch_size=32, learning_rate=1e-3, beta=10.0
         ),

@@ -10,7 +10,7 @@ from jax import Array
 
 from wrlso.elbo import bernoulli_log_likelihood
 from wrlso.nn import adjoint, conv, fold, folded_kernel, strided_kernel, unfold
-from wrlso.vae import VAE
+from wrlso.vae import VAE, Relaxation
 
 SIZE = 64
 Architecture = Literal["coordinate", "paper"]
@@ -61,7 +61,12 @@ def make_vae(architecture: Architecture = "coordinate", latent_dim: int = 2) -> 
         pixels = bernoulli_log_likelihood(logits(params, latents), unpack(objects))
         return pixels.sum((-2, -1))
 
-    return VAE(latent_dim, init, encode, decode, log_likelihood)
+    relaxation = Relaxation(
+        decode=lambda params, latents: jax.nn.sigmoid(logits(params, latents)),
+        soften=unpack,
+        harden=lambda soft: pack(soft > 0.5),
+    )
+    return VAE(latent_dim, init, encode, decode, log_likelihood, relaxation=relaxation)
 
 
 class Conv(nn.Module):
