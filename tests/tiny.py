@@ -3,11 +3,14 @@
 import jax
 import jax.numpy as jnp
 
+from wrlso.bo import BOConfig
 from wrlso.data import Dataset
 from wrlso.elbo import bernoulli_log_likelihood
+from wrlso.gp.fit import FitConfig
 from wrlso.retrain import RetrainConfig
+from wrlso.surrogate import SurrogateConfig
 from wrlso.tasks.base import Task
-from wrlso.vae import VAE
+from wrlso.vae import VAE, Relaxation
 
 BITS = 16
 
@@ -44,7 +47,12 @@ def tiny_vae() -> VAE:
     def log_likelihood(params, z, objects):
         return bernoulli_log_likelihood(logits(params, z), bits_of(objects)).sum(-1)
 
-    return VAE(2, init, encode, decode, log_likelihood)
+    relaxation = Relaxation(
+        decode=lambda params, z: jax.nn.sigmoid(logits(params, z)),
+        soften=bits_of,
+        harden=lambda soft: jnp.packbits(soft > 0.5, axis=-1, bitorder="little"),
+    )
+    return VAE(2, init, encode, decode, log_likelihood, relaxation=relaxation)
 
 
 def count_bits(objects):
@@ -66,6 +74,15 @@ def make_tiny_task(**changes) -> Task:
         vae=vae,
         load_data=tiny_data,
         objective=count_bits,
+        soft_objective=lambda soft: soft.sum(-1),
+        bo=BOConfig(
+            starts=4,
+            candidates=12,
+            evaluations=8,
+            surrogate=SurrogateConfig(
+                best=10, random=20, inducing=8, fit=FitConfig(restarts=1, evaluations=4)
+            ),
+        ),
         params=vae.init(jax.random.key(1)),
         retrain=RetrainConfig(1.0, 0.5, 16, 1e-2, 1.0),
         proposer="grid",

@@ -15,13 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from tinygp.kernels import Kernel
 
-from wrlso.gp.linalg import (
-    gaussian_log_density,
-    inverse_of_lower,
-    matmul,
-    refined_solve,
-    safe_cholesky,
-)
+from wrlso.gp.linalg import gaussian_log_density, matmul, refined_solve, whiten
 
 
 class ExactGP(NamedTuple):
@@ -61,7 +55,7 @@ def condition(
 ) -> ExactGP:
     """The posterior given the rows in ``mask``; arguments as :func:`log_marginal_likelihood`."""
     covariance, y, rows = _masked(kernel, noise, points, targets, mask)
-    whitening = inverse_of_lower(safe_cholesky(covariance))
+    whitening, _ = whiten(covariance)
     alpha = refined_solve(covariance, whitening, y)
     return ExactGP(kernel, jnp.asarray(noise, y.dtype), points, y, rows, whitening, alpha)
 

@@ -39,19 +39,15 @@ def inverse_of_lower(factor: Array) -> Array:
     return lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
 
 
-@jax.custom_vjp
 def safe_cholesky(matrix: Array) -> Array:
     """Lower Cholesky factor ``[n, n]`` of a symmetric matrix, with jitter only where it must be.
 
     Rungs of the ladder: no jitter, then ``n * eps`` times the mean of the diagonal,
     then ten times more at each rung, until all is finite and no pivot is
     mere rounding error. The last rung makes the matrix diagonally dominant, so
-    the result is finite for any finite matrix with a positive diagonal.
+    the result is finite for any finite matrix with a positive diagonal. Not
+    differentiable; see :func:`whiten`.
     """
-    return _climb(matrix)
-
-
-def _climb(matrix: Array) -> Array:
     n = matrix.shape[0]
     eps = jnp.finfo(matrix.dtype).eps
     diagonal = jnp.diagonal(matrix)
@@ -72,17 +68,30 @@ def _climb(matrix: Array) -> Array:
     return jnp.where(jnp.isfinite(factor).all(), factor, jnp.diag(jnp.sqrt(diagonal)))
 
 
-def _cholesky_forward(matrix: Array) -> tuple[Array, tuple[Array, Array]]:
-    factor = _climb(matrix)
-    return factor, (factor, inverse_of_lower(factor))
+@jax.custom_vjp
+def whiten(matrix: Array) -> tuple[Array, Array]:
+    """``W = L^-1 [n, n]``, so that ``W^T W`` is the inverse, and the log determinant ``[]``.
+
+    ``L`` is from :func:`safe_cholesky`. Differentiable, the jitter held fixed.
+    """
+    factor = safe_cholesky(matrix)
+    return inverse_of_lower(factor), 2.0 * jnp.log(jnp.diagonal(factor)).sum()
 
 
-def _cholesky_backward(saved: tuple[Array, Array], cotangent: Array) -> tuple[Array]:
-    factor, inverse = saved
-    return (cholesky_cotangent(inverse, matmul(factor.T, cotangent)),)
+def _whiten_forward(matrix: Array) -> tuple[tuple[Array, Array], Array]:
+    out = whiten(matrix)
+    return out, out[0]
 
 
-safe_cholesky.defvjp(_cholesky_forward, _cholesky_backward)
+def _whiten_backward(inverse: Array, cotangents: tuple[Array, Array]) -> tuple[Array]:
+    """``L^T Lbar = -Wbar W^T``, and for the determinant ``Kbar = W^T W``."""
+    inverse_bar, log_det_bar = cotangents
+    identity = jnp.eye(inverse.shape[0], dtype=inverse.dtype)
+    product = 2.0 * log_det_bar * identity - matmul(inverse_bar, inverse.T)
+    return (cholesky_cotangent(inverse, product),)
+
+
+whiten.defvjp(_whiten_forward, _whiten_backward)
 
 
 def cholesky_cotangent(inverse: Array, product: Array) -> Array:
@@ -111,10 +120,8 @@ def gaussian_log_density(covariance: Array, y: Array) -> Array:
 
 
 def _density_forward(covariance: Array, y: Array) -> tuple[Array, tuple[Array, Array]]:
-    factor = _climb(covariance)
-    inverse = inverse_of_lower(factor)
+    inverse, log_det = whiten(covariance)
     alpha = refined_solve(covariance, inverse, y)
-    log_det = 2.0 * jnp.log(jnp.diagonal(factor)).sum()
     return -0.5 * (y @ alpha + log_det), (inverse, alpha)
 
 

@@ -1,0 +1,195 @@
+"""Bayesian optimisation and the gradient proposers, on a task small enough to know the answer."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import count_bits, make_tiny_task
+
+from wrlso import loop
+from wrlso.ascent import WAYS, AscentConfig, ascent
+from wrlso.bo import BOConfig, bo, optimize
+from wrlso.data import Dataset, empty_acquired
+from wrlso.gp import exact
+from wrlso.gp.fit import FitConfig
+from wrlso.gp.kernels import Matern52
+from wrlso.gp.standardize import Standardizer
+from wrlso.methods import METHODS
+from wrlso.propose import View
+from wrlso.runs.build import make_algorithm
+from wrlso.runs.config import RunConfig, describe
+from wrlso.surrogate import Surrogate, SurrogateConfig
+
+
+def hill(x):
+    return -((x - jnp.array([1.0, -0.5])) ** 2).sum(-1)
+
+
+def known_surrogate(n=30):
+    x = jax.random.normal(jax.random.key(0), (n, 2))
+    kernel = Matern52(jnp.array([2.0, 2.0]), jnp.asarray(4.0))
+    gp = exact.condition(kernel, 1e-4, x, hill(x), None)
+    same = Standardizer(jnp.zeros(()), jnp.ones(()))
+    return Surrogate(gp, same, same, x, gp.targets, gp.mask, gp.targets.max(), jnp.int32(0))
+
+
+@pytest.mark.parametrize("acquisition", ["ei", "log_ei", "ucb"])
+def test_the_optimum_is_found(acquisition):
+    config = BOConfig(acquisition=acquisition, beta=0.01, starts=8, candidates=64)
+    points = jax.jit(lambda key, s: optimize(key, s, config))(jax.random.key(1), known_surrogate())
+    np.testing.assert_allclose(points[0], [1.0, -0.5], atol=0.25)
+    assert points.shape == (24, 2)
+    assert (np.abs(points) <= config.bound).all()
+
+
+def test_of_a_batch_no_two_points_are_alike():
+    """Each is chosen after a fantasy of those before it."""
+    task = make_tiny_task()
+    config = BOConfig(starts=6, candidates=32, surrogate=task.bo.surrogate)
+    proposer = bo(task.vae, batch=4, room=8, config=config)
+    shared = loop.share(task.load_data())
+    view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
+    _, surrogate = proposer.fit(jax.random.key(0), view, proposer.memory)
+    pool = proposer.propose(jax.random.key(1), view, surrogate)
+    chosen = np.asarray(pool.latents[:4])
+    distances = np.linalg.norm(chosen[:, None] - chosen[None], axis=-1)[np.triu_indices(4, 1)]
+    assert distances.min() > 0.05
+    np.testing.assert_array_equal(pool.objects, task.vae.decode(task.params, pool.latents))
+
+
+def run(task, proposer, budget=20, r=10, batch=None, climb=None, method="weighted_retraining"):
+    method = METHODS[method]
+    if method.retrain_every is not None:
+        method = method.with_options(retrain_every=r)
+    config = RunConfig(task="bits", budget=budget, seeds=1, proposer=proposer, batch=batch,
+                       climb=climb, **describe(method))  # fmt: skip
+    algorithm = make_algorithm(task, config)
+    hyper = {"learning_rate": 1e-2, "beta": 1.0, **method.hyper}
+    shared = loop.share(task.load_data())
+    simulate = jax.jit(
+        lambda seed: loop.simulate(algorithm, task.objective, seed, task.params, shared, hyper)
+    )
+    return algorithm, simulate
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_bo_beats_samples_from_the_prior(batch):
+    task = make_tiny_task()
+    _, by_bo = run(task, "bo", batch=batch)
+    _, by_chance = run(task, "prior")
+    best = [[float(jnp.nanmax(f(s).acquired.scores)) for s in range(4)] for f in (by_bo, by_chance)]
+    assert np.mean(best[0]) > np.mean(best[1])
+    assert all(mine >= float(task.load_data().scores.max()) for mine in best[0])
+
+
+def test_bo_reads_only_what_is_charged():
+    """The objective is called once a query, and with that query."""
+    task = make_tiny_task()
+    algorithm, _ = run(task, "bo")
+    assert algorithm.proposer.uncharged == 0
+    assert algorithm.proposer.batch == 1
+    blind = dataclasses.replace(task, objective=None, host_objective=lambda thing: 0.0)
+    assert run(blind, "bo")[0].proposer.name == "bo"
+
+
+def test_a_sparse_surrogate_and_thompson_sampling():
+    task = make_tiny_task()
+    quick = FitConfig(restarts=1, evaluations=4)
+    for bo_config in (
+        dataclasses.replace(
+            task.bo, surrogate=SurrogateConfig(kind="sparse", best=10, random=30, inducing=8,
+                                               fit=quick)),
+        dataclasses.replace(task.bo, acquisition="thompson"),
+    ):  # fmt: skip
+        _, simulate = run(dataclasses.replace(task, bo=bo_config), "bo", budget=8, r=4)
+        acquired = simulate(0).acquired
+        assert int(acquired.used) == 8
+        assert float(jnp.nanmax(acquired.scores)) > float(jnp.median(task.load_data().scores))
+
+
+def test_without_retraining_the_surrogate_is_fitted_now_and_then():
+    algorithm, _ = run(make_tiny_task(), "bo", budget=120, method="lso")
+    assert (algorithm.rounds, algorithm.asks, algorithm.steps(1, 200)) == (3, 50, 0)
+
+
+@pytest.mark.parametrize("climb", ["regressor", "objective"])
+@pytest.mark.parametrize("way", WAYS)
+def test_following_gradients_beats_the_data(way, climb):
+    task = make_tiny_task()
+    algorithm, simulate = run(task, way, climb=climb)
+    acquired = simulate(0).acquired
+    assert int(acquired.used) > 0
+    assert float(jnp.nanmax(acquired.scores)) > float(task.load_data().scores.max())
+    assert (algorithm.proposer.uncharged > 0) == (climb == "objective")
+
+
+def test_data_ascent_climbs_to_the_top_of_a_known_hill():
+    """Every bit adds one to the score: the gradient of the objective itself sets them all."""
+    task = make_tiny_task()
+    proposer = ascent("data_ascent", task.vae, 4, task.soft_objective, AscentConfig(evaluations=20))
+    shared = loop.share(task.load_data())
+    view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
+    memory, unit = proposer.fit(jax.random.key(0), view, proposer.memory)
+    pool = proposer.propose(jax.random.key(1), view, unit)
+    assert memory == ()
+    assert count_bits(pool.objects).tolist() == [16.0] * 6
+    encoded, _ = task.vae.encode(task.params, pool.objects)
+    np.testing.assert_allclose(pool.latents, encoded, rtol=1e-6)
+
+
+def test_the_generator_keeps_its_samples_apart():
+    """The divergence from the prior keeps the samples' spread, where h alone would not."""
+    task = make_tiny_task()
+    shared = loop.share(task.load_data())
+    view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
+    spread = []
+    for temperature in (0.0, 3.0):
+        config = AscentConfig(temperature=temperature, generator_steps=150)
+        proposer = ascent("generator", task.vae, 20, task.soft_objective, config)
+        _, unit = proposer.fit(jax.random.key(0), view, proposer.memory)
+        pool = proposer.propose(jax.random.key(1), view, unit)
+        spread.append(float(pool.latents.std(0).mean()))
+        better = float(count_bits(pool.objects).mean())
+        assert better > float(count_bits(task.vae.decode(task.params, jnp.zeros((1, 2))))[0]) - 1
+    assert spread[1] > 1.2 * spread[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BOConfig(acquisition="pi"), "acquisition must be"),
+        (lambda: BOConfig(starts=200), "starts must be between 1 and a third of candidates = 256"),
+        (lambda: BOConfig(bound=0.0), "bound = 0"),
+        (lambda: bo(make_tiny_task().vae, batch=21), "batch must be between 1 and starts = 20"),
+        (lambda: ascent("up", make_tiny_task().vae, 2), "unknown way 'up'"),
+        (
+            lambda: ascent(
+                "generator", dataclasses.replace(make_tiny_task().vae, relaxation=None), 2
+            ),
+            "does not have: choose 'bo' or 'prior'",
+        ),
+        (lambda: run(make_tiny_task(), "grid", batch=2), "batch = 2 means nothing to proposer"),
+        (
+            lambda: run(make_tiny_task(), "bo", climb="objective"),
+            "choose proposer latent_ascent or",
+        ),
+        (
+            lambda: run(make_tiny_task(soft_objective=None), "generator", climb="objective"),
+            "has no differentiable objective",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_one_base_object_is_enough():
+    task = make_tiny_task()
+    lonely = Dataset(task.load_data().objects[:1], task.load_data().scores[:1])
+    _, simulate = run(dataclasses.replace(task, load_data=lambda: lonely), "bo", budget=4, r=2)
+    acquired = simulate(0).acquired
+    assert int(acquired.used) == 4
+    assert np.isfinite(acquired.latents).all()

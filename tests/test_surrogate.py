@@ -1,0 +1,182 @@
+"""The surrogate: which data it sees, in which units, and what it is told."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import count_bits, make_tiny_task
+
+from wrlso import loop, surrogate
+from wrlso.data import Dataset, Status, append, empty_acquired
+from wrlso.gp import exact, sparse
+from wrlso.gp.fit import FitConfig
+from wrlso.identity import fingerprint, first_occurrence
+from wrlso.propose import Told, View
+from wrlso.surrogate import SurrogateConfig, choose_rows, fit_surrogate, initial_memory
+
+QUICK = FitConfig(restarts=1, evaluations=3)
+
+
+def view_of(task, acquired=None):
+    shared = loop.share(task.load_data())
+    acquired = acquired or empty_acquired(6, shared.base.objects[0], 2)
+    return View(task.params, acquired, shared.base, shared.distinct)
+
+
+def fitted(task, view, room=5, **changes):
+    config = SurrogateConfig(**({"best": 10, "random": 20, "inducing": 8, "fit": QUICK} | changes))
+    memory = initial_memory(task.vae, config)
+    return fit_surrogate(jax.random.key(0), view, memory, vae=task.vae, config=config, room=room)[1]
+
+
+def acquired_by(task, latents, status, scores):
+    objects = task.vae.decode(task.params, latents)
+    return append(
+        empty_acquired(6, objects[0], 2), objects, latents,
+        jnp.asarray(scores, jnp.float32), jnp.asarray(status), jnp.ones(len(latents), bool),
+    )  # fmt: skip
+
+
+def test_chosen_rows_are_the_best_and_distinct():
+    base = make_tiny_task().load_data()
+    distinct = first_occurrence(fingerprint(base.objects))
+    rows, real = choose_rows(jax.random.key(0), base, distinct, 15, 40)
+    rows, real = np.asarray(rows), np.asarray(real)
+    assert real.all()
+    objects = {bytes(o) for o in np.asarray(base.objects)[rows]}
+    assert len(objects) == 55
+    scores = np.asarray(base.scores)
+    left_out = np.setdiff1d(np.flatnonzero(np.asarray(distinct)), rows[:15])
+    assert scores[rows[:15]].min() >= scores[left_out].max()
+    others = choose_rows(jax.random.key(1), base, distinct, 15, 40)[0]
+    assert set(rows[:15]) == set(np.asarray(others)[:15])
+    assert set(rows[15:]) != set(np.asarray(others)[15:])
+
+
+def test_more_rows_than_distinct_objects():
+    objects = jnp.array([[1], [2], [1], [2], [3]], jnp.uint8)
+    base = Dataset(objects, jnp.array([1.0, 2.0, 1.0, 2.0, 0.0]))
+    distinct = first_occurrence(fingerprint(objects))
+    rows, real = choose_rows(jax.random.key(0), base, distinct, 2, 100)
+    assert len(rows) == 5
+    assert sorted(np.asarray(rows)[np.asarray(real)].tolist()) == [0, 1, 4]
+
+
+@pytest.mark.parametrize("kind", ["exact", "sparse"])
+def test_it_equals_a_posterior_on_the_same_data_by_hand(kind):
+    task = make_tiny_task()
+    fit = fitted(task, view_of(task), kind=kind)
+    keep = np.asarray(fit.mask)
+    x, y = fit.latents[keep], fit.scores[keep]
+    np.testing.assert_allclose(x.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(x.std(0), 1, rtol=1e-4)
+    np.testing.assert_allclose([y.mean(), y.std()], [0, 1], atol=1e-5)
+    query = jax.random.normal(jax.random.key(1), (5, 2))
+    if kind == "exact":
+        plain = exact.condition(fit.gp.kernel, fit.gp.noise, x, y)
+        expected = exact.predict(plain, query)
+    else:
+        plain = sparse.condition(fit.gp.kernel, fit.gp.noise, x, y, fit.gp.inducing)
+        expected = sparse.predict(plain, query)
+    for ours, theirs in zip(surrogate.predict(fit, query), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-4)
+    mean, covariance = surrogate.predict_joint(fit, query)
+    np.testing.assert_allclose(mean, expected[0], atol=2e-4)
+    np.testing.assert_allclose(jnp.diagonal(covariance), expected[1], atol=2e-4)
+
+
+def test_its_own_queries_are_all_there_failures_only_as_the_penalty():
+    task = make_tiny_task()
+    latents = jnp.array([[0.5, 0.5], [1.0, -1.0], [-2.0, 0.1], [0.3, 2.0]])
+    status = [Status.OK, Status.FAILED, Status.INVALID, Status.TIMEOUT]
+    acquired = acquired_by(task, latents, status, [9.0, jnp.nan, jnp.nan, jnp.nan])
+    without = fitted(task, view_of(task, acquired))
+    assert without.mask[:6].tolist() == [True] + [False] * 5
+    punished = fitted(task, view_of(task, acquired), penalty=-4.0)
+    assert punished.mask[:6].tolist() == [True, True, False, True, False, False]
+    own = punished.score_units.invert(punished.scores[:4])
+    np.testing.assert_allclose(own[jnp.array([0, 1, 3])], [9.0, -4.0, -4.0], rtol=1e-5)
+
+
+def test_latents_are_those_proposed_while_they_still_decode_to_the_object():
+    task = make_tiny_task()
+    latents = jnp.array([[0.5, 0.5], [1.0, -1.0]])
+    acquired = acquired_by(task, latents, [Status.OK] * 2, [1.0, 2.0])
+    same = surrogate.current_latents(task.vae, task.params, acquired)
+    np.testing.assert_array_equal(same[:2], latents)
+    other = {**task.params, "decoder": -task.params["decoder"]}
+    moved = surrogate.current_latents(task.vae, other, acquired)
+    encoded, _ = task.vae.encode(other, acquired.objects)
+    np.testing.assert_allclose(moved[:2], encoded[:2], rtol=1e-6)
+    assert not np.allclose(moved[:2], latents)
+
+
+@pytest.mark.parametrize("kind", ["exact", "sparse"])
+def test_observing_is_conditioning_on_more(kind):
+    task = make_tiny_task()
+    fit = fitted(task, view_of(task), kind=kind)
+    latents = jnp.array([[1.0, 0.2], [0.0, 0.0], [-1.0, 2.0]])
+    scores = jnp.array([20.0, jnp.nan, 3.0])
+    told = jax.jit(surrogate.observe)(fit, Told(latents, scores, jnp.zeros(3, bool)))
+    assert int(told.told) == 2
+    x = jnp.concatenate([fit.latents, fit.latent_units.apply(latents[::2])])
+    y = jnp.concatenate([fit.scores, fit.score_units.apply(scores[::2])])
+    mask = jnp.concatenate([fit.mask, jnp.ones(2, bool)])
+    gp = fit.gp
+    again = (
+        exact.condition(gp.kernel, gp.noise, x, y, mask)
+        if kind == "exact"
+        else sparse.condition(gp.kernel, gp.noise, x, y, gp.inducing, mask)
+    )
+    module = exact if kind == "exact" else sparse
+    query = jax.random.normal(jax.random.key(1), (5, 2))
+    for ours, theirs in zip(
+        surrogate.predict(told, query), module.predict(again, query), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=3e-4)
+    np.testing.assert_allclose(told.best, y[-2], rtol=1e-5)
+
+
+def test_observing_beyond_the_room_changes_nothing_more():
+    task = make_tiny_task()
+    fit = fitted(task, view_of(task), room=1)
+    one = Told(jnp.ones((1, 2)), jnp.array([5.0]), jnp.zeros(1, bool))
+    first = surrogate.observe(fit, one)
+    second = surrogate.observe(first, one)
+    jax.tree.map(np.testing.assert_array_equal, first.gp, second.gp)
+
+
+def test_a_failure_is_observed_as_the_penalty():
+    task = make_tiny_task()
+    fit = fitted(task, view_of(task))
+    failed = Told(jnp.ones((1, 2)), jnp.array([jnp.nan]), jnp.ones(1, bool))
+    assert int(surrogate.observe(fit, failed).told) == 0
+    punished = surrogate.observe(fit, failed, penalty=-50.0)
+    at = fit.latent_units.apply(jnp.ones((1, 2)))
+    assert surrogate.predict(punished, at)[0][0] < surrogate.predict(fit, at)[0][0] - 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "dense"}, "kind must be"),
+        ({"kernel": "linear"}, "unknown kernel 'linear'; there are: matern52"),
+        ({"best": 0}, "best = 0"),
+    ],
+)
+def test_bad_settings_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        SurrogateConfig(**changes)
+
+
+def test_scores_all_alike():
+    task = dataclasses.replace(
+        make_tiny_task(),
+        load_data=lambda: Dataset(make_tiny_task().load_data().objects, jnp.full(200, 3.0)),
+    )
+    fit = fitted(task, view_of(task))
+    mean, variance = surrogate.predict(fit, jnp.zeros((1, 2)))
+    assert np.isfinite([mean[0], variance[0]]).all()
+    assert count_bits(task.load_data().objects).shape == (200,)
