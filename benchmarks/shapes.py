@@ -144,7 +144,8 @@ def write(rows: list[tuple[Entry, Result]], stem: str, command: str) -> None:
         f"{_PROPOSERS[stem]}\n\n`{command}`\n\n"
         "Best score, mean ± s.d. over the run's seeds (divisor S, as published), with every "
         "seed. Uncharged: what was read of the objective beyond the budget, all seeds together; a "
-        "`grid` round reads 2,500 scores. Seconds are wall time without pretraining, on a machine that may have been shared: see "
+        "`grid` round reads 2,500 scores. Seconds are wall time without pretraining, on a machine "
+        "that may have been shared: see "
         "speed.md for measured times.\n\n" + table(rows) + "\n"
     )
 

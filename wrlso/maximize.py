@@ -190,18 +190,24 @@ def _aim(climb: _Climb, lower: Array, upper: Array) -> tuple[Array, Array]:
     curvature = (moves * changes).sum(-1)
     usable = curvature > 0
     rho = jnp.where(usable, 1.0 / jnp.where(usable, curvature, 1.0), 0.0)
-    q, alphas = slope, []
-    for i in reversed(range(_MEMORY)):
-        alphas.append(rho[i] * (moves[i] * q).sum(-1))
-        q = q - alphas[-1][:, None] * changes[i]
-    scale = jnp.ones_like(curvature[0])
-    for i in range(_MEMORY):  # of the newest usable pair
-        squared = (changes[i] * changes[i]).sum(-1)
-        scale = jnp.where(usable[i], curvature[i] / jnp.where(usable[i], squared, 1.0), scale)
-    q = scale[:, None] * q
-    for i, alpha in zip(range(_MEMORY), reversed(alphas), strict=True):
-        beta = rho[i] * (changes[i] * q).sum(-1)
-        q = q + (alpha - beta)[:, None] * moves[i]
+    squared = (changes * changes).sum(-1)
+
+    # Loops, not unrolled: unrolled they take ten times longer to compile.
+    def down(q: Array, pair: tuple[Array, ...]) -> tuple[Array, Array]:
+        move, change, rho = pair
+        alpha = rho * (move * q).sum(-1)
+        return q - alpha[:, None] * change, alpha
+
+    def up(q: Array, pair: tuple[Array, ...]) -> tuple[Array, None]:
+        move, change, rho, alpha = pair
+        beta = rho * (change * q).sum(-1)
+        return q + (alpha - beta)[:, None] * move, None
+
+    q, alphas = lax.scan(down, slope, (moves, changes, rho), reverse=True)
+    newest = _MEMORY - 1 - jnp.argmax(usable[::-1], axis=0)
+    pick = lambda table: jnp.take_along_axis(table, newest[None], axis=0)[0]  # noqa: E731
+    scale = jnp.where(usable.any(0), pick(curvature) / pick(jnp.where(usable, squared, 1.0)), 1.0)
+    q, _ = lax.scan(up, scale[:, None] * q, (moves, changes, rho, alphas))
     q = q * free
     uphill = usable.any(0) & ((q * slope).sum(-1) > 0) & jnp.isfinite(q).all(-1)
     # Without curvature: a tenth of the box along the steepest slope.
