@@ -27,6 +27,7 @@ lint: $(VENV)/.installed-test
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.gp
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,8 +1,8 @@
 """Acquisition functions of a Gaussian posterior, to be maximised.
 
 All take the posterior's ``mean`` and ``variance`` at S points, ``[S]`` each, are
-evaluated elementwise, and have finite values and gradients for any finite mean and any
-variance from zero upwards.
+evaluated elementwise, and in standard units (means and variances up to some thousands)
+have finite values and gradients for any variance from zero upwards.
 """
 
 import jax
@@ -18,8 +18,8 @@ _FRACTION_TERMS = 60
 
 def deviation(variance: Array) -> Array:
     """Square root, bounded away from zero so that its gradient is finite."""
-    eps = jnp.finfo(variance.dtype).eps
-    return jnp.sqrt(jnp.maximum(variance, eps * eps))
+    least = jnp.finfo(variance.dtype).eps ** 2
+    return jnp.sqrt(jnp.where(variance > least, variance, least))
 
 
 def log_improvement(u: Array) -> Array:

@@ -118,7 +118,8 @@ def squared_distances(x: Array, z: Array) -> Array:
     x, z = x - centre, z - centre
     cross = jnp.matmul(x, z.T, precision="highest")
     s = (x * x).sum(1)[:, None] + (z * z).sum(1)[None, :] - 2.0 * cross
-    return jnp.maximum(s, 0.0)
+    # Rounding below zero goes, but not through `maximum`, which would halve derivatives at 0.
+    return s + jax.lax.stop_gradient(jnp.maximum(s, 0.0) - s)
 
 
 def default_lengthscale(dimensions: int) -> float:

@@ -42,11 +42,11 @@ def inverse_of_lower(factor: Array) -> Array:
 def safe_cholesky(matrix: Array) -> Array:
     """Lower Cholesky factor ``[n, n]`` of a symmetric matrix, with jitter only where it must be.
 
-    Rungs of the ladder: no jitter, then ``n * eps`` times the mean of the diagonal,
-    then ten times more at each rung, until all is finite and no pivot is
-    mere rounding error. The last rung makes the matrix diagonally dominant, so
-    the result is finite for any finite matrix with a positive diagonal. Not
-    differentiable; see :func:`whiten`.
+    Rungs of the ladder: no jitter, then from ``n * eps`` to ``n`` times the mean of the
+    diagonal in equal ratios, until all is finite and no pivot is mere rounding
+    error. The last rung makes a covariance matrix diagonally dominant; should even
+    that fail, the root of the diagonal is returned. So the result is finite for any
+    finite matrix with a positive diagonal. Not differentiable; see :func:`whiten`.
     """
     n = matrix.shape[0]
     eps = jnp.finfo(matrix.dtype).eps
@@ -61,7 +61,7 @@ def safe_cholesky(matrix: Array) -> Array:
 
     def step(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         rung, _ = carry
-        jitter = scale * n * eps * 10.0 ** rung.astype(matrix.dtype)
+        jitter = scale * n * eps ** (1 - rung.astype(matrix.dtype) / (_RUNGS - 1))
         return rung + 1, _factor(matrix + jitter * jnp.eye(n, dtype=matrix.dtype))
 
     _, factor = lax.while_loop(failed, step, (jnp.zeros((), jnp.int32), _factor(matrix)))
