@@ -44,11 +44,11 @@ def without_grid(pretrain_seeds: list[int]) -> Iterator[Entry]:
     headline, first = methods.weighted_retraining(1e-3, 50), pretrain_seeds[0]
     for seed in pretrain_seeds:
         yield Entry("bo, weighted retraining, r = 50", headline, seed, "bo")
-    yield Entry("bo, LSO", methods.lso(), first, "bo")
-    for way in ("latent_ascent", "data_ascent", "generator"):
-        for climb in ("regressor", "objective"):
+    for climb in ("regressor", "objective"):
+        for way in ("latent_ascent", "data_ascent", "generator"):
             name = f"{way} on the {climb}, weighted retraining, r = 50"
             yield Entry(name, headline, first, way, climb)  # type: ignore[arg-type]
+    yield Entry("bo, LSO", methods.lso(), first, "bo")
 
 
 def entries(pretrain_seeds: list[int], with_r5: bool) -> Iterator[Entry]:

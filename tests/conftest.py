@@ -3,6 +3,10 @@
 import os
 import tempfile
 
+# Two test processes on two cores: LAPACK's own threads would only get in each other's way. Before
+# JAX, which loads it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import jax
 
 os.environ.setdefault("WRLSO_CACHE", tempfile.mkdtemp(prefix="wrlso-test-cache-"))

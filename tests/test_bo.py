@@ -193,3 +193,19 @@ def test_one_base_object_is_enough():
     acquired = simulate(0).acquired
     assert int(acquired.used) == 4
     assert np.isfinite(acquired.latents).all()
+
+
+def test_a_seed_alone_takes_the_way_it_takes_in_a_batch():
+    """Mapped over lanes and devices, as on a CPU: the same program for each seed."""
+    from wrlso.parallel import over_seeds, plan_seeds
+
+    task = make_tiny_task()
+    _, simulate = run(task, "bo", budget=6, r=3)
+
+    def latents(seeds, devices):
+        plan = plan_seeds(len(seeds), devices, "map")
+        lanes = jnp.concatenate([seeds, jnp.zeros(plan.lanes - len(seeds), seeds.dtype)])
+        return jax.jit(over_seeds(lambda seed, _: simulate(seed).acquired.latents, plan))(lanes, ())
+
+    alone = latents(jnp.array([2]), 1)[0]
+    np.testing.assert_array_equal(latents(jnp.arange(3), 2)[2], alone)
