@@ -22,6 +22,7 @@ def deviation(variance: Array) -> Array:
     return jnp.sqrt(jnp.where(variance > least, variance, least))
 
 
+@jax.custom_jvp
 def log_improvement(u: Array) -> Array:
     """``log h(u)`` with ``h(u) = phi(u) + u Phi(u)``, a standard normal's mean excess over -u.
 
@@ -29,24 +30,19 @@ def log_improvement(u: Array) -> Array:
     formulas together: below -2.5, with x = -u, ``h(u) = phi(u) c / (x + c)``, where
     ``c = 1 / (x + 2 / (x + 3 / (x + ...)))`` continues Laplace's fraction of Mills' ratio.
     """
-    return _log_improvement(u)
-
-
-@jax.custom_jvp
-def _log_improvement(u: Array) -> Array:
     tail, body = _split(u)
     log_phi = -0.5 * u * u - 0.5 * jnp.log(2 * jnp.pi)
     c = _fraction(tail)
     return jnp.where(u < _TAIL, log_phi + jnp.log(c / (tail + c)), jnp.log(_excess(body)))
 
 
-@_log_improvement.defjvp
+@log_improvement.defjvp
 def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     """``h' = Phi``, and in the tail ``Phi / h = 1 / c``."""
     (u,), (du,) = primals, tangents
     tail, body = _split(u)
     slope = jnp.where(u < _TAIL, 1.0 / _fraction(tail), ndtr(body) / _excess(body))
-    return _log_improvement(u), slope * du
+    return log_improvement(u), slope * du
 
 
 def _split(u: Array) -> tuple[Array, Array]:

@@ -225,7 +225,8 @@ def _good_objects(key: Array, view: View, n: int) -> Array:
     """The n best distinct objects of base and queries ``[n, ...]``; random base ones to fill up."""
     scores, usable = all_scores(view.base, view.acquired)
     distinct = jnp.concatenate([view.distinct, jnp.ones(view.acquired.scores.shape, bool)])
-    _, rows = lax.top_k(jnp.where(usable & distinct, scores, -jnp.inf), n)
-    filler = jax.random.randint(key, rows.shape, 0, view.base.scores.shape[0])
-    rows = jnp.where(usable[rows] & distinct[rows], rows, filler)
+    _, rows = lax.top_k(jnp.where(usable & distinct, scores, -jnp.inf), min(n, len(scores)))
+    filler = jax.random.randint(key, (n,), 0, view.base.scores.shape[0])
+    rows = jnp.where(usable[rows] & distinct[rows], rows, filler[: len(rows)])
+    rows = jnp.concatenate([rows, filler[len(rows) :]])
     return gather(view.base, view.acquired, rows)

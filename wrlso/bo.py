@@ -19,8 +19,8 @@ from wrlso.propose import Pool, Proposer, View, decode_all
 from wrlso.surrogate import (
     Surrogate,
     SurrogateConfig,
-    add,
     fit_surrogate,
+    imagine,
     initial_memory,
     observe,
     predict,
@@ -64,10 +64,10 @@ class BOConfig:
                 f"starts must be between 1 and a third of candidates = {self.candidates}, got "
                 f"{self.starts}"
             )
-        if self.evaluations < 1 or self.bound <= 0:
+        if self.evaluations < 1 or self.bound <= 0 or self.beta < 0:
             raise ValueError(
-                "evaluations must be at least 1 and bound positive, got evaluations = "
-                f"{self.evaluations}, bound = {self.bound:g}"
+                "evaluations must be at least 1, bound positive, beta not negative, got "
+                f"evaluations = {self.evaluations}, bound = {self.bound:g}, beta = {self.beta:g}"
             )
 
 
@@ -78,17 +78,17 @@ def bo(vae: VAE, batch: int = 1, room: int = 100, config: BOConfig | None = None
       vae: the model.
       batch: q, queries chosen together: each after a fantasy that the ones before
         it scored what the surrogate expects (Thompson: by a sample of its own).
-      room: queries between two fits, at most; a multiple of ``batch``.
+      room: queries between two fits, at most.
       config: acquisition, maximiser and surrogate.
 
     Raises:
-      ValueError: if a batch is larger than the number of starts.
+      ValueError: if a batch is larger than the number of candidates.
     """
     config = config or BOConfig()
-    if not 1 <= batch <= config.starts:
+    if not 1 <= batch <= config.candidates:
         raise ValueError(
-            f"batch must be between 1 and starts = {config.starts}, got {batch}: lower it, or "
-            "raise starts"
+            f"batch must be between 1 and candidates = {config.candidates}, got {batch}: lower it, "
+            "or raise candidates"
         )
 
     def propose(key: Array, view: View, surrogate: Surrogate) -> Pool:
@@ -136,8 +136,7 @@ def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Ar
 
     def choose(surrogate: Surrogate, key: Array) -> tuple[Surrogate, Array]:
         points = optimize(key, surrogate, config)
-        mean, _ = predict(surrogate, points[:1])
-        return add(surrogate, points[0], mean[0])._replace(best=surrogate.best), points
+        return imagine(surrogate, points[0]), points
 
     if batch == 1:
         return optimize(key, surrogate, config)

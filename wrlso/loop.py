@@ -180,8 +180,8 @@ def tell(
       status: ``[q]``, the candidates' status as the evaluation left it.
 
     Returns:
-      The new state and surrogate. The surrogate also learns the score of a
-      duplicate, which is known, so that it need not be proposed again.
+      The new state and surrogate. Where a proposer's whole pool is known already, the
+      surrogate learns the known score of the duplicate that is left to propose.
     """
     status = settle(scores, status)
     scores = jnp.where(status == Status.OK, scores, jnp.nan).astype(jnp.float32)

@@ -95,7 +95,8 @@ def make_regressor(
     vae: VAE, config: RegressorConfig
 ) -> tuple[Callable[[Array, View, Any], tuple[Any, Regressor]], Callable[..., Array]]:
     """``fit(key, view, memory) -> (memory, Regressor)``, as a proposer wants it, and
-    ``h(regressor, soft) -> [B]``. The memory is the parameters, ``()`` at first."""
+    ``h(regressor, soft) -> [B]``. The memory is the parameters, at first those of
+    :func:`initial_params`, the same for all seeds."""
     assert vae.relaxation is not None
     relaxation = vae.relaxation
 

@@ -19,6 +19,10 @@ from wrlso.gp.standardize import Standardizer, standardizer
 from wrlso.propose import Told, View, decode_all, encode_all
 from wrlso.vae import VAE
 
+_COLLAPSED = 0.1
+"""A latent dimension whose encodings spread less than this, a tenth of the prior, is taken to
+spread this much: else the box of the prior would be endless in its units."""
+
 
 @dataclass(frozen=True)
 class SurrogateConfig:
@@ -32,7 +36,8 @@ class SurrogateConfig:
         queries are always seen, all of them.
       inducing: M, for the sparse GP.
       fit: priors, bounds and effort of the hyperparameters' fit.
-      penalty: the score that a failed query counts as, None to leave failures out.
+      penalty: the score that a failed query counts as; None to leave failures out, so that
+        nothing is learnt from them.
     """
 
     kind: Literal["exact", "sparse"] = "exact"
@@ -58,9 +63,10 @@ class SurrogateConfig:
 class Surrogate(NamedTuple):
     """A posterior for a round. Latents and scores inside it are in standard units.
 
-    ``gp``; ``latent_units`` and ``score_units`` to and from standard units; what it was
-    fitted to, ``latents [n, d]``, ``scores [n]``, ``mask [n]``; the best score it knows of,
-    ``best []``, standard units; ``told []``: observations since the fit.
+    ``gp``; ``latent_units`` and ``score_units`` to and from standard units; all that it
+    knows, ``latents [n, d]``, ``scores [n]``, ``mask [n]``, room for what it will be told
+    included; the best score among them, ``best []``; ``next []``, the row that the next
+    observation fills.
     """
 
     gp: exact.ExactGP | sparse.SparseGP
@@ -70,7 +76,7 @@ class Surrogate(NamedTuple):
     scores: Array
     mask: Array
     best: Array
-    told: Array
+    next: Array
 
 
 def initial_memory(vae: VAE, config: SurrogateConfig) -> Hyperparameters:
@@ -95,36 +101,42 @@ def fit_surrogate(
       memory: hyperparameters of the last fit, to start from.
       vae: the model (static).
       config: see :class:`SurrogateConfig` (static).
-      room: observations to be told before the next fit, at most (static).
+      room: observations that can be told before the next fit; later ones are
+        ignored (static).
 
     Returns:
       The hyperparameters and the surrogate.
     """
     row_key, fit_key, cluster_key = jax.random.split(key, 3)
     rows, real = choose_rows(row_key, view.base, view.distinct, config.best, config.random)
-    z = jnp.concatenate(
-        [
-            current_latents(vae, view.params, view.acquired),
-            encode_all(vae, view.params, view.base.objects[rows]),
-        ]
-    )
-    own, usable = _own_scores(view.acquired, config.penalty)
+    own_z, aligned = current_latents(vae, view.params, view.acquired)
+    z = jnp.concatenate([own_z, encode_all(vae, view.params, view.base.objects[rows])])
+    own, usable = _own_scores(view.acquired, aligned, config.penalty)
     scores = jnp.concatenate([own, view.base.scores[rows]])
     z, scores = (a.astype(jnp.result_type(float)) for a in (z, scores))  # double where enabled
     mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1)
-    latent_units, score_units = standardizer(z, mask), standardizer(scores, mask)
+    latent_units = standardizer(z, mask, least=_COLLAPSED)
+    score_units = standardizer(scores, mask)
     x = jnp.where(mask[:, None], latent_units.apply(z), 0.0)
     y = jnp.where(mask, score_units.apply(scores), 0.0)
 
     gp: exact.ExactGP | sparse.SparseGP
+    x_all, y_all, mask_all = (_pad(a, room) for a in (x, y, mask))
     if config.kind == "exact":
-        hyper, gp = _fit_exact(fit_key, x, y, mask, memory, config, room)
+        hyper = _fit_exact(fit_key, x, y, mask, memory, config)
+        gp = exact.condition(_kernel(config, hyper), hyper.noise, x_all, y_all, mask_all)
     else:
-        hyper, gp = _fit_sparse(fit_key, cluster_key, x, y, mask, memory, config)
+        inducing = sparse.k_means(cluster_key, x, min(config.inducing, len(x)), mask)
+        hyper = _fit_sparse(fit_key, x, y, mask, inducing, memory, config)
+        gp = sparse.condition(_kernel(config, hyper), hyper.noise, x, y, inducing, mask)
     best = jnp.where(mask, y, -jnp.inf).max()
     return hyper, Surrogate(
-        gp, latent_units, score_units, x, y, mask, best, jnp.zeros((), jnp.int32)
+        gp, latent_units, score_units, x_all, y_all, mask_all, best, jnp.int32(len(x))
     )
+
+
+def _pad(rows: Array, room: int) -> Array:
+    return jnp.pad(rows, [(0, room)] + [(0, 0)] * (rows.ndim - 1))
 
 
 def predict(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
@@ -142,22 +154,34 @@ def predict_joint(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
 
 
 def add(surrogate: Surrogate, x: Array, y: Array) -> Surrogate:
-    """One more observation ``x [d]``, ``y []`` in standard units; none where ``y`` is NaN."""
-    known = jnp.isfinite(y) & jnp.isfinite(x).all()
+    """One more observation ``x [d]``, ``y []`` in standard units; none where ``y`` is NaN, or
+    the room for observations is used up."""
+    n = surrogate.scores.shape[0]
+    known = jnp.isfinite(y) & jnp.isfinite(x).all() & (surrogate.next < n)
     x, y = jnp.where(known, x, 0.0), jnp.where(known, y, 0.0)
+    slot = jnp.where(known, surrogate.next, n)
     old = surrogate.gp
     if isinstance(old, exact.ExactGP):
-        first = surrogate.scores.shape[0]
-        n = old.targets.shape[0]
-        gp: Any = exact.add(old, jnp.where(known, first + surrogate.told, n), x, y)
+        gp: Any = exact.add(old, slot, x, y)
     else:
         more = sparse.add(old, x, y)
         gp = jax.tree.map(lambda new, kept: jnp.where(known, new, kept), more, old)
     return surrogate._replace(
         gp=gp,
+        latents=surrogate.latents.at[slot].set(x, mode="drop"),
+        scores=surrogate.scores.at[slot].set(y, mode="drop"),
+        mask=surrogate.mask.at[slot].set(True, mode="drop"),
         best=jnp.where(known, jnp.maximum(surrogate.best, y), surrogate.best),
-        told=surrogate.told + known,
+        next=surrogate.next + known,
     )
+
+
+def imagine(surrogate: Surrogate, x: Array) -> Surrogate:
+    """A fantasy: the posterior as if ``x [d]`` had scored its mean. What is known, and its best,
+    stay as they are."""
+    mean, _ = predict(surrogate, x[None])
+    fantasy = add(surrogate, x, mean[0])
+    return surrogate._replace(gp=fantasy.gp, next=fantasy.next)
 
 
 def observe(surrogate: Surrogate, told: Told, *, penalty: float | None = None) -> Surrogate:
@@ -186,24 +210,25 @@ def choose_rows(
     return jnp.concatenate([top, others]), jnp.concatenate([distinct[top], luck >= 0])
 
 
-def current_latents(vae: VAE, params: Any, acquired: Acquired) -> Array:
-    """Latents ``[C, d]`` of a seed's queries under the current model.
+def current_latents(vae: VAE, params: Any, acquired: Acquired) -> tuple[Array, Array]:
+    """Latents ``[C, d]`` of a seed's queries under the current model, and whether they are the
+    points that were proposed ``[C]``.
 
-    The point that was proposed, as long as it still decodes to the object that was
-    scored; else the object's encoding.
+    They are as long as these still decode to the objects that were scored; else they
+    are the objects' encodings.
     """
     decoded = decode_all(vae, params, acquired.latents)
     aligned = (decoded == acquired.objects).reshape(decoded.shape[0], -1).all(1)
     encoded = encode_all(vae, params, acquired.objects)
-    return jnp.where(aligned[:, None], acquired.latents, encoded)
+    return jnp.where(aligned[:, None], acquired.latents, encoded), aligned
 
 
-def _own_scores(acquired: Acquired, penalty: float | None) -> tuple[Array, Array]:
+def _own_scores(acquired: Acquired, aligned: Array, penalty: float | None) -> tuple[Array, Array]:
     scored = in_use(acquired) & (acquired.status == Status.OK)
     if penalty is None:
         return jnp.where(scored, acquired.scores, 0.0), scored
-    # An invalid decode is no object that could be encoded.
-    failed = in_use(acquired) & ~scored & (acquired.status != Status.INVALID)
+    # What an invalid decode was, cannot be encoded: only where the point still decodes to it.
+    failed = in_use(acquired) & ~scored & (aligned | (acquired.status != Status.INVALID))
     return jnp.where(scored, acquired.scores, penalty), scored | failed
 
 
@@ -218,29 +243,24 @@ def _fit_exact(
     mask: Array,
     memory: Hyperparameters,
     config: SurrogateConfig,
-    room: int,
-) -> tuple[Hyperparameters, exact.ExactGP]:
+) -> Hyperparameters:
     def evidence(hyper: Hyperparameters) -> Array:
         return exact.log_marginal_likelihood(_kernel(config, hyper), hyper.noise, x, y, mask)
 
-    hyper, _ = fit(key, evidence, memory, config.fit)
-    x, y, mask = (jnp.pad(a, [(0, room)] + [(0, 0)] * (a.ndim - 1)) for a in (x, y, mask))
-    return hyper, exact.condition(_kernel(config, hyper), hyper.noise, x, y, mask)
+    return fit(key, evidence, memory, config.fit)[0]
 
 
 def _fit_sparse(
     key: Array,
-    cluster_key: Array,
     x: Array,
     y: Array,
     mask: Array,
+    inducing: Array,
     memory: Hyperparameters,
     config: SurrogateConfig,
-) -> tuple[Hyperparameters, sparse.SparseGP]:
-    z = sparse.k_means(cluster_key, x, config.inducing, mask)
-
+) -> Hyperparameters:
     def evidence(hyper: Hyperparameters) -> Array:
-        return sparse.log_marginal_bound(_kernel(config, hyper), hyper.noise, x, y, z, mask)
+        kernel = _kernel(config, hyper)
+        return sparse.log_marginal_bound(kernel, hyper.noise, x, y, inducing, mask)
 
-    hyper, _ = fit(key, evidence, memory, config.fit)
-    return hyper, sparse.condition(_kernel(config, hyper), hyper.noise, x, y, z, mask)
+    return fit(key, evidence, memory, config.fit)[0]

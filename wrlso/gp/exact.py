@@ -79,11 +79,15 @@ def add(gp: ExactGP, slot: ArrayLike, point: Array, target: ArrayLike) -> ExactG
 
     Args:
       gp: the posterior.
-      slot: number of a masked row, which the observation fills. Out of range: no change.
+      slot: number of a masked row, which the observation fills. No change if it is out
+        of range, or the row is not masked.
       point: ``[d]``.
       target: its target.
     """
     n = gp.points.shape[0]
+    slot = jnp.asarray(slot)
+    free = (slot >= 0) & (slot < n) & ~gp.mask[jnp.clip(slot, 0, n - 1)]
+    slot = jnp.where(free, slot, n)
     cross = _cross(gp, point[None])[0]
     root = matmul(gp.whitening, cross)
     floor = 4 * jnp.finfo(root.dtype).eps * gp.kernel(point[None])[0]
@@ -96,8 +100,7 @@ def add(gp: ExactGP, slot: ArrayLike, point: Array, target: ArrayLike) -> ExactG
         mask=gp.mask.at[slot].set(True, mode="drop"),
         whitening=gp.whitening.at[slot].set(row, mode="drop"),
     )
-    in_range = jnp.asarray(slot) < n
-    return new._replace(alpha=gp.alpha + jnp.where(in_range, row * (row @ targets), 0.0))
+    return new._replace(alpha=gp.alpha + jnp.where(free, row * (row @ targets), 0.0))
 
 
 def _masked(

@@ -56,6 +56,13 @@ class FitConfig:
     variance_bounds: tuple[float, float] = (0.02, 50.0)
     noise_bounds: tuple[float, float] = (1e-5, 1.0)
 
+    def __post_init__(self) -> None:
+        if self.restarts < 1 or self.evaluations < 1:
+            raise ValueError(
+                f"restarts and evaluations must be at least 1, got {self.restarts} and "
+                f"{self.evaluations}"
+            )
+
 
 LogEvidence = Callable[[Hyperparameters], Array]
 """The log marginal likelihood, or a bound of it, ``[]`` nats."""
@@ -79,8 +86,9 @@ def fit(
       config: priors, bounds, effort (static).
 
     Returns:
-      The best found and its log posterior density ``[]``; never worse than
-      ``start`` (put within the bounds), which is returned where nothing is finite.
+      The best found, and there ``log_evidence`` plus the log prior of the logarithms
+      without its constant ``[]``; never worse than ``start`` (put within the bounds),
+      which is returned where nothing is finite.
     """
     config = config or FitConfig()
     d = start.lengthscales.shape[0]

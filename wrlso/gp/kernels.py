@@ -123,5 +123,9 @@ def squared_distances(x: Array, z: Array) -> Array:
 
 
 def default_lengthscale(dimensions: int) -> float:
-    """Median of the prior for lengthscales, growing as sqrt(d) (Hvarfner et al. 2024)."""
+    """Median of the prior for lengthscales, growing as sqrt(d) (Hvarfner et al. 2024).
+
+    Theirs is for inputs in a unit cube; in units of the data's deviation, as here, it is the
+    smoother choice.
+    """
     return math.exp(math.sqrt(2.0) + 0.5 * math.log(dimensions))

@@ -1,5 +1,6 @@
 """Factorisations that never return NaN, and their derivatives."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -9,8 +10,6 @@ from jax import Array, lax
 
 matmul = partial(jnp.matmul, precision="highest")
 """Matrix product at full precision, also where an accelerator's default is lower."""
-
-_RUNGS = 12
 
 
 def _one_by_one_on_cpu(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
@@ -42,9 +41,9 @@ def inverse_of_lower(factor: Array) -> Array:
 def safe_cholesky(matrix: Array) -> Array:
     """Lower Cholesky factor ``[n, n]`` of a symmetric matrix, with jitter only where it must be.
 
-    Rungs of the ladder: no jitter, then from ``n * eps`` to ``n`` times the mean of the
-    diagonal in equal ratios, until all is finite and no pivot is mere rounding
-    error. The last rung makes a covariance matrix diagonally dominant; should even
+    Rungs of the ladder: no jitter, then 8 eps times the mean of the diagonal, then four times
+    more at each rung, until all is finite and no pivot is mere rounding error. The last
+    rung, n times the mean, makes a covariance matrix diagonally dominant; should even
     that fail, the root of the diagonal is returned. So the result is finite for any
     finite matrix with a positive diagonal. Not differentiable; see :func:`whiten`.
     """
@@ -53,15 +52,16 @@ def safe_cholesky(matrix: Array) -> Array:
     diagonal = jnp.diagonal(matrix)
     scale = jnp.mean(diagonal)
     least = jnp.sqrt(eps * jnp.max(diagonal) / 4)
+    rungs = 1 + math.ceil(math.log(n / (8 * float(eps)), 4))
 
     def failed(carry: tuple[Array, Array]) -> Array:
         rung, factor = carry
         good = jnp.isfinite(factor).all() & (jnp.diagonal(factor) > least).all()
-        return ~good & (rung < _RUNGS)
+        return ~good & (rung < rungs)
 
     def step(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         rung, _ = carry
-        jitter = scale * n * eps ** (1 - rung.astype(matrix.dtype) / (_RUNGS - 1))
+        jitter = scale * 8 * eps * 4.0 ** rung.astype(matrix.dtype)
         return rung + 1, _factor(matrix + jitter * jnp.eye(n, dtype=matrix.dtype))
 
     _, factor = lax.while_loop(failed, step, (jnp.zeros((), jnp.int32), _factor(matrix)))

@@ -21,11 +21,12 @@ class Standardizer(NamedTuple):
         return x * self.deviation + self.mean
 
 
-def standardizer(x: Array, mask: Array) -> Standardizer:
+def standardizer(x: Array, mask: Array, least: float = 0.0) -> Standardizer:
     """Mean and standard deviation of the masked rows of ``x [n]`` or ``[n, d]``, by column.
 
-    A column that is constant, up to rounding, becomes zero. Squares neither overflow nor
-    vanish: float32 may reach from 1e-37 to 6e37.
+    No deviation is taken to be below ``least``. A column that is constant, up to rounding, is
+    shifted to zero, and divided by its size where that is above one. Squares neither
+    overflow nor vanish: float32 may reach from 1e-37 to 6e37.
     """
     rows = mask.reshape(-1, *([1] * (x.ndim - 1)))
     n = jnp.maximum(mask.sum(), 1)
@@ -35,4 +36,4 @@ def standardizer(x: Array, mask: Array) -> Standardizer:
     mean = unit.sum(0) / n
     spread = jnp.sqrt((jnp.where(rows, unit - mean, 0.0) ** 2).sum(0) / n)
     deviation = jnp.where(spread > 8 * jnp.finfo(x.dtype).eps, spread * size, jnp.maximum(size, 1))
-    return Standardizer(mean * size, deviation)
+    return Standardizer(mean * size, jnp.maximum(deviation, least))

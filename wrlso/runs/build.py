@@ -75,6 +75,11 @@ def _make_proposer(task: Task, config: RunConfig, retrain_every: int) -> Propose
     if name == "bo":
         _refuse(config.climb, "climb", name, WAYS)
         batch = min(config.batch or 1, retrain_every)
+        if retrain_every % batch:
+            raise ValueError(
+                f"batch = {batch} does not divide retrain_every = {retrain_every}, so the model "
+                "could not be retrained in time: choose one that does"
+            )
         return bo(task.vae, batch, room=retrain_every, config=task.bo)
     _refuse(config.batch, "batch", name, ("bo",))
     if name in WAYS:

@@ -52,8 +52,7 @@ def run(
       first_seed: the first of them.
       proposer: ``"bo"``, ``"grid"``, ``"prior"``, ``"latent_ascent"``, ``"data_ascent"`` or
         ``"generator"``; the task's default if None.
-      batch: q, queries that ``"bo"`` chooses together, at most its number of starts; one by
-        one if None.
+      batch: q, queries that ``"bo"`` chooses together, a divisor of r; one by one if None.
       climb: what the last three follow the gradient of: ``"regressor"``, learned from charged
         scores, the default, or ``"objective"``, which is then read without being charged.
       devices: how many JAX devices to spread the seeds over; all by default.

@@ -54,6 +54,8 @@ def evaluate_on_host(
                 query = _score(objective, objects[lane, j], query)
             log.add([query])
             logged = query
+        if logged.object != query.object:
+            known[lane, j] = np.nan
         latents[lane, j] = np.frombuffer(logged.latent, "<f4")
         objects[lane, j] = np.frombuffer(logged.object, objects.dtype).reshape(objects.shape[2:])
         status[lane, j] = logged.status
