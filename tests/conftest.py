@@ -6,6 +6,8 @@ import tempfile
 # Two test processes on two cores: LAPACK's own threads would only get in each other's way. Before
 # JAX, which loads it.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Most of the time goes into compiling hundreds of small programs: do not polish them.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
 

@@ -124,6 +124,7 @@ def test_a_warm_start_with_one_restart():
         np.testing.assert_allclose(a, c, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_more_restarts_are_never_worse():
     x, y = (a.astype(np.float32) for a in draw(2, 30, np.array([0.4, 1.0]), 1.0, 0.02))
     bad = start_at([90.0, 90.0], 0.03, 0.9)
@@ -245,6 +246,7 @@ def test_different_data_compile_once():
     assert (np.abs(np.diff(scales, axis=0)) > 1e-4).all()
 
 
+@pytest.mark.slow
 def test_a_batch_is_one_by_one():
     with jax.enable_x64(True):
         config = FitConfig(restarts=3, evaluations=8)

@@ -55,8 +55,15 @@ jitted_ask = jax.jit(loop.ask, static_argnums=0)
 jitted_tell = jax.jit(loop.tell, static_argnums=0)
 
 
-@pytest.mark.parametrize("proposer", PROPOSERS)
-@pytest.mark.parametrize("method", METHODS)
+HEADLINE = "weighted_retraining"
+
+
+@pytest.mark.parametrize(
+    ("method", "proposer"),
+    [(HEADLINE, proposer) for proposer in PROPOSERS]
+    + [(method, "prior") for method in METHODS if method != HEADLINE]
+    + [("lso", "grid"), ("lso", "bo")],
+)
 def test_every_method_and_proposer(method, proposer):
     task, algorithm, hyper = tiny_algorithm(method, proposer)
     state = run_by_hand(task, algorithm, hyper)
