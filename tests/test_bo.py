@@ -114,7 +114,7 @@ def test_without_retraining_the_surrogate_is_fitted_now_and_then():
     assert (algorithm.rounds, algorithm.asks, algorithm.steps(1, 200)) == (3, 50, 0)
 
 
-@pytest.mark.parametrize("climb", ["regressor", "objective"])
+@pytest.mark.parametrize("climb", ["regressor", pytest.param("objective", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("way", WAYS)
 def test_following_gradients_beats_the_data(way, climb):
     task = make_tiny_task()

@@ -62,7 +62,7 @@ HEADLINE = "weighted_retraining"
     ("method", "proposer"),
     [(HEADLINE, proposer) for proposer in PROPOSERS]
     + [(method, "prior") for method in METHODS if method != HEADLINE]
-    + [("lso", "grid"), ("lso", "bo")],
+    + [("lso", "grid")],
 )
 def test_every_method_and_proposer(method, proposer):
     task, algorithm, hyper = tiny_algorithm(method, proposer)

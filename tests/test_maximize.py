@@ -307,6 +307,7 @@ def log_ei(gp_and_best, x):
     return acquisition.log_expected_improvement(*exact.predict(gp, x), best)
 
 
+@pytest.mark.slow
 def test_expected_improvement_is_climbed_as_high_as_by_scipy():
     """In float32, from the same starts, all problems of a size as one batch."""
     good = [as_high_as_scipy(problem(seed, d) for seed in range(PROBLEMS)) for d in (2, 10)]
