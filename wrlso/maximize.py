@@ -106,7 +106,7 @@ def maximize(
 
 
 def _move(climb: _Climb, value: Array, slope: Array) -> tuple[_Climb, Array]:
-    """Go to the trial point where it is good enough; also the predicted gain where not."""
+    """Go to the trial point where it is good enough (NaN); else how much closer to try again."""
     anew = jnp.isnan(climb.step)
     move = climb.trial - climb.x
     expected = (climb.slope * move).sum(-1)
@@ -192,7 +192,7 @@ def _aim(climb: _Climb, lower: Array, upper: Array) -> tuple[Array, Array]:
     rho = jnp.where(usable, 1.0 / jnp.where(usable, curvature, 1.0), 0.0)
     squared = (changes * changes).sum(-1)
 
-    # Loops, not unrolled: unrolled they take ten times longer to compile.
+    # Loops, not unrolled: unrolled they take four times longer to compile.
     def down(q: Array, pair: tuple[Array, ...]) -> tuple[Array, Array]:
         move, change, rho = pair
         alpha = rho * (move * q).sum(-1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ import optax
 from jax import Array, lax
 
 from wrlso.data import all_scores, gather
-from wrlso.gp.standardize import Standardizer, standardizer
+from wrlso.gp.standardize import standardizer
 from wrlso.propose import View
 from wrlso.sampling import build_cdf, draw
 from wrlso.vae import VAE, Relaxation
@@ -38,13 +38,6 @@ class RegressorConfig:
     k: float = 0.1
 
 
-class Regressor(NamedTuple):
-    """``params``, and the units of the scores that it was trained on."""
-
-    params: Any
-    units: Standardizer
-
-
 class _Perceptron(nn.Module):
     width: int
 
@@ -68,8 +61,8 @@ def regress(params: Any, soft: Array, config: RegressorConfig) -> Array:
 
 def train_regressor(
     key: Array, params: Any, view: View, relaxation: Relaxation, config: RegressorConfig
-) -> Regressor:
-    """Least squares on all scored data, in minibatches; reads no other score."""
+) -> Any:
+    """Parameters after least squares on all scored data, in minibatches; reads no other score."""
     scores, usable = all_scores(view.base, view.acquired)
     units = standardizer(scores, usable)
     targets = jnp.where(usable, units.apply(scores), 0.0)
@@ -88,20 +81,20 @@ def train_regressor(
         return optax.apply_updates(params, updates), state
 
     start = (params, optimizer.init(params))
-    return Regressor(lax.fori_loop(0, config.steps, step, start)[0], units)
+    return lax.fori_loop(0, config.steps, step, start)[0]
 
 
 def make_regressor(
     vae: VAE, config: RegressorConfig
-) -> tuple[Callable[[Array, View, Any], tuple[Any, Regressor]], Callable[..., Array]]:
-    """``fit(key, view, memory) -> (memory, Regressor)``, as a proposer wants it, and
-    ``h(regressor, soft) -> [B]``. The memory is the parameters, at first those of
-    :func:`initial_params`, the same for all seeds."""
+) -> tuple[Callable[[Array, View, Any], tuple[Any, Any]], Callable[..., Array]]:
+    """``fit(key, view, params) -> (params, params)``, as a proposer wants it, and
+    ``h(params, soft) -> [B]``. Parameters are at first those of :func:`initial_params`, the
+    same for all seeds, and go on from fit to fit."""
     assert vae.relaxation is not None
     relaxation = vae.relaxation
 
-    def fit(key: Array, view: View, memory: Any) -> tuple[Any, Regressor]:
-        trained = train_regressor(key, memory, view, relaxation, config)
-        return trained.params, trained
+    def fit(key: Array, view: View, params: Any) -> tuple[Any, Any]:
+        trained = train_regressor(key, params, view, relaxation, config)
+        return trained, trained
 
-    return fit, lambda regressor, soft: regress(regressor.params, soft, config)
+    return fit, lambda params, soft: regress(params, soft, config)

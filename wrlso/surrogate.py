@@ -120,15 +120,22 @@ def fit_surrogate(
     x = jnp.where(mask[:, None], latent_units.apply(z), 0.0)
     y = jnp.where(mask, score_units.apply(scores), 0.0)
 
-    gp: exact.ExactGP | sparse.SparseGP
     x_all, y_all, mask_all = (_pad(a, room) for a in (x, y, mask))
+    inducing = sparse.k_means(cluster_key, x, min(config.inducing, len(x)), mask)
+
+    def evidence(hyper: Hyperparameters) -> Array:
+        kernel = _kernel(config, hyper)
+        if config.kind == "exact":
+            return exact.log_marginal_likelihood(kernel, hyper.noise, x, y, mask)
+        return sparse.log_marginal_bound(kernel, hyper.noise, x, y, inducing, mask)
+
+    hyper, _ = fit(fit_key, evidence, memory, config.fit)
+    kernel = _kernel(config, hyper)
+    gp: exact.ExactGP | sparse.SparseGP
     if config.kind == "exact":
-        hyper = _fit_exact(fit_key, x, y, mask, memory, config)
-        gp = exact.condition(_kernel(config, hyper), hyper.noise, x_all, y_all, mask_all)
+        gp = exact.condition(kernel, hyper.noise, x_all, y_all, mask_all)
     else:
-        inducing = sparse.k_means(cluster_key, x, min(config.inducing, len(x)), mask)
-        hyper = _fit_sparse(fit_key, x, y, mask, inducing, memory, config)
-        gp = sparse.condition(_kernel(config, hyper), hyper.noise, x, y, inducing, mask)
+        gp = sparse.condition(kernel, hyper.noise, x, y, inducing, mask)
     best = jnp.where(mask, y, -jnp.inf).max()
     return hyper, Surrogate(
         gp, latent_units, score_units, x_all, y_all, mask_all, best, jnp.int32(len(x))
@@ -234,33 +241,3 @@ def _own_scores(acquired: Acquired, aligned: Array, penalty: float | None) -> tu
 
 def _kernel(config: SurrogateConfig, hyper: Hyperparameters) -> Stationary:
     return KERNELS[config.kernel](hyper.lengthscales, hyper.variance)
-
-
-def _fit_exact(
-    key: Array,
-    x: Array,
-    y: Array,
-    mask: Array,
-    memory: Hyperparameters,
-    config: SurrogateConfig,
-) -> Hyperparameters:
-    def evidence(hyper: Hyperparameters) -> Array:
-        return exact.log_marginal_likelihood(_kernel(config, hyper), hyper.noise, x, y, mask)
-
-    return fit(key, evidence, memory, config.fit)[0]
-
-
-def _fit_sparse(
-    key: Array,
-    x: Array,
-    y: Array,
-    mask: Array,
-    inducing: Array,
-    memory: Hyperparameters,
-    config: SurrogateConfig,
-) -> Hyperparameters:
-    def evidence(hyper: Hyperparameters) -> Array:
-        kernel = _kernel(config, hyper)
-        return sparse.log_marginal_bound(kernel, hyper.noise, x, y, inducing, mask)
-
-    return fit(key, evidence, memory, config.fit)[0]

@@ -15,7 +15,7 @@ from jax import Array
 from tinygp.kernels import Kernel
 
 _DIRECT_DIMENSIONS = 4
-"""Up to here, differences are as fast as a matrix product, and do not cancel."""
+"""Up to here, differences are cheap, and do not cancel."""
 
 
 @jax.custom_jvp

@@ -14,7 +14,7 @@ matmul = partial(jnp.matmul, precision="highest")
 
 def _one_by_one_on_cpu(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
     """Where vmapped, map on a CPU: XLA's thread pool there can wait for itself for ever when two
-    large batches of LAPACK calls meet (seen in jaxlib 0.10.2), and gains nothing from batches."""
+    large batches of LAPACK calls meet (seen in jaxlib 0.10.2)."""
     wrapped = jax.custom_batching.custom_vmap(function)
 
     @wrapped.def_vmap
@@ -102,8 +102,8 @@ def cholesky_cotangent(inverse: Array, product: Array) -> Array:
 
 
 def refined_solve(matrix: Array, inverse: Array, y: Array) -> Array:
-    """``matrix^-1 y``, given ``inverse = L^-1``: with one step of iterative refinement, which
-    takes a factor of ten off the error in float32 for O(n^2)."""
+    """``matrix^-1 y``, given ``inverse = L^-1``: with one step of iterative refinement, O(n^2),
+    which takes most of the error off in float32."""
     solve = lambda b: matmul(inverse.T, matmul(inverse, b))  # noqa: E731
     first = solve(y)
     return first + solve(y - matmul(matrix, first))
