@@ -1,0 +1,1 @@
+"""Arithmetic expressions of x: grammar, evaluation, data, models (the paper's second task)."""
