@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from tqdm import tqdm
 
 from wrlso.data import Dataset, check_dataset
@@ -19,6 +20,8 @@ from wrlso.parallel import SeedMode, plan_seeds
 from wrlso.runs.build import make_algorithm, task_digest, task_of
 from wrlso.runs.config import RunConfig, describe
 from wrlso.runs.folder import RunFolder
+from wrlso.runs.interrupt import remembered_interrupts
+from wrlso.runs.log import Query
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.result import Result
 from wrlso.runs.session import Session, timed
@@ -135,7 +138,11 @@ def _load_base(task: Task) -> Dataset:
 
 def _drive(folder: RunFolder, task: Task, base: Dataset, progress: bool) -> Result:
     config = folder.config
-    with folder.locked(), closing(folder.open_log()) as log:
+    with (
+        folder.locked(),
+        closing(folder.open_log()) as log,
+        remembered_interrupts() as check_interrupt,
+    ):
         with timed(log, "pretrain"):
             params = pretrained_params(task, base, _pretrain_bar() if progress else None)
         with timed(log, "session"):
@@ -148,10 +155,18 @@ def _drive(folder: RunFolder, task: Task, base: Dataset, progress: bool) -> Resu
                 disable=not progress,
             )
             with bar:
-                session.run_rounds(bar)
-        folder.save_summary(summarize(config, log, session.compiled.compilations))
+                session.run_rounds(bar, check_interrupt)
+        describe = _describer(task, base)
+        folder.save_summary(summarize(config, log, session.compiled.compilations, describe))
         log.tidy()
     return Result(folder.path)
+
+
+def _describer(task: Task, base: Dataset) -> Callable[[Query], str] | None:
+    to_text, like = task.to_text, base.objects[0]
+    if to_text is None:
+        return None
+    return lambda q: to_text(np.frombuffer(q.object, like.dtype).reshape(like.shape))
 
 
 def _pretrain_bar() -> Callable[[int, int], None]:

@@ -1,7 +1,7 @@
 """One process's part of a run: retrain, ask, score, tell, record, round after round."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,7 +54,7 @@ class Session:
         """``[seeds]`` charged queries so far."""
         return np.asarray(self.state.acquired.used)[: self.config.seeds]
 
-    def run_rounds(self, bar: tqdm) -> None:
+    def run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         """Go on until every seed has spent its budget, with a checkpoint after each round."""
         last = self.algorithm.rounds * _EXTRA_ROUNDS
         middle = {1, self.algorithm.rounds // 2}
@@ -64,6 +64,7 @@ class Session:
             self.state, self.surrogate = self.compiled.fit(self.state, self._lane(), shared)
             for ask in range(self.algorithm.asks):
                 self.ask(ask)
+                check_interrupt()
                 bar.update(int(self.counts.sum()) - bar.n)
             self._describe(bar)
             self.round += 1
