@@ -17,7 +17,7 @@ run: $(VENV)/.installed-run
 	  --budget 500 --seeds 5 --proposer grid --out $(OUT)
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

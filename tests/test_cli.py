@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from wrlso.cli import main
+
+# One process for all: the pretrained model and the first run are made once.
+pytestmark = pytest.mark.xdist_group("cli")
+
 TINY = ["--pretrain-epochs", "1", "--budget", "60", "--retrain-every", "10", "--seeds", "2"]
 
 
@@ -108,6 +113,8 @@ def test_report_compares_runs_and_writes_csv(whole, tmp_path):
     [
         (["run", "shapes", "--k", "0"], "k must be positive, got 0"),
         (["run", "shapes", "--k", "nan"], "k must be positive, got nan"),
+        (["run", "expressions", "--target", "y"], "target 'y' is not an expression of x"),
+        (["run", "expressions", "--data", "/nowhere.txt"], "No such file"),
         (["run", "shapes", "--budget", "0"], "budget must be at least 1 query, got 0"),
         (["run", "shapes", "--budget", "10", "--retrain-every", "20"], "above budget = 10"),
         (["run", "shapes", "--method", "magic"], "unknown method 'magic'; there are: lso"),
@@ -117,12 +124,12 @@ def test_report_compares_runs_and_writes_csv(whole, tmp_path):
         (["run", "circles"], "unknown task 'circles'; there are: shapes"),
     ],
 )
-def test_bad_arguments(arguments, message, tmp_path):
+def test_bad_arguments(arguments, message, tmp_path, capsys):
     out = tmp_path / "run"
-    done = wrlso(*arguments, "--out", out)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert main([*arguments, "--out", str(out)]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "Traceback" not in printed
     assert not out.exists()
 
 

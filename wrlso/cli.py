@@ -5,84 +5,20 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import tyro
 from tyro.conf import Positional
 
 from wrlso.methods import METHODS, get_method
-from wrlso.parallel import SeedMode, request_cpu_devices
+from wrlso.options import RUN_OPTIONS
+from wrlso.parallel import request_cpu_devices
 
 if TYPE_CHECKING:
     from wrlso.runs.result import Result
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options that every task shares."""
-
-    out: Path
-    """Folder for the run: configuration, queries.sqlite, checkpoints, summary.json, figures.
-    Must not exist yet, or be empty."""
-    method: str = "weighted_retraining"
-    """Name of the method; 'wrlso methods' lists them."""
-    budget: int = 500
-    """Objective evaluations charged to each seed."""
-    retrain_every: int | None = None
-    """r: queries between two retrainings. Default: the method's (50 where it retrains)."""
-    k: float | None = None
-    """Rank weighting: small k favours the best data, 'inf' weighs all alike. Default: the
-    method's (1e-3 where it weights)."""
-    seeds: int = 5
-    """Number of independent runs, side by side."""
-    first_seed: int = 0
-    """The seeds are first_seed, first_seed + 1, ..."""
-    proposer: str | None = None
-    """How latent points are chosen: 'bo' (Bayesian optimisation; reads nothing but charged
-    scores), 'grid' (the paper's for shapes; reads the objective 2,500 times a round without
-    charging it), 'prior' (samples), or one that follows gradients: 'latent_ascent',
-    'data_ascent', 'generator'. Default: the task's."""
-    batch: int | None = None
-    """q: queries that proposer 'bo' chooses together, by fantasies. Default: one by one."""
-    climb: Literal["regressor", "objective"] | None = None
-    """What the gradient proposers climb: a regressor learned from charged scores (default), or
-    the objective itself, whose evaluations are then counted as uncharged."""
-    devices: int | None = None
-    """Devices to spread seeds over. On a CPU these are virtual, one a core by default."""
-    seed_mode: SeedMode = "auto"
-    """Seeds within a device: one after the other (map) or batched (vmap). auto: map on a
-    CPU, vmap on an accelerator."""
-    figures: bool = True
-    """Draw figures at the end (needs the extra 'plots')."""
-    progress: bool = True
-    """Show progress bars."""
-
-    def task_options(self) -> Mapping[str, Any]:
-        """Arguments of the task's factory."""
-        return {}
-
-
-@dataclass(frozen=True)
-class Shapes(RunOptions):
-    """2D shapes: maximise the number of set pixels of a 64 x 64 image."""
-
-    architecture: Literal["coordinate", "paper"] = "coordinate"
-    """The model: 'coordinate' (default) or 'paper', the original's, several times slower."""
-    pretrain_seed: int = 0
-    """Seed of the pretraining; each is trained once and cached."""
-    pretrain_epochs: int = 20
-    """Passes over the data in pretraining; the protocol's is 20."""
-
-    def task_options(self) -> Mapping[str, Any]:
-        """Arguments of the task's factory."""
-        return {
-            "architecture": self.architecture,
-            "pretrain_seed": self.pretrain_seed,
-            "pretrain_epochs": self.pretrain_epochs,
-        }
 
 
 @dataclass(frozen=True)
@@ -128,9 +64,6 @@ class Tasks:
 class Methods:
     """List the methods."""
 
-
-RUN_OPTIONS: dict[str, type[RunOptions]] = {"shapes": Shapes}
-"""The options of ``wrlso run TASK``, by task."""
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": Run,

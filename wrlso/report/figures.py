@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wrlso import loop
-from wrlso.data import all_scores
+from wrlso.data import Dataset, all_scores
 from wrlso.propose import Objective, decode_all
 from wrlso.report.published import published
 from wrlso.report.tables import title
@@ -43,17 +43,18 @@ def draw_run(result: "Result", task: Task | None = None) -> list[Path]:
       The paths of the figures.
     """
     task = task or task_of(result.folder.config)
-    stages = _stages(result, task)
+    base = task.load_data()
+    stages = _stages(result, task, base)
     figures = {
         "best_so_far": _best_so_far(result),
-        "weights": _weights(result, task),
+        "weights": _weights(result, task, base),
     }
     if task.objective is not None:
         figures["prior_samples"] = _prior_samples(task, task.objective, stages)
     if task.to_images is not None and task.vae.latent_dim == 2:
         figures["manifold"] = _manifolds(task, stages)
     if task.to_images is not None:
-        figures["best_objects"] = _best_objects(result, task)
+        figures["best_objects"] = _best_objects(result, task, base)
     return [
         _save(figure, result.folder.figures / f"{name}.png") for name, figure in figures.items()
     ]
@@ -94,12 +95,13 @@ def _best_so_far(result: "Result") -> Figure:
     return figure
 
 
-def _weights(result: "Result", task: Task) -> Figure:
+def _weights(result: "Result", task: Task, base: Dataset) -> Figure:
     """Weight by score at the start and end (Fig. 2), and cumulative weight (Fig. 6)."""
-    config, base = result.folder.config, task.load_data()
+    config = result.folder.config
     algorithm = make_algorithm(task, config)
     start = loop.init(algorithm, task.vae.init(jax.random.key(0)), base)
-    end = jax.tree.map(jnp.asarray, _lane(_load(result, task, result.folder.checkpoints()[-1]), 0))
+    last = _load(result, task, base, result.folder.checkpoints()[-1])
+    end = jax.tree.map(jnp.asarray, _lane(last, 0))
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     grid = np.linspace(0, 1, 401)
     for name, state, color in (("start", start, _GREY), ("end, first seed", end, _OURS)):
@@ -155,10 +157,10 @@ def _manifolds(task: Task, stages: dict[str, list[Any]]) -> Figure:
     return figure
 
 
-def _best_objects(result: "Result", task: Task) -> Figure:
+def _best_objects(result: "Result", task: Task, base: Dataset) -> Figure:
     """Each seed's best objects."""
     assert task.to_images is not None
-    like = task.load_data().objects[0]
+    like = base.objects[0]
     seeds = result.folder.config.seed_numbers
     figure, axes = plt.subplots(
         len(seeds), 8, figsize=(9, 1.35 * len(seeds)), layout="constrained", squeeze=False
@@ -177,27 +179,25 @@ def _best_objects(result: "Result", task: Task) -> Figure:
     return figure
 
 
-def _stages(result: "Result", task: Task) -> dict[str, list[Any]]:
+def _stages(result: "Result", task: Task, base: Dataset) -> dict[str, list[Any]]:
     """Every seed's parameters at the start, the middle and the end."""
     done = result.folder.checkpoints()
     seeds = result.folder.config.seeds
-    start = pretrained_params(task, task.load_data())
+    start = pretrained_params(task, base)
     stages = {"pretrained": [start] * seeds}
     names = {done[0]: "after the first retraining", done[-1]: "end"}
     if len(done) > 2:
         names[done[len(done) // 2]] = "middle"
     for number in sorted(names):
-        state = _load(result, task, number)
+        state = _load(result, task, base, number)
         stages[names[number]] = [_lane(state, i).params for i in range(seeds)]
     return stages
 
 
-def _load(result: "Result", task: Task, rounds_done: int) -> loop.State:
+def _load(result: "Result", task: Task, base: Dataset, rounds_done: int) -> loop.State:
     config = result.folder.config
     one = jax.eval_shape(
-        lambda: loop.init(
-            make_algorithm(task, config), task.vae.init(jax.random.key(0)), task.load_data()
-        )
+        lambda: loop.init(make_algorithm(task, config), task.vae.init(jax.random.key(0)), base)
     )
     like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype), one)
     return result.folder.load_checkpoint(rounds_done, like)

@@ -38,7 +38,11 @@ def run_table(summary: Mapping[str, Any]) -> str:
         "proposed nothing new any more."
         for s in short
     ]
-    return "\n\n".join([head, table, *notes, costs(summary)])
+    objects = [
+        f"seed {s['seed']}: {s['best_object']}" for s in summary["seeds"] if s.get("best_object")
+    ]
+    best = ["Best of each seed:\n" + "\n".join(objects)] if objects else []
+    return "\n\n".join([head, table, *best, *notes, costs(summary)])
 
 
 def comparison_table(summaries: Sequence[Mapping[str, Any]]) -> str:

@@ -1,6 +1,6 @@
 """From the log to the numbers of a run: everything here can be rebuilt at any time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,21 @@ def top_mean(scores: np.ndarray, n: int) -> float | None:
     return float(good.mean()) if len(good) else None
 
 
-def summarize(config: RunConfig, log: QueryLog, compilations: dict[str, int]) -> dict[str, Any]:
+def best_query(queries: Sequence[Query]) -> Query | None:
+    """The first of the queries with the highest score, or None."""
+    scored = [q for q in queries if q.score is not None]
+    return max(scored, key=lambda q: q.score or 0.0, default=None)
+
+
+def summarize(
+    config: RunConfig,
+    log: QueryLog,
+    compilations: dict[str, int],
+    describe: Callable[[Query], str] | None = None,
+) -> dict[str, Any]:
     """The content of ``summary.json``.
+
+    ``describe`` turns a seed's best query into a line of text.
 
     Standard deviations are over seeds, with divisor S as in the published
     results; None where a seed has no successful query. ``wall_seconds`` is that
@@ -41,6 +54,7 @@ def summarize(config: RunConfig, log: QueryLog, compilations: dict[str, int]) ->
     for seed in config.seed_numbers:
         queries = log.queries(seed)
         scores = charged_scores(queries)
+        top = best_query(queries)
         counts = {s.name: sum(q.status == s for q in queries) for s in Status if s != Status.UNUSED}
         per_seed.append(
             {
@@ -49,6 +63,7 @@ def summarize(config: RunConfig, log: QueryLog, compilations: dict[str, int]) ->
                 "top10": top_mean(scores, 10),
                 "top50": top_mean(scores, 50),
                 "charged": len(scores),
+                "best_object": describe(top) if describe and top else None,
                 "status": {name: count for name, count in counts.items() if count},
             }
         )

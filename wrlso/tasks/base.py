@@ -63,6 +63,7 @@ class Task:
       bo: settings of proposer ``bo``, such as the surrogate's kind and data.
       version: of data, model and pretraining together; part of the cache's key.
       options: what distinguishes this instance of the task, for the run's record.
+      to_text: one object in storage form to a line of text, for tables.
       to_images: storage form to ``[B, H, W]`` pictures in [0, 1], for the figures.
     """
 
@@ -80,6 +81,7 @@ class Task:
     bo: BOConfig = field(default_factory=BOConfig)
     version: str = "1"
     options: Mapping[str, Any] = field(default_factory=dict)
+    to_text: Callable[[np.ndarray], str] | None = None
     to_images: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self) -> None:

@@ -1,0 +1,92 @@
+"""The options of ``wrlso run TASK``, a dataclass a task."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from wrlso.parallel import SeedMode
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options that every task shares."""
+
+    out: Path
+    """Folder for the run: configuration, queries.sqlite, checkpoints, summary.json, figures.
+    Must not exist yet, or be empty."""
+    method: str = "weighted_retraining"
+    """Name of the method; 'wrlso methods' lists them."""
+    budget: int = 500
+    """Objective evaluations charged to each seed."""
+    retrain_every: int | None = None
+    """r: queries between two retrainings. Default: the method's (50 where it retrains)."""
+    k: float | None = None
+    """Rank weighting: small k favours the best data, 'inf' weighs all alike. Default: the
+    method's (1e-3 where it weights)."""
+    seeds: int = 5
+    """Number of independent runs, side by side."""
+    first_seed: int = 0
+    """The seeds are first_seed, first_seed + 1, ..."""
+    proposer: str | None = None
+    """How latent points are chosen: 'bo' (Bayesian optimisation; reads nothing but charged
+    scores), 'grid' (the paper's for shapes; reads the objective 2,500 times a round without
+    charging it), 'prior' (samples), or one that follows gradients: 'latent_ascent',
+    'data_ascent', 'generator'. Default: the task's."""
+    batch: int | None = None
+    """q: queries that proposer 'bo' chooses together, by fantasies. Default: one by one."""
+    climb: Literal["regressor", "objective"] | None = None
+    """What the gradient proposers climb: a regressor learned from charged scores (default), or
+    the objective itself, whose evaluations are then counted as uncharged."""
+    devices: int | None = None
+    """Devices to spread seeds over. On a CPU these are virtual, one a core by default."""
+    seed_mode: SeedMode = "auto"
+    """Seeds within a device: one after the other (map) or batched (vmap). auto: map on a
+    CPU, vmap on an accelerator."""
+    figures: bool = True
+    """Draw figures at the end (needs the extra 'plots')."""
+    progress: bool = True
+    """Show progress bars."""
+
+    def task_options(self) -> Mapping[str, Any]:
+        """Arguments of the task's factory: what a task adds to the common options."""
+        common = {option.name for option in fields(RunOptions)}
+        return {name: value for name, value in asdict(self).items() if name not in common}
+
+
+@dataclass(frozen=True)
+class Shapes(RunOptions):
+    """2D shapes: maximise the number of set pixels of a 64 x 64 image."""
+
+    architecture: Literal["coordinate", "paper"] = "coordinate"
+    """The model: 'coordinate' (default) or 'paper', the original's, several times slower."""
+    pretrain_seed: int = 0
+    """Seed of the pretraining; each is trained once and cached."""
+    pretrain_epochs: int = 20
+    """Passes over the data in pretraining; the protocol's is 20."""
+
+
+@dataclass(frozen=True)
+class Expressions(RunOptions):
+    """Arithmetic expressions: find one that is close to a target, by -log(1 + MSE)."""
+
+    target: str = "1 / 3 + x + sin(x * x)"
+    """The expression to be found: of x, 1, 2, 3, + * /, sin, exp and parentheses."""
+    data: str | None = None
+    """A file of expressions, one a line, plain or gzipped; the runs begin with a draw from its
+    worse half. Default: 20,000 expressions sampled from the grammar."""
+    rows: int = 5000
+    """Size of that draw."""
+    architecture: Literal["feedback", "paper"] = "feedback"
+    """The model: 'feedback' (default) or 'paper', the grammar VAE of 2017."""
+    decoding: Literal["argmax", "majority"] = "argmax"
+    """Decode to the most likely production at each step, or to the most frequent of 5
+    samples, as the paper did."""
+    pretrain_seed: int = 0
+    """Seed of the pretraining; each is trained once and cached."""
+    pretrain_epochs: int = 50
+    """Passes over the data in pretraining; the protocol's is 50."""
+
+
+RUN_OPTIONS: dict[str, type[RunOptions]] = {"shapes": Shapes, "expressions": Expressions}
+"""The options of ``wrlso run TASK``, by task."""

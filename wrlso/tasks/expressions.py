@@ -1,0 +1,78 @@
+"""Arithmetic expressions: find one that is close to a target (the paper's second task)."""
+
+from functools import partial
+from pathlib import Path
+
+from wrlso.bo import BOConfig
+from wrlso.elbo import constant_beta
+from wrlso.expressions.data import base_data
+from wrlso.expressions.evaluate import log_mse_scores, parse_target
+from wrlso.expressions.grammar import decode
+from wrlso.expressions.model import Architecture, Decoding, make_vae
+from wrlso.retrain import RetrainConfig
+from wrlso.surrogate import SurrogateConfig
+from wrlso.tasks.base import PretrainConfig, Task
+
+TARGET = "1 / 3 + x + sin(x * x)"
+"""The paper's target."""
+
+
+def expressions(
+    target: str = TARGET,
+    data: str | None = None,
+    rows: int = 5000,
+    architecture: Architecture = "feedback",
+    decoding: Decoding = "argmax",
+    pretrain_seed: int = 0,
+    pretrain_epochs: int = 50,
+) -> Task:
+    """The expressions task.
+
+    Args:
+      target: an expression of x, in the task's grammar.
+      data: a file of expressions, one a line, plain or gzipped; sampled from the grammar if
+        None. Either way, runs begin with a draw from the worse half by score.
+      rows: size of that draw.
+      architecture: ``"feedback"``, the default, or ``"paper"``, see
+        ``wrlso.expressions.model.make_vae``.
+      decoding: ``"argmax"``, or ``"majority"`` of 5 samples.
+      pretrain_seed: of the pretraining; each seed is cached on its own.
+      pretrain_epochs: passes over the data in pretraining.
+
+    Raises:
+      ValueError: if the target is not an expression of x, or another argument is unknown.
+      OSError: if the file cannot be read.
+    """
+    derivation = parse_target(target)
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, got {rows}")
+    return Task(
+        name="expressions",
+        summary="find an arithmetic expression of x that is close to a target",
+        vae=make_vae(architecture, decoding=decoding),
+        load_data=partial(base_data, data, derivation, rows),
+        objective=partial(log_mse_scores, target=derivation),
+        retrain=RetrainConfig(
+            first_epochs=1.0, epochs=1.0, batch_size=100, learning_rate=1e-3, beta=0.1
+        ),
+        pretrain=PretrainConfig(
+            epochs=pretrain_epochs,
+            batch_size=100,
+            learning_rate=1e-3,
+            beta=constant_beta(0.1),
+            seed=pretrain_seed,
+        ),
+        proposer="bo",
+        bo=BOConfig(surrogate=SurrogateConfig(best=250, random=250)),
+        version=f"1-{architecture}",
+        options={
+            "target": target,
+            "data": None if data is None else str(Path(data)),
+            "rows": rows,
+            "architecture": architecture,
+            "decoding": decoding,
+            "pretrain_seed": pretrain_seed,
+            "pretrain_epochs": pretrain_epochs,
+        },
+        to_text=decode,
+    )
