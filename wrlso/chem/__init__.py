@@ -1,0 +1,10 @@
+"""Molecules: SMILES, SELFIES tokens, scores, data sets. Knows nothing of JAX or of models."""
+
+from importlib.util import find_spec
+
+_missing = [name for name in ("rdkit", "selfies", "networkx") if find_spec(name) is None]
+if _missing:
+    raise ImportError(
+        f"wrlso.chem needs {', '.join(_missing)}, which cannot be imported: "
+        "pip install 'wrlso[molecules]'"
+    )

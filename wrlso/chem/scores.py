@@ -1,0 +1,97 @@
+"""Scores of single molecules: penalised logP and QED.
+
+Functions of a SMILES string or an RDKit molecule; higher is better. They can be
+sent to worker processes (``wrlso.runs.workers``).
+"""
+
+import os
+import sys
+from functools import cache
+from types import ModuleType
+
+import networkx
+from rdkit import Chem, RDConfig
+from rdkit.Chem import QED, Mol
+from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors
+
+from wrlso.chem.molecule import parse
+
+_LOGP = (2.45777691, 1.43341767)
+_SA = (3.05352042, 0.83460587)
+_CYCLE = (0.04861121, 0.28746695)
+"""Mean and standard deviation of each term over ZINC250k, as published."""
+
+
+def penalized_logp(molecule: str | Mol) -> float:
+    """Penalised logP: lipophilic, easily made, without large rings.
+
+    ``(logP - 2.458) / 1.433 + (3.054 - SA) / 0.835 + (0.049 - cycle) / 0.287``:
+    Crippen's logP, the synthetic accessibility and the atoms beyond six of the
+    largest ring, each standardised over ZINC250k. It grows with the molecule's
+    size without bound: 26.1 for the alkane of 100 carbons. A figure means nothing
+    without its size limit.
+
+    The ring is that of a cycle basis, which is not unique in bridged systems, so
+    that there the value may depend on the order of atoms: score canonical SMILES.
+
+    Source: Kusner et al., Grammar Variational Autoencoder, ICML 2017; the constants
+    are those of Tripp et al., NeurIPS 2020.
+
+    Raises:
+      ValueError: if it is no molecule.
+    """
+    mol = parse(molecule)
+    logp = (CalcCrippenDescriptors(mol)[0] - _LOGP[0]) / _LOGP[1]
+    sa = (_SA[0] - synthetic_accessibility(mol)) / _SA[1]
+    return logp + sa + (_CYCLE[0] - ring_excess(mol)) / _CYCLE[1]
+
+
+def qed(molecule: str | Mol) -> float:
+    """Quantitative estimate of drug-likeness, in [0, 1].
+
+    Source: Bickerton et al., Nature Chemistry 4, 90 (2012), with the weights of
+    RDKit.
+
+    Raises:
+      ValueError: if it is no molecule.
+    """
+    return float(QED.qed(parse(molecule)))
+
+
+def synthetic_accessibility(molecule: str | Mol) -> float:
+    """The SA score, from 1 (easy to make) to 10, by RDKit's contributed module.
+
+    Source: Ertl and Schuffenhauer, J. Cheminformatics 1, 8 (2009).
+
+    Raises:
+      ImportError: if this RDKit came without its Contrib folder.
+      ValueError: if it is no molecule.
+    """
+    return float(_sascorer().calculateScore(parse(molecule)))
+
+
+def ring_excess(molecule: str | Mol) -> int:
+    """Atoms by which the largest ring of the molecule's cycle basis exceeds six, or 0.
+
+    Raises:
+      ValueError: if it is no molecule.
+    """
+    graph = networkx.Graph(Chem.GetAdjacencyMatrix(parse(molecule)))
+    largest = max(map(len, networkx.cycle_basis(graph)), default=0)
+    return max(0, largest - 6)
+
+
+@cache
+def _sascorer() -> ModuleType:
+    folder = os.path.join(RDConfig.RDContribDir, "SA_Score")
+    sys.path.insert(0, folder)
+    try:
+        import sascorer
+    except ImportError as error:
+        raise ImportError(
+            f"this RDKit has no SA score in {folder}: install RDKit with its Contrib folder, "
+            "as in the rdkit package on PyPI"
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    return sascorer
