@@ -6,12 +6,14 @@ the host has answered already.
 """
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from wrlso.data import Dataset, check_dataset
@@ -145,7 +147,7 @@ def _drive(folder: RunFolder, task: Task, base: Dataset, progress: bool) -> Resu
     ):
         with timed(log, "pretrain"):
             params = pretrained_params(task, base, _pretrain_bar() if progress else None)
-        with timed(log, "session"):
+        with timed(log, "session"), _one_blas_thread_a_device(config):
             session = Session(folder, log, task, base, params)
             bar = tqdm(
                 total=config.budget * config.seeds,
@@ -160,6 +162,12 @@ def _drive(folder: RunFolder, task: Task, base: Dataset, progress: bool) -> Resu
         folder.save_summary(summarize(config, log, session.compiled.compilations, describe))
         log.tidy()
     return Result(folder.path)
+
+
+def _one_blas_thread_a_device(config: RunConfig) -> AbstractContextManager:
+    """Where several CPU devices factorise at once, LAPACK's own threads get in their way."""
+    devices = plan_seeds(config.seeds, config.devices, config.seed_mode).mesh.size
+    return threadpool_limits(1, user_api="blas") if devices > 1 else nullcontext()
 
 
 def _describer(task: Task, base: Dataset) -> Callable[[Query], str] | None:
