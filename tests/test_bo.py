@@ -79,9 +79,9 @@ def test_bo_beats_samples_from_the_prior(batch):
     task = make_tiny_task()
     _, by_bo = run(task, "bo", batch=batch)
     _, by_chance = run(task, "prior")
-    best = [[float(jnp.nanmax(f(s).acquired.scores)) for s in range(4)] for f in (by_bo, by_chance)]
-    assert np.mean(best[0]) > np.mean(best[1])
-    assert all(mine >= float(task.load_data().scores.max()) for mine in best[0])
+    ours, theirs = (np.array([f(s).acquired.scores for s in range(4)]) for f in (by_bo, by_chance))
+    assert np.nanmean(ours) > np.nanmean(theirs) + 0.5
+    assert (np.nanmax(ours, 1) >= float(task.load_data().scores.max())).all()
 
 
 def test_bo_reads_only_what_is_charged():

@@ -66,7 +66,7 @@ def test_first_fresh_keeps_the_order_and_puts_repeats_last():
     rows, fresh, [known_row] = first_fresh(pool, [known], 6)
     assert pool[rows, 0].tolist() == [1, 2, 4, 5, 1, 3]
     assert fresh.tolist() == [True, True, True, True, False, False]
-    assert known_row.tolist() == [-1, -1, -1, -1, -1, 0]
+    assert known_row.tolist() == [-1, -1, -1, 0, -1, -1, -1]
 
 
 def test_under_jit_and_vmap():

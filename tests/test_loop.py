@@ -292,3 +292,55 @@ def test_no_weight_anywhere_leaves_the_model_alone():
     after, info = loop.retrain(nothing, jax.random.key(0), state, shared, 5, hyper)
     assert not bool(info.finite)
     jax.tree.map(np.testing.assert_array_equal, after.params, task.params)
+
+
+def test_what_is_known_teaches_without_being_charged():
+    """A pool's known objects, up to the one that is chosen, are lessons: with their scores, or
+    as failures; at most as many as the proposer has room for."""
+    task, algorithm, _ = tiny_algorithm("weighted_retraining", "prior")
+    pool_objects = jnp.array([[9, 9], [1, 1], [7, 7], [8, 8], [7, 7], [6, 6], [9, 9]], jnp.uint8)
+    latents = jnp.arange(14.0).reshape(7, 2)
+    base = Dataset(jnp.array([[7, 7], [0, 0]], jnp.uint8), jnp.array([0.5, 0.1]))
+    shared = loop.share(base)
+    state = loop.init(algorithm, task.params, base)
+    acquired = append(
+        state.acquired,
+        jnp.array([[9, 9], [1, 1]], jnp.uint8),
+        jnp.zeros((2, 2)),
+        jnp.array([2.0, jnp.nan]),
+        jnp.array([Status.OK, Status.FAILED]),
+        jnp.ones(2, bool),
+    )
+    state = state._replace(acquired=acquired)
+    heard = []
+
+    def proposer(lessons, batch):
+        return propose.Proposer(
+            "fixed",
+            lambda key, view, surrogate: propose.Pool(latents, pool_objects),
+            batch,
+            observe=lambda surrogate, told: heard.append(told) or surrogate,
+            lessons=lessons,
+        )
+
+    def lessons_of(lessons, batch=1):
+        changed = dataclasses.replace(algorithm, proposer=proposer(lessons, batch))
+        asked = loop.ask(changed, jax.random.key(0), state, (), shared)
+        return changed, asked
+
+    changed, asked = lessons_of(5)
+    assert asked.objects.tolist() == [[8, 8]]
+    known = np.isfinite(asked.lessons.scores) | asked.lessons.failed
+    np.testing.assert_array_equal(asked.lessons.latents[known], latents[:3])
+    np.testing.assert_array_equal(asked.lessons.scores[:3], [2.0, np.nan, 0.5])
+    assert asked.lessons.failed.tolist() == [False, True, False, False, False]
+    assert lessons_of(2)[1].lessons.scores.tolist()[0] == 2.0
+    assert lessons_of(0)[1].lessons.scores.shape == (0,)
+    _, two = lessons_of(7, batch=2)
+    assert two.objects.tolist() == [[8, 8], [6, 6]]
+    assert np.isfinite(two.lessons.scores).sum() == 3  # the seventh comes after the second chosen
+
+    told_state, _ = loop.tell(changed, state, (), asked, jnp.array([4.0]), asked.status)
+    assert int(told_state.acquired.used) == 3
+    assert heard[0].scores.shape == (6,)
+    np.testing.assert_array_equal(np.asarray(heard[0].scores)[[0, 2, 5]], [2.0, 0.5, 4.0])

@@ -13,12 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 from tiny import count_bits, make_tiny_task
 
 from wrlso import Result, methods, resume, run
 from wrlso.data import Status
 from wrlso.elbo import constant_beta
 from wrlso.loop import Candidates
+from wrlso.propose import Told
 from wrlso.report.export import write_csv
 from wrlso.runs.compiled import Once
 from wrlso.runs.config import RunConfig
@@ -173,6 +175,23 @@ def test_a_host_objective_gives_the_run_of_the_jax_objective(tmp_path):
     assert theirs.queries() == ours.queries()
     assert theirs.summary["compilations"] == {"retrain": 1, "fit": 1, "ask": 1, "tell": 1}
     assert theirs.summary["uncharged_evaluations"] == 0
+
+
+def test_blas_has_one_thread_a_device(tmp_path):
+    """OpenBLAS's own threads would fight over the cores that the devices already use."""
+    seen = []
+
+    def objective(bits):
+        threads = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+        seen.append((len(threads), max(threads)))
+        return float(np.unpackbits(bits).sum())
+
+    before = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+    tiny_run(tmp_path / "two", host_task(objective), proposer=None, devices=2, budget=4)
+    assert {most for _, most in seen} == {1}
+    assert min(libraries for libraries, _ in seen) >= 1
+    after = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+    assert after[: len(before)] == before
 
 
 def test_a_host_objective_that_fails_loses_one_query(tmp_path):
@@ -380,8 +399,8 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     """Another machine's rounding may propose something else on resuming: what was paid stays."""
     objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
-    nothing = jnp.full((1, 2), jnp.nan)
-    asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), nothing)
+    lessons = Told(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
+    asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons)
     log, place = QueryLog(tmp_path / "log.sqlite"), Place([7], 2, 10)
     evaluate_on_host(lambda thing: float(thing[0]), log, place, asked)
     now = asked._replace(objects=objects + 8, latents=asked.latents * 2)

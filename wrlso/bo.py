@@ -42,6 +42,8 @@ class BOConfig:
       starts: climbs side by side, half from prior draws, half from good data.
       candidates: prior draws that the starts, or Thompson's samples, are chosen among.
       evaluations: of the acquisition function, a climb.
+      lessons: maxima found at each ask, at most, that decode to known objects and are
+        observed although nothing is evaluated.
       bound: latent points stay in ``[-bound, bound]`` in every dimension.
       surrogate: the model of the scores.
     """
@@ -51,6 +53,7 @@ class BOConfig:
     starts: int = 20
     candidates: int = 256
     evaluations: int = 60
+    lessons: int = 2
     bound: float = 3.0
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
 
@@ -64,10 +67,11 @@ class BOConfig:
                 f"starts must be between 1 and a third of candidates = {self.candidates}, got "
                 f"{self.starts}"
             )
-        if self.evaluations < 1 or self.bound <= 0 or self.beta < 0:
+        if self.evaluations < 1 or self.bound <= 0 or min(self.beta, self.lessons) < 0:
             raise ValueError(
-                "evaluations must be at least 1, bound positive, beta not negative, got "
-                f"evaluations = {self.evaluations}, bound = {self.bound:g}, beta = {self.beta:g}"
+                "evaluations must be at least 1, bound positive, beta, lessons not negative, got "
+                f"evaluations = {self.evaluations}, bound = {self.bound:g}, beta = {self.beta:g}, "
+                f"lessons = {self.lessons}"
             )
 
 
@@ -78,7 +82,7 @@ def bo(vae: VAE, batch: int = 1, room: int = 100, config: BOConfig | None = None
       vae: the model.
       batch: q, queries chosen together: each after a fantasy that the ones before
         it scored what the surrogate expects (Thompson: by a sample of its own).
-      room: queries between two fits, at most.
+      room: queries between two fits, at most; there is room for their lessons, too.
       config: acquisition, maximiser and surrogate.
 
     Raises:
@@ -102,8 +106,14 @@ def bo(vae: VAE, batch: int = 1, room: int = 100, config: BOConfig | None = None
         "bo",
         propose,
         batch,
-        fit=partial(fit_surrogate, vae=vae, config=config.surrogate, room=room + batch),
+        fit=partial(
+            fit_surrogate,
+            vae=vae,
+            config=config.surrogate,
+            room=(room // batch) * (batch + config.lessons) + batch,
+        ),
         observe=partial(observe, penalty=config.surrogate.penalty),
+        lessons=config.lessons,
         memory=initial_memory(vae, config.surrogate),
     )
 

@@ -84,7 +84,7 @@ def first_fresh(pool: Array, known: list[Known], n: int) -> tuple[Array, Array, 
     Returns:
       Rows of the pool ``[n]``; whether each is new ``[n]``: neither known nor
       equal to an earlier one of the pool; and for each of ``known`` the rows
-      ``[n]`` that equal them there, -1 for none.
+      ``[P]`` there that equal the pool's objects, -1 for none.
     """
     prints = fingerprint(pool)
     found = [find(seen, prints) for seen in known]
@@ -92,7 +92,7 @@ def first_fresh(pool: Array, known: list[Known], n: int) -> tuple[Array, Array, 
     for row in found:
         fresh &= row < 0
     rows = jnp.argsort(~fresh, stable=True)[:n]
-    return rows, fresh[rows], [row[rows] for row in found]
+    return rows, fresh[rows], found
 
 
 def _scramble(x: Array) -> Array:

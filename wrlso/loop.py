@@ -28,7 +28,7 @@ from wrlso.identity import (
     first_occurrence,
     sort_fingerprints,
 )
-from wrlso.propose import Objective, Proposer, Told, View
+from wrlso.propose import Objective, Pool, Proposer, Told, View
 from wrlso.retrain import RetrainConfig, RetrainInfo
 from wrlso.vae import VAE
 from wrlso.weighting import Weighting
@@ -58,8 +58,9 @@ class Shared(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """A batch to evaluate: ``latents [q, d]``, ``objects [q, ...]``, ``status [q]``, and
-    ``known [q]``: the score where the object was scored before, else NaN.
+    """A batch to evaluate: ``latents [q, d]``, ``objects [q, ...]``, ``status [q]``; and what the
+    pool taught by itself, ``lessons``: points that were preferred to some of these, but
+    decode to objects that were scored before.
 
     Rows with status OK are to be scored; INVALID ones are charged without being
     scored; DUPLICATE and UNUSED ones are neither.
@@ -68,7 +69,7 @@ class Candidates(NamedTuple):
     latents: Array
     objects: Array
     status: Array
-    known: Array
+    lessons: Told
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,7 @@ def ask(
     acquired = state.acquired
     pool = algorithm.proposer.propose(key, _view(state, shared), surrogate)
     asked_before = sort_fingerprints(fingerprint(acquired.objects), in_use(acquired))
-    rows, fresh, (in_base, in_acquired) = first_fresh(
+    rows, fresh, found = first_fresh(
         pool.objects, [shared.known, asked_before], algorithm.proposer.batch
     )
     objects = pool.objects[rows]
@@ -156,9 +157,27 @@ def ask(
     status = jnp.where(fresh, status, Status.DUPLICATE)
     room = algorithm.budget - acquired.used
     status = jnp.where(jnp.arange(len(rows)) < room, status, Status.UNUSED)
-    known = jnp.where(in_acquired >= 0, acquired.scores[in_acquired], jnp.nan)
-    known = jnp.where(in_base >= 0, shared.base.scores[in_base], known)
-    return Candidates(pool.latents[rows], objects, status.astype(jnp.int32), known)
+    lessons = _lessons(algorithm, pool, rows.max(), found, acquired, shared.base)
+    return Candidates(pool.latents[rows], objects, status.astype(jnp.int32), lessons)
+
+
+def _lessons(
+    algorithm: Algorithm,
+    pool: Pool,
+    last: Array,
+    found: list[Array],
+    acquired: Acquired,
+    base: Dataset,
+) -> Told:
+    """The first points of a pool that decode to what is known, up to the last that is chosen."""
+    in_base, in_acquired = found
+    score = jnp.where(in_acquired >= 0, acquired.scores[in_acquired], jnp.nan)
+    score = jnp.where(in_base >= 0, base.scores[in_base], score)
+    known = (in_base >= 0) | (in_acquired >= 0)
+    known &= jnp.arange(len(known)) <= last
+    rows = jnp.argsort(~known, stable=True)[: algorithm.proposer.lessons]
+    learnt = jnp.where(known, score, jnp.nan)[rows]
+    return Told(pool.latents[rows], learnt, (known & ~jnp.isfinite(score))[rows])
 
 
 def tell(
@@ -180,8 +199,7 @@ def tell(
       status: ``[q]``, the candidates' status as the evaluation left it.
 
     Returns:
-      The new state and surrogate. Where a proposer's whole pool is known already, the
-      surrogate learns the known score of the duplicate that is left to propose.
+      The new state and surrogate, which also learns the candidates' lessons.
     """
     status = settle(scores, status)
     scores = jnp.where(status == Status.OK, scores, jnp.nan).astype(jnp.float32)
@@ -189,8 +207,8 @@ def tell(
     acquired = append(
         state.acquired, candidates.objects, candidates.latents, scores, status, ~uncharged
     )
-    learnt = jnp.where(status == Status.DUPLICATE, candidates.known, scores)
-    told = Told(candidates.latents, learnt, ~uncharged & (status != Status.OK))
+    new = Told(candidates.latents, scores, ~uncharged & (status != Status.OK))
+    told = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.lessons, new)
     return state._replace(acquired=acquired), algorithm.proposer.observe(surrogate, told)
 
 

@@ -40,8 +40,8 @@ class View(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a batch of queries taught: ``latents [q, d]``, ``scores [q]`` (NaN where there is
-    none: a failure, or a place that the budget did not cover) and ``failed [q]``."""
+    """What points taught: ``latents [q, d]``, ``scores [q]`` (NaN where there is none: a failure,
+    or a place that the budget did not cover) and ``failed [q]``."""
 
     latents: Array
     scores: Array
@@ -70,6 +70,9 @@ class Proposer:
         retraining. ``memory`` is what lasts from one round to the next (and into
         checkpoints), the surrogate what lasts for a round; any pytrees.
       observe: ``(surrogate, Told) -> surrogate``, called after each batch.
+      lessons: points of each pool, at most, whose objects are known already that are
+        observed together with a batch: such a point costs nothing and would else be
+        proposed again and again.
       memory: at the beginning.
     """
 
@@ -79,6 +82,7 @@ class Proposer:
     uncharged: int = 0
     fit: Callable[[Array, View, Any], tuple[Any, Any]] = _no_surrogate
     observe: Callable[[Any, Told], Any] = _no_lesson
+    lessons: int = 0
     memory: Any = ()
 
 

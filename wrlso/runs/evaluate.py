@@ -44,7 +44,7 @@ def evaluate_on_host(
     Returns:
       The candidates as evaluated and their scores ``[lanes, q]``.
     """
-    latents, objects, status, known = (np.array(part) for part in candidates)
+    latents, objects, status = (np.array(part) for part in candidates[:3])
     scores = np.full(status.shape, np.nan, np.float32)
     for lane, j in _used(place, candidates):
         query = _query(place, candidates, lane, j, np.nan, Status(status[lane, j]), None)
@@ -54,13 +54,14 @@ def evaluate_on_host(
                 query = _score(objective, objects[lane, j], query)
             log.add([query])
             logged = query
-        if logged.object != query.object:
-            known[lane, j] = np.nan
         latents[lane, j] = np.frombuffer(logged.latent, "<f4")
         objects[lane, j] = np.frombuffer(logged.object, objects.dtype).reshape(objects.shape[2:])
         status[lane, j] = logged.status
         scores[lane, j] = np.nan if logged.score is None else logged.score
-    return Candidates(*map(jnp.asarray, (latents, objects, status, known))), scores
+    evaluated = candidates._replace(
+        latents=jnp.asarray(latents), objects=jnp.asarray(objects), status=jnp.asarray(status)
+    )
+    return evaluated, scores
 
 
 def _score(objective: Callable[[np.ndarray], float], item: np.ndarray, query: Query) -> Query:
