@@ -17,6 +17,11 @@ from wrlso.report.tables import markdown
 
 RESULTS = Path(__file__).parent / "results"
 
+SETTINGS = {"JAX_NUM_CPU_DEVICES": "2", "OPENBLAS_NUM_THREADS": "1"}
+"""Environment of every section, where it is not set already. After a Cholesky factor or a
+triangular inverse, the OpenBLAS that JAX calls on a CPU (SciPy's) keeps its further threads
+spinning, for at least 0.1 s as measured, and takes their cores from whatever comes next."""
+
 Row = tuple[str, str, str, str]
 """Figure, measured, target, how."""
 
@@ -31,6 +36,11 @@ def median_seconds(call: Callable[[], Any], repeats: int = 7) -> float:
     return statistics.median(seconds)
 
 
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings, each as it is in the environment where it is set there."""
+    return {name: os.environ.get(name, value) for name, value in settings.items()}
+
+
 def write(stem: str, title: str, rows: list[Row]) -> None:
     RESULTS.mkdir(exist_ok=True)
     header = ("figure", "measured", "target", "how")
@@ -38,7 +48,9 @@ def write(stem: str, title: str, rows: list[Row]) -> None:
         csv.writer(file).writerows([header, *rows])
     cores = len(os.sched_getaffinity(0))
     (RESULTS / f"{stem}.md").write_text(
-        f"# {title}\n\n`python -m benchmarks.{stem}`, {cores} cores, {platform.machine()}\n\n"
+        f"# {title}\n\n`python -m benchmarks.{stem}`, {cores} cores, {platform.machine()}, "
+        + ", ".join(f"{name}={value}" for name, value in environment(SETTINGS).items())
+        + "\n\n"
         + markdown(header, rows)
         + "\n"
     )
@@ -55,15 +67,13 @@ def main(
     parser.add_argument("--section", choices=sections, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.section:
-        import jax
-
-        jax.config.update("jax_num_cpu_devices", 2)
         print(json.dumps(sections[options.section]()))
         return
     rows: list[Row] = []
     for name in options.only:
         command = [sys.executable, "-m", module, "--section", name]
-        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        settings = {**os.environ, **environment(SETTINGS)}
+        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=settings)
         new = [tuple(row) for row in json.loads(out.stdout.splitlines()[-1])]
         rows += new  # type: ignore[arg-type]
         for row in new:
