@@ -10,7 +10,7 @@ from tiny import count_bits, make_tiny_task
 
 from wrlso import loop
 from wrlso.ascent import WAYS, AscentConfig, ascent
-from wrlso.bo import BOConfig, bo, optimize
+from wrlso.bo import BOConfig, _draws, bo, optimize
 from wrlso.data import Dataset, empty_acquired
 from wrlso.gp import exact
 from wrlso.gp.fit import FitConfig
@@ -40,8 +40,23 @@ def test_the_optimum_is_found(acquisition):
     config = BOConfig(acquisition=acquisition, beta=0.01, starts=8, candidates=64)
     points = jax.jit(lambda key, s: optimize(key, s, config))(jax.random.key(1), known_surrogate())
     np.testing.assert_allclose(points[0], [1.0, -0.5], atol=0.25)
-    assert points.shape == (24, 2)
+    assert points.shape == (8 + 64 - 4, 2)
     assert (np.abs(points) <= config.bound).all()
+
+
+def test_draws_are_from_the_prior_and_around_good_data():
+    """Good data lie in a corner that the prior hardly reaches."""
+    surrogate = known_surrogate()
+    far = surrogate.latents.at[:3].set(jnp.array([2.6, 2.6]))
+    surrogate = surrogate._replace(latents=far, scores=surrogate.scores.at[:3].set(10.0))
+    config = BOConfig(starts=3, candidates=400)
+    draws = np.asarray(_draws(jax.random.key(0), surrogate, config))
+    assert draws.shape == (400, 2)
+    assert (np.abs(draws) <= config.bound + 1e-6).all()
+    away = np.linalg.norm(draws - 2.6, axis=1)
+    assert np.abs(draws[:200].mean(0)).max() < 0.3
+    assert (away[200:] < 1.5).mean() > 0.8
+    assert away[200:].min() > 0.01
 
 
 def test_of_a_batch_no_two_points_are_alike():

@@ -2,7 +2,7 @@
 
 Reads nothing but the scores that were charged. Each query maximises an
 acquisition function of the surrogate within a box of the latent space, from starts
-that are good data points and prior draws.
+that are good data points and draws from the prior and around good data.
 """
 
 from dataclasses import dataclass, field
@@ -39,8 +39,9 @@ class BOConfig:
       acquisition: ``"log_ei"``, ``"ei"``, ``"ucb"`` (with ``beta``), or ``"thompson"``, which
         samples at candidates instead of climbing.
       beta: of the upper confidence bound.
-      starts: climbs side by side, half from prior draws, half from good data.
-      candidates: prior draws that the starts, or Thompson's samples, are chosen among.
+      starts: climbs side by side, half from the best draws, half from good data.
+      candidates: draws, half from the prior and half around good data, that starts, Thompson's
+        samples and what is proposed where all maxima are known are chosen among.
       evaluations: of the acquisition function, a climb.
       lessons: maxima found at each ask, at most, that decode to known objects and are
         observed although nothing is evaluated.
@@ -127,8 +128,8 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
       config: acquisition function, starts, effort, bounds (static).
 
     Returns:
-      ``[3 * starts, d]`` points in standard units: the maxima found, best first, then
-      the best of the prior draws that no climb started from.
+      ``[P, d]`` points in standard units: the maxima found, best first, then the draws that
+      no climb started from, best first, so that something new is among them.
     """
     score = partial(_acquisition, surrogate, config)
     lower, upper = _box(surrogate, config)
@@ -138,7 +139,7 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
     from_prior = config.starts - len(near)
     starts = jnp.concatenate([jnp.clip(near, lower, upper), draws[:from_prior]])
     found = maximize(score, starts, lower, upper, config.evaluations)
-    return jnp.concatenate([found.points, draws[from_prior : from_prior + 2 * config.starts]])
+    return jnp.concatenate([found.points, draws[from_prior:]])
 
 
 def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
@@ -176,13 +177,25 @@ def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
 
 
 def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
-    draws = jax.random.normal(key, (config.candidates, surrogate.latents.shape[1]))
-    return jnp.clip(surrogate.latent_units.apply(draws), *_box(surrogate, config))
+    """Half from the prior, half around good data, 0.3 to 1 away in each dimension: a model may map
+    a whole region to one object, so what is new begins beyond it."""
+    prior_key, near_key, scale_key = jax.random.split(key, 3)
+    n, d = config.candidates // 2, surrogate.latents.shape[1]
+    draws = surrogate.latent_units.apply(jax.random.normal(prior_key, (config.candidates - n, d)))
+    good = _best_data(surrogate, config.starts)
+    scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), minval=-0.5, maxval=0.0)
+    step = scale * jax.random.normal(near_key, (n, d)) / surrogate.latent_units.deviation
+    near = good[jnp.arange(n) % len(good)] + step
+    return jnp.clip(jnp.concatenate([draws, near]), *_box(surrogate, config))
 
 
 def _good_data(key: Array, surrogate: Surrogate, n: int) -> Array:
     """At most n latents of highest score, each moved a little."""
+    near = _best_data(surrogate, n)
+    return near + 0.1 * jax.random.normal(key, near.shape)
+
+
+def _best_data(surrogate: Surrogate, n: int) -> Array:
     known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
     _, rows = lax.top_k(known, min(n, known.shape[0]))
-    near = surrogate.latents[rows]
-    return near + 0.1 * jax.random.normal(key, near.shape)
+    return surrogate.latents[rows]
