@@ -10,7 +10,7 @@ from tiny import count_bits, make_tiny_task
 
 from wrlso import loop
 from wrlso.ascent import WAYS, AscentConfig, ascent
-from wrlso.bo import BOConfig, _draws, bo, optimize
+from wrlso.bo import BOConfig, _best_data, _draws, bo, optimize
 from wrlso.data import Dataset, empty_acquired
 from wrlso.gp import exact
 from wrlso.gp.fit import FitConfig
@@ -57,6 +57,18 @@ def test_draws_are_from_the_prior_and_around_good_data():
     assert np.abs(draws[:200].mean(0)).max() < 0.3
     assert (away[200:] < 1.5).mean() > 0.8
     assert away[200:].min() > 0.01
+
+
+def test_good_data_differ_in_score():
+    """Many objects of equal score may be one in many spellings: they do not crowd out others."""
+    surrogate = known_surrogate(8)
+    scores = jnp.array([5.0, 1.0, 5.0, 4.0, 5.0, 3.0, 9.0, 2.0])
+    mask = surrogate.mask.at[6].set(False)
+    surrogate = surrogate._replace(scores=scores, mask=mask)
+    best = _best_data(surrogate, 4)
+    np.testing.assert_array_equal(best, surrogate.latents[jnp.array([0, 3, 5, 7])])
+    everything = _best_data(surrogate, 20)
+    np.testing.assert_array_equal(everything[5:7], surrogate.latents[jnp.array([2, 4])])
 
 
 def test_of_a_batch_no_two_points_are_alike():

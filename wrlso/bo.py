@@ -42,7 +42,7 @@ class BOConfig:
       starts: climbs side by side, half from the best draws, half from good data.
       candidates: draws, half from the prior and half around good data, that starts, Thompson's
         samples and what is proposed where all maxima are known are chosen among.
-      evaluations: of the acquisition function, a climb.
+      evaluations: of the acquisition function, a climb, at most.
       lessons: maxima found at each ask, at most, that decode to known objects and are
         observed although nothing is evaluated.
       bound: latent points stay in ``[-bound, bound]`` in every dimension.
@@ -138,7 +138,7 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
     near = _good_data(jax.random.fold_in(key, 1), surrogate, config.starts // 2)
     from_prior = config.starts - len(near)
     starts = jnp.concatenate([jnp.clip(near, lower, upper), draws[:from_prior]])
-    found = maximize(score, starts, lower, upper, config.evaluations)
+    found = maximize(score, starts, lower, upper, config.evaluations, until_arrived=True)
     return jnp.concatenate([found.points, draws[from_prior:]])
 
 
@@ -196,6 +196,9 @@ def _good_data(key: Array, surrogate: Surrogate, n: int) -> Array:
 
 
 def _best_data(surrogate: Surrogate, n: int) -> Array:
+    """At most n latents of highest score; of those that score the same, one comes first and the
+    others last, as they may be one object in many spellings."""
     known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
-    _, rows = lax.top_k(known, min(n, known.shape[0]))
-    return surrogate.latents[rows]
+    scores, rows = lax.top_k(known, known.shape[0])
+    again = jnp.concatenate([jnp.zeros(1, bool), scores[1:] == scores[:-1]])
+    return surrogate.latents[rows[jnp.argsort(again, stable=True)[:n]]]

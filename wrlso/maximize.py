@@ -2,9 +2,9 @@
 
 A projected L-BFGS in which every step evaluates one trial point of every start, in
 one batch: a start whose trial is good enough moves there, one whose trial is not
-tries again closer by, and one that has arrived sets out again elsewhere. So the
-number of evaluations is fixed, none is wasted, nothing waits for the slowest
-start, and seeds can be batched on top.
+tries again closer by, and one that has arrived sets out again elsewhere. So no
+evaluation is wasted, nothing waits for the slowest start, and seeds can be batched on
+top. The number of evaluations is fixed, unless the caller is content once most have arrived.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,8 @@ class Maxima(NamedTuple):
 class _Climb(NamedTuple):
     """All starts' positions ``x``, ``value`` and ``slope`` there; their next ``trial`` and
     the ``step`` that leads there, or NaN where a climb sets out anew; the last
-    ``_MEMORY`` moves and changes of slope; and the best point of each so far."""
+    ``_MEMORY`` moves and changes of slope; the best point of each so far; and whether it has
+    ``arrived`` once."""
 
     x: Array
     value: Array
@@ -46,6 +47,7 @@ class _Climb(NamedTuple):
     changes: Array
     best: Array
     best_value: Array
+    arrived: Array
 
 
 def rowwise(function: Callable[[Array], Array]) -> ValueAndGrad:
@@ -65,6 +67,7 @@ def maximize(
     upper: Array,
     evaluations: int = 60,
     value_and_grad: ValueAndGrad | None = None,
+    until_arrived: bool = False,
 ) -> Maxima:
     """Maximise within a box from every start.
 
@@ -74,6 +77,8 @@ def maximize(
       lower, upper: ``[d]`` bounds.
       evaluations: of the function, each of all S points (static).
       value_and_grad: instead of ``function``.
+      until_arrived: end as soon as three quarters of the starts have arrived at a maximum,
+        among them the one that stands highest (static). Not differentiable in reverse then.
 
     Returns:
       Where every start ended, the best first. Values never fall below those of
@@ -92,7 +97,17 @@ def maximize(
     lanes, memory = jnp.zeros(x.shape[:1], x.dtype), jnp.zeros((_MEMORY, *x.shape), x.dtype)
     nowhere = jnp.zeros_like(x)
     climb = _Climb(
-        x, lanes, nowhere, x, lanes + jnp.nan, nowhere, memory, memory, x, lanes - jnp.inf
+        x,
+        lanes,
+        nowhere,
+        x,
+        lanes + jnp.nan,
+        nowhere,
+        memory,
+        memory,
+        x,
+        lanes - jnp.inf,
+        jnp.zeros(x.shape[:1], bool),
     )
 
     def step(i: Array, climb: _Climb) -> _Climb:
@@ -100,9 +115,21 @@ def maximize(
         elsewhere = _spread(i, x, lower, upper)
         return _next_trial(climb, moved, rejected, elsewhere, lower, upper)
 
-    climb = lax.fori_loop(0, evaluations, step, climb)
+    if until_arrived:
+        _, climb = lax.while_loop(
+            lambda carry: (carry[0] < evaluations) & ~_settled(carry[1]),
+            lambda carry: (carry[0] + 1, step(*carry)),
+            (jnp.zeros((), jnp.int32), climb),
+        )
+    else:
+        climb = lax.fori_loop(0, evaluations, step, climb)
     order = jnp.argsort(-climb.best_value, stable=True)
     return Maxima(climb.best[order], climb.best_value[order], order)
+
+
+def _settled(climb: _Climb) -> Array:
+    """Three quarters have arrived, and the one that stands highest is among them."""
+    return (climb.arrived.mean() >= 0.75) & climb.arrived[jnp.argmax(climb.best_value)]
 
 
 def _move(climb: _Climb, value: Array, slope: Array) -> tuple[_Climb, Array]:
@@ -150,6 +177,7 @@ def _next_trial(
         direction=direction,
         step=jnp.where(done, jnp.nan, step),
         trial=jnp.where(done[:, None], elsewhere, trial),
+        arrived=climb.arrived | done,
     )
 
 

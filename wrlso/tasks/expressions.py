@@ -9,6 +9,7 @@ from wrlso.expressions.data import base_data
 from wrlso.expressions.evaluate import log_mse_scores, parse_target
 from wrlso.expressions.grammar import decode
 from wrlso.expressions.model import Architecture, Decoding, make_vae
+from wrlso.gp.fit import FitConfig
 from wrlso.retrain import RetrainConfig
 from wrlso.surrogate import SurrogateConfig
 from wrlso.tasks.base import PretrainConfig, Task
@@ -63,7 +64,12 @@ def expressions(
             seed=pretrain_seed,
         ),
         proposer="bo",
-        bo=BOConfig(surrogate=SurrogateConfig(best=250, random=250)),
+        bo=BOConfig(
+            evaluations=40,
+            surrogate=SurrogateConfig(
+                best=150, random=100, fit=FitConfig(restarts=2, evaluations=15)
+            ),
+        ),
         version=f"1-{architecture}",
         options={
             "target": target,
