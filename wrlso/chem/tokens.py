@@ -1,0 +1,222 @@
+"""Molecules as arrays of SELFIES tokens, and back: every array is a molecule.
+
+A row holds a token's number in each place and ends at its first 0, like the
+rest of the library's storage forms. Whatever stands after it is ignored.
+
+SELFIES (Krenn et al., Mach. Learn.: Sci. Technol. 1, 045024, 2020) reads any
+sequence of its tokens as a molecule by leaving out what an atom has no bonds
+for. How many those are, the ``selfies`` library keeps in a table for the whole
+process. Its own table allows eight to whatever it does not list, and RDKit
+refuses such molecules, a fluoride of one bond for example. The table here takes
+over what is listed, adds RDKit's largest valence for five elements, and allows
+all else no bonds, which leaves bare ions: between bonds to metals RDKit does not
+always read what it writes. Under it RDKit reads every sequence over every
+alphabet. Only a sequence without an atom gives no molecule, such as one that
+begins with 0. The 100th token for a ring and those after it are passed over:
+``selfies`` would write ``%100`` for ring 100, which means rings 10 and 0.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import selfies
+
+from wrlso.chem.molecule import canonical
+
+PADDING = "[nop]"
+"""SELFIES' token for nothing; number 0 of every alphabet, where it ends a row."""
+
+BOND_LIMITS = {
+    **selfies.get_preset_constraints("default"),
+    **{"Si": 4, "Ge": 4, "As": 5, "Se": 6, "Te": 6},
+    "?": 0,
+}
+"""Bonds at most of an atom, by element and charge; ``?`` is any other."""
+
+_MAX_RING_TOKENS = 99
+
+_RULES = 1
+"""Version of what tokens mean: change it with :data:`BOND_LIMITS` and the limit of rings."""
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The tokens a model knows; a token's number is its place.
+
+    Attributes:
+      tokens: at most 256 SELFIES tokens, the first :data:`PADDING`.
+      stereo: whether the configuration of centres and double bonds is kept.
+
+    Raises:
+      ValueError: if the first is not the padding, one stands twice, one is not
+        SELFIES, or there are too many.
+    """
+
+    tokens: tuple[str, ...]
+    stereo: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.tokens or self.tokens[0] != PADDING:
+            raise ValueError(f"the first token of an alphabet must be {PADDING!r}")
+        if len(set(self.tokens)) < len(self.tokens):
+            twice = next(t for i, t in enumerate(self.tokens) if t in self.tokens[:i])
+            raise ValueError(f"token {twice!r} stands twice in the alphabet")
+        if len(self.tokens) > 256:
+            raise ValueError(f"an alphabet has at most 256 tokens, not {len(self.tokens)}")
+        _apply_bond_limits()
+        for token in self.tokens[1:]:
+            try:
+                known = token == "." or list(selfies.split_selfies(token)) == [token]
+                selfies.decoder(token)
+            except (selfies.DecoderError, ValueError):
+                known = False
+            if not known:
+                raise ValueError(f"{token!r} is no SELFIES token")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Token to number."""
+        return {token: i for i, token in enumerate(self.tokens)}
+
+    def to_json(self) -> dict[str, Any]:
+        """A form for JSON, to be stored with a model."""
+        return {"tokens": list(self.tokens), "stereo": self.stereo, "rules": _RULES}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Alphabet":
+        """The alphabet of :meth:`to_json`.
+
+        Raises:
+          ValueError: if its tokens have another meaning in this version.
+        """
+        if stored.get("rules") != _RULES:
+            raise ValueError(
+                f"this alphabet is of rules {stored.get('rules')}, this version of wrlso has "
+                f"rules {_RULES}: its molecules would decode differently; make the model again"
+            )
+        return cls(tuple(stored["tokens"]), bool(stored["stereo"]))
+
+
+def make_alphabet(molecules: Iterable[Sequence[str]], stereo: bool = False) -> Alphabet:
+    """The alphabet of all tokens in the molecules (:func:`split`), in alphabetical order."""
+    found = {token for tokens in molecules for token in tokens}
+    return Alphabet((PADDING, *sorted(found - {PADDING})), stereo)
+
+
+def split(smiles: str, stereo: bool = False) -> list[str]:
+    """SELFIES tokens of a molecule, from its canonical SMILES.
+
+    Raises:
+      ValueError: if it is no molecule, or none that SELFIES can express under
+        :data:`BOND_LIMITS`, or needs more than 99 tokens for rings.
+    """
+    return split_as_written(canonical(smiles, stereo))
+
+
+def split_as_written(smiles: str) -> list[str]:
+    """As :func:`split`, of SMILES that is canonical already.
+
+    Raises:
+      ValueError: as :func:`split`.
+    """
+    _apply_bond_limits()
+    try:
+        tokens = list(selfies.split_selfies(selfies.encoder(smiles)))
+    except selfies.EncoderError as error:
+        raise ValueError(f"{smiles!r} has no SELFIES: {_in_short(error)}") from error
+    if sum(map(_is_ring, tokens)) > _MAX_RING_TOKENS:
+        raise ValueError(f"{smiles!r} needs more than {_MAX_RING_TOKENS} tokens for rings")
+    return tokens
+
+
+def tokenize(smiles: Sequence[str], alphabet: Alphabet, length: int | None = None) -> np.ndarray:
+    """Token numbers of molecules, equal for equal molecules, however they are written.
+
+    Args:
+      smiles: N molecules.
+      alphabet: whose ``stereo`` says whether it is kept.
+      length: of the rows; None: of the longest.
+
+    Returns:
+      ``[N, length]`` uint8, padded with 0.
+
+    Raises:
+      ValueError: naming the molecule, if it cannot be expressed, needs a token
+        that the alphabet lacks, or is longer than ``length``.
+    """
+    molecules = [split(one, alphabet.stereo) for one in smiles]
+    for one, tokens in zip(smiles, molecules, strict=True):
+        unknown = [token for token in tokens if token not in alphabet.number]
+        if unknown:
+            raise ValueError(f"{one!r} needs {unknown[0]}, which is not in the alphabet")
+        if length is not None and len(tokens) > length:
+            raise ValueError(f"{one!r} has {len(tokens)} tokens, more than {length}")
+    return pack([[alphabet.number[token] for token in tokens] for tokens in molecules], length)
+
+
+def pack(rows: Sequence[Sequence[int]], length: int | None = None) -> np.ndarray:
+    """Rows of numbers below 256 as ``[N, length]`` uint8, padded with 0."""
+    if length is None:
+        length = max(map(len, rows), default=0)
+    packed = np.zeros((len(rows), length), np.uint8)
+    for place, row in zip(packed, rows, strict=True):
+        place[: len(row)] = row
+    return packed
+
+
+def to_selfies(row: np.ndarray, alphabet: Alphabet) -> str:
+    """The SELFIES string of a row ``[L]``, up to its first 0, with at most 99 tokens for rings.
+
+    Raises:
+      ValueError: if a number is not in the alphabet.
+    """
+    numbers = np.asarray(row).tolist()
+    if not all(0 <= i < len(alphabet) for i in numbers):
+        raise ValueError(f"token numbers must be in [0, {len(alphabet)}), got {max(numbers)}")
+    end = numbers.index(0) if 0 in numbers else len(numbers)
+    tokens = [alphabet.tokens[i] for i in numbers[:end]]
+    if len(tokens) > _MAX_RING_TOKENS:
+        rings = np.cumsum([_is_ring(token) for token in tokens])
+        kept = zip(tokens, rings <= _MAX_RING_TOKENS, strict=True)
+        tokens = [token for token, early in kept if early or not _is_ring(token)]
+    return "".join(tokens)
+
+
+def to_smiles(row: np.ndarray, alphabet: Alphabet) -> str:
+    """The canonical SMILES of a row of tokens ``[L]``; ``""`` if it has no atoms.
+
+    Different rows can be the same molecule: :func:`tokenize` of the answer is
+    the one row that stands for it.
+
+    Raises:
+      ValueError: if a number is not in the alphabet.
+    """
+    return join(to_selfies(row, alphabet), alphabet.stereo)
+
+
+def join(text: str, stereo: bool = False) -> str:
+    """The canonical SMILES of a SELFIES string; ``""`` if it has no atoms."""
+    _apply_bond_limits()
+    smiles = selfies.decoder(text)
+    return canonical(smiles, stereo) if smiles else ""
+
+
+def _is_ring(token: str) -> bool:
+    return "Ring" in token
+
+
+def _apply_bond_limits() -> None:
+    if selfies.get_semantic_constraints() != BOND_LIMITS:
+        selfies.set_semantic_constraints(BOND_LIMITS)
+
+
+def _in_short(error: Exception) -> str:
+    """A message of several lines in one, without the molecule."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("SMILES:"))
