@@ -1,0 +1,239 @@
+"""Large sets of molecules, encoded and scored once, in parallel, and kept in a cache."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import rdkit
+from tqdm import tqdm
+
+from wrlso.chem.molecule import canonical, heavy_atoms, parse
+from wrlso.chem.tokens import PADDING, Alphabet, join, pack, split_as_written
+from wrlso.runs.files import write_atomically
+from wrlso.runs.workers import WorkerPool
+
+_FORMAT = 1
+"""Version of the cached files, part of their names."""
+
+_CHUNK = 1000
+
+Result = TypeVar("Result")
+
+
+class Corpus(NamedTuple):
+    """N molecules, in the order of the SMILES they came from.
+
+    ``smiles`` canonical; ``tokens [N, L]`` uint8 in numbers of the ``alphabet``,
+    which has just the tokens that occur; ``heavy_atoms [N]`` uint16; ``altered``:
+    rows whose tokens decode to a molecule of another canonical SMILES.
+    """
+
+    smiles: list[str]
+    tokens: np.ndarray
+    heavy_atoms: np.ndarray
+    alphabet: Alphabet
+    altered: np.ndarray
+
+
+def encode_corpus(
+    smiles: Sequence[str],
+    directory: Path | str,
+    stereo: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Corpus:
+    """Encode molecules, or read what an earlier call with the same molecules has kept.
+
+    Every molecule's tokens are decoded again and compared. The kept file is found
+    by a digest of the molecules, the versions of its format, RDKit and SELFIES.
+
+    Args:
+      smiles: N molecules, at least one.
+      directory: of the cache; made if it is not there.
+      stereo: keep the configuration of centres and double bonds.
+      workers: processes; None: one for each core.
+      progress: show a bar.
+
+    Raises:
+      ValueError: if there are no molecules, or some cannot be expressed: the first
+        of them, with the reason. ``wrlso.chem.load`` leaves those out beforehand.
+    """
+    if len(smiles) == 0:
+        raise ValueError("there are no molecules to encode")
+    path = _cache_path(directory, "corpus", smiles, stereo)
+    kept = _read(path)
+    if kept is not None:
+        return _unpack(kept)
+    label = "encoding molecules" if progress else None
+    chunks = map_chunks(partial(_encode, stereo=stereo), smiles, workers, label)
+    refused = [why for chunk in chunks for why in chunk["refused"]]
+    if refused:
+        raise ValueError(
+            f"{len(refused)} of {len(smiles)} molecules cannot be encoded (wrlso.chem.load "
+            f"reports and leaves out such lines of a file); the first: {refused[0]}"
+        )
+    merged = _merge(chunks, stereo)
+    _write(path, merged)
+    return _unpack(merged)
+
+
+def score_corpus(
+    smiles: Sequence[str],
+    objective: Callable[[str], float],
+    name: str,
+    directory: Path | str,
+    workers: int | None = None,
+    progress: bool = True,
+) -> np.ndarray:
+    """Score molecules, or read what an earlier call has kept.
+
+    Args:
+      smiles: N molecules.
+      objective: one molecule to its score; anything cloudpickle can send.
+      name: of the objective and its version: the kept scores are found by it, the
+        molecules and RDKit's version.
+      directory: of the cache.
+      workers: processes; None: one for each core.
+      progress: show a bar.
+
+    Returns:
+      ``[N]`` float64, NaN where the objective raises ValueError.
+    """
+    path = _cache_path(directory, "scores", smiles, name)
+    kept = _read(path)
+    if kept is None:
+        label = f"scoring molecules: {name}" if progress else None
+        chunks = map_chunks(partial(_score, objective=objective), smiles, workers, label)
+        kept = {"scores": np.concatenate([np.zeros(0), *chunks])}
+        _write(path, kept)
+    return kept["scores"]
+
+
+def map_chunks(
+    function: Callable[[list[str]], Result],
+    items: Sequence[str],
+    workers: int | None = None,
+    label: str | None = None,
+) -> list[Result]:
+    """Apply a function to items a thousand at a time, in worker processes.
+
+    Args:
+      function: of a list of items; anything cloudpickle can send.
+      items: in the order in which the results are wanted.
+      workers: processes, none if 1 or if there is but one chunk; None: one a core.
+      label: of the progress bar, or None for no bar.
+
+    Raises:
+      RuntimeError: if the function raises, or a worker dies.
+    """
+    chunks = [list(items[i : i + _CHUNK]) for i in range(0, len(items), _CHUNK)]
+    results: dict[int, Result] = {}
+    with tqdm(total=len(items), desc=label, unit=" molecules", disable=label is None) as bar:
+        if workers == 1 or len(chunks) < 2:
+            for i, chunk in enumerate(chunks):
+                results[i] = function(chunk)
+                bar.update(len(chunk))
+            return list(results.values())
+        with WorkerPool(function, workers) as pool:
+            for outcome in pool.outcomes(chunks):
+                if outcome.kind != "ok":
+                    first = chunks[outcome.position][0]
+                    raise RuntimeError(f"{outcome.reason} (in the thousand from {first!r})")
+                results[outcome.position] = outcome.value
+                bar.update(len(chunks[outcome.position]))
+    return [results[i] for i in range(len(chunks))]
+
+
+def _encode(chunk: list[str], stereo: bool) -> dict[str, Any]:
+    """A chunk in numbers of its own, from 1 on; ``tokens`` are theirs in order."""
+    number: dict[str, int] = {}
+    rows: list[list[int]] = []
+    texts, atoms, altered, refused = [], [], [], []
+    for one in chunk:
+        try:
+            mol = parse(one)
+            text = canonical(mol, stereo)
+            tokens = split_as_written(text)
+        except ValueError as error:
+            refused.append(str(error))
+            continue
+        if join("".join(tokens), stereo) != text:
+            altered.append(len(rows))
+        rows.append([number.setdefault(token, len(number) + 1) for token in tokens])
+        texts.append(text)
+        atoms.append(heavy_atoms(mol))
+    return {"rows": rows, "tokens": list(number), "smiles": texts, "heavy_atoms": atoms,
+            "altered": altered, "refused": refused}  # fmt: skip
+
+
+def _merge(chunks: list[dict[str, Any]], stereo: bool) -> dict[str, np.ndarray]:
+    alphabet = Alphabet(
+        (PADDING, *sorted({t for chunk in chunks for t in chunk["tokens"]})), stereo
+    )
+    length = max(len(row) for chunk in chunks for row in chunk["rows"])
+    tokens, altered, before = [], [], 0
+    for chunk in chunks:
+        ours = np.array([0, *(alphabet.number[t] for t in chunk["tokens"])], np.uint8)
+        tokens.append(ours[pack(chunk["rows"], length)])
+        altered += [before + row for row in chunk["altered"]]
+        before += len(chunk["rows"])
+    smiles = "\n".join(one for chunk in chunks for one in chunk["smiles"])
+    return {
+        "smiles": _as_bytes(smiles),
+        "tokens": np.concatenate(tokens),
+        "heavy_atoms": np.array([n for chunk in chunks for n in chunk["heavy_atoms"]], np.uint16),
+        "alphabet": _as_bytes(json.dumps(alphabet.to_json())),
+        "altered": np.array(altered, np.int64),
+    }
+
+
+def _unpack(arrays: dict[str, np.ndarray]) -> Corpus:
+    return Corpus(
+        smiles=arrays["smiles"].tobytes().decode().split("\n"),
+        tokens=arrays["tokens"],
+        heavy_atoms=arrays["heavy_atoms"],
+        alphabet=Alphabet.from_json(json.loads(arrays["alphabet"].tobytes())),
+        altered=arrays["altered"],
+    )
+
+
+def _score(chunk: list[str], objective: Callable[[str], float]) -> np.ndarray:
+    scores = np.full(len(chunk), np.nan)
+    for i, one in enumerate(chunk):
+        try:
+            scores[i] = objective(one)
+        except ValueError:
+            continue
+    return scores
+
+
+def _as_bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _cache_path(directory: Path | str, kind: str, smiles: Sequence[str], *recipe: object) -> Path:
+    digest = hashlib.sha256("\n".join(smiles).encode())
+    digest.update(repr((_FORMAT, rdkit.__version__, version("selfies"), *recipe)).encode())
+    return Path(directory) / f"{kind}-{digest.hexdigest()[:24]}.npz"
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a file, or None if it is not there or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (FileNotFoundError, zipfile.BadZipFile, EOFError, ValueError):
+        return None
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())

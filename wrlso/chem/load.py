@@ -1,0 +1,270 @@
+"""Reading molecules from a user's files, with a report of what was left out; finding ZINC250k."""
+
+import csv
+import gzip
+import hashlib
+import io
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from wrlso.chem.corpus import map_chunks
+from wrlso.chem.molecule import canonical, heavy_atoms, parse
+from wrlso.chem.tokens import Alphabet, split_as_written
+
+ZINC_SHA256 = "df0aa677c770f15c9943684d6600cba8e7076c67be6a090c12f24da3aaa55b70"
+"""Of ZINC250k's 249,455 SMILES, a line feed after each."""
+
+_ZINC_NAMES = ("zinc250k.smi", "zinc250k.smi.gz", "250k_rndm_zinc_drugs_clean_3.csv",
+               "250k_rndm_zinc_drugs_clean_3.csv.gz")  # fmt: skip
+
+
+class Rejection(NamedTuple):
+    """A line that was left out: its number from 1, its text, and why, in short and in full."""
+
+    line: int
+    text: str
+    kind: str
+    reason: str
+
+
+class Molecules(NamedTuple):
+    """What a file holds: N different molecules, in its order.
+
+    ``smiles`` canonical; ``names``, empty where there is none; ``scores [N]``
+    float64, or None if no column was asked for; ``lines [N]``: where each stood.
+    """
+
+    smiles: list[str]
+    names: list[str]
+    scores: np.ndarray | None
+    lines: np.ndarray
+    rejected: list[Rejection]
+
+
+class _Entry(NamedTuple):
+    line: int
+    smiles: str
+    name: str
+    score: str
+
+
+def load_molecules(
+    path: Path | str,
+    *,
+    column: str = "smiles",
+    score_column: str | None = None,
+    alphabet: Alphabet | None = None,
+    stereo: bool = False,
+    max_tokens: int | None = None,
+    max_heavy_atoms: int | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Molecules:
+    """Read molecules from a file, plain or gzipped.
+
+    A name in ``.csv`` or ``.tsv`` (before ``.gz``) makes it a table with a header,
+    separated by commas, tabs or semicolons. All else has a SMILES on each line, with
+    a name after white space if any. Empty lines do not count as rejected.
+
+    Args:
+      path: of the file.
+      column: of a table's SMILES, in any case.
+      score_column: of a table's scores, in any case; lines without a finite number
+        there are rejected.
+      alphabet: reject molecules with other tokens, and take ``stereo`` from it.
+      stereo: keep the configuration of centres and double bonds. Molecules that
+        differ in nothing else are duplicates otherwise.
+      max_tokens: reject molecules of more SELFIES tokens.
+      max_heavy_atoms: reject molecules of more atoms other than hydrogen.
+      workers: processes for large files; None: one for each core.
+      progress: show a bar.
+
+    Raises:
+      ValueError: naming the file and the remedy, if it is empty, is no text, lacks a
+        column, or no line of it is left.
+      FileNotFoundError: if there is none.
+    """
+    path = Path(path)
+    text = _read_text(path)
+    entries = list(_entries(path, text, column, score_column)) if text.strip() else []
+    if not entries:
+        raise ValueError(f"{path} is empty: give a file with a SMILES on each line, or a table")
+    examine = partial(
+        _examine,
+        alphabet=alphabet,
+        stereo=stereo if alphabet is None else alphabet.stereo,
+        max_tokens=max_tokens,
+        max_heavy_atoms=max_heavy_atoms,
+    )
+    label = f"reading {path.name}" if progress else None
+    chunks = map_chunks(examine, [entry.smiles for entry in entries], workers, label)
+    examined = [result for chunk in chunks for result in chunk]
+    molecules = _sort_out(entries, examined, score_column is not None)
+    if not molecules.smiles:
+        raise ValueError(f"no molecule in {path} can be used:\n{report(molecules.rejected)}")
+    return molecules
+
+
+def report(rejected: Sequence[Rejection], examples: int = 3) -> str:
+    """What was left out and why: a line for each kind, then some examples of it."""
+    text = [f"{len(rejected)} lines rejected" if rejected else "no line rejected"]
+    for kind, count in Counter(rejection.kind for rejection in rejected).most_common():
+        text.append(f"  {count} {kind}")
+        some = [rejection for rejection in rejected if rejection.kind == kind][:examples]
+        text += [f"    line {one.line}: {one.text[:60]}: {one.reason[:160]}" for one in some]
+    return "\n".join(text)
+
+
+def find_zinc(path: Path | str) -> list[str]:
+    """ZINC250k's SMILES from a file that must be it, to the letter.
+
+    Args:
+      path: of the SMILES, one a line, or of the table they were published in
+        (``250k_rndm_zinc_drugs_clean_3.csv``), plain or gzipped; or of a folder with
+        such a file.
+
+    Returns:
+      249,455 SMILES in their published order.
+
+    Raises:
+      ValueError: if the file's content is another.
+      FileNotFoundError: if there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = next((path / name for name in _ZINC_NAMES if (path / name).exists()), path)
+    if not path.is_file():
+        raise FileNotFoundError(f"ZINC250k is not at {path}. {_ABOUT_ZINC}")
+    text = _read_text(path)
+    smiles = [entry.smiles for entry in _entries(path, text, "smiles", None)]
+    digest = hashlib.sha256("".join(f"{one}\n" for one in smiles).encode()).hexdigest()
+    if digest != ZINC_SHA256:
+        raise ValueError(
+            f"{path} is not ZINC250k: the SHA-256 of its {len(smiles)} SMILES is {digest}, not "
+            f"{ZINC_SHA256}. {_ABOUT_ZINC}"
+        )
+    return smiles
+
+
+_ABOUT_ZINC = (
+    "It is not part of this library. It is the set of 249,455 molecules drawn from ZINC that "
+    "Gómez-Bombarelli et al. published with 'Automatic Chemical Design Using a Data-Driven "
+    "Continuous Representation of Molecules' (ACS Cent. Sci. 4, 268, 2018): in the repository "
+    "chemical_vae of aspuru-guzik-group, models/zinc_properties/250k_rndm_zinc_drugs_clean_3.csv. "
+    "Give the path of that file, or of its column of SMILES, one a line, in the same order."
+)
+
+
+def _read_text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        return content.decode("utf-8-sig")
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{path} is neither text in UTF-8 nor gzipped text: {error}") from error
+
+
+def _entries(path: Path, text: str, column: str, score_column: str | None) -> Iterator[_Entry]:
+    if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+        return _table(path, text, column, score_column)
+    if score_column is not None:
+        raise ValueError(
+            f"{path} is read as SMILES, one a line, where there is no column {score_column!r}: "
+            "scores can be read from a file whose name ends in .csv or .tsv"
+        )
+    return _lines(text)
+
+
+def _lines(text: str) -> Iterator[_Entry]:
+    for number, line in enumerate(text.split("\n"), 1):
+        smiles, *name = line.split(maxsplit=1) or [""]
+        if smiles:
+            yield _Entry(number, smiles, "".join(name).strip(), "")
+
+
+def _table(path: Path, text: str, column: str, score_column: str | None) -> Iterator[_Entry]:
+    header = text.partition("\n")[0]
+    delimiter = max(",\t;", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    names = [name.strip().lower() for name in next(reader, [])]
+    places = []
+    for wanted in (column, score_column or column):
+        if wanted.lower() not in names:
+            raise ValueError(
+                f"{path} has no column {wanted!r}: name one of {', '.join(names) or 'none'}"
+            )
+        places.append(names.index(wanted.lower()))
+    before = reader.line_num
+    for row in reader:
+        line, before = before + 1, reader.line_num
+        if any(field.strip() for field in row):
+            smiles, score = (row[i].strip() if i < len(row) else "" for i in places)
+            yield _Entry(line, smiles, "", score)
+
+
+def _examine(
+    chunk: list[str],
+    alphabet: Alphabet | None,
+    stereo: bool,
+    max_tokens: int | None,
+    max_heavy_atoms: int | None,
+) -> list[tuple[str, str]]:
+    """For each: ``("", canonical SMILES)``, or the kind of and the reason for rejection."""
+
+    def check(smiles: str) -> tuple[str, str]:
+        try:
+            mol = parse(smiles)
+        except ValueError as error:
+            return "no molecule", str(error)
+        atoms, text = heavy_atoms(mol), canonical(mol, stereo)
+        if max_heavy_atoms is not None and atoms > max_heavy_atoms:
+            return "too many heavy atoms", f"{atoms}, more than {max_heavy_atoms}"
+        try:
+            tokens = split_as_written(text)
+        except ValueError as error:
+            return "not in SELFIES", str(error)
+        if max_tokens is not None and len(tokens) > max_tokens:
+            return "too many tokens", f"{len(tokens)}, more than {max_tokens}"
+        unknown = [] if alphabet is None else sorted({*tokens} - {*alphabet.tokens})
+        if unknown:
+            return "outside the alphabet", f"needs {', '.join(unknown)}"
+        return "", text
+
+    return [check(smiles) for smiles in chunk]
+
+
+def _sort_out(entries: list[_Entry], examined: list[tuple[str, str]], scored: bool) -> Molecules:
+    kept: dict[str, tuple[_Entry, float]] = {}
+    rejected = []
+    for entry, (kind, text) in zip(entries, examined, strict=True):
+        score = _number(entry.score) if scored else math.nan
+        reason = text
+        if not kind and scored and not math.isfinite(score):
+            kind, reason = "without a score", f"{entry.score!r} is not a finite number"
+        if not kind and text in kept:
+            kind, reason = "duplicates", f"the molecule of line {kept[text][0].line}"
+        if kind:
+            rejected.append(Rejection(entry.line, entry.smiles, kind, reason))
+        else:
+            kept[text] = (entry, score)
+    return Molecules(
+        smiles=list(kept),
+        names=[entry.name for entry, _ in kept.values()],
+        scores=np.array([score for _, score in kept.values()]) if scored else None,
+        lines=np.array([entry.line for entry, _ in kept.values()], np.int64),
+        rejected=rejected,
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
