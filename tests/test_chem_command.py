@@ -1,0 +1,132 @@
+"""External programs as objectives: real programs, really killed and hung."""
+
+import os
+import signal
+import stat
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rdkit")
+
+from wrlso import Status
+from wrlso.chem.command import Command
+from wrlso.runs.workers import WorkerPool
+
+BEHAVE = """
+import os, signal, sys, time
+def score(smiles):
+    if smiles == "C": os._exit(0)
+    if smiles == "N": print("no force field", file=sys.stderr, flush=True); os._exit(3)
+    if smiles == "O": os.kill(os.getpid(), signal.SIGSEGV)
+    if smiles == "S": time.sleep(600)
+    if smiles == "P": return "high"
+    if smiles == "F": return "nan"
+    if smiles == "B": return "1.5\\n2.5"
+    return f"{smiles.count('C') / 2} "
+"""
+FEEDS = {
+    "argument": "print('log: docking'); print(score(sys.argv[1]))",
+    "stdin": "print('log: docking'); print(score(sys.stdin.read().strip()))",
+    "lines": "for line in sys.stdin: print(score(line.strip()), flush=True)",
+}
+
+
+@pytest.fixture(params=FEEDS)
+def command(request, tmp_path):
+    script = tmp_path / "score me.py"
+    script.write_text(f"#!{sys.executable}\n{BEHAVE}\n{FEEDS[request.param]}\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return Command((str(script),), feed=request.param)
+
+
+def test_scores_and_failures(command):
+    """One bad molecule at a time between good ones, in two workers with a time limit."""
+    bad = ["C", "N", "O", "S", "P", "F"]
+    good = ["CC", "CCC", "CCCC", "CCCCC", "CC(C)C", "CCl", "CC1"]
+    items = [item for pair in zip(good, bad, strict=False) for item in pair] + good[-1:]
+    with WorkerPool(command, workers=2, timeout=2.0) as pool:
+        scores, statuses, reasons = pool.evaluate(items)
+        again, _, _ = pool.evaluate(good)
+    np.testing.assert_array_equal(scores[::2], [smiles.count("C") / 2 for smiles in good])
+    np.testing.assert_array_equal(again, scores[::2])
+    assert set(statuses[::2]) == {Status.OK}
+    reason = dict(zip(bad, zip(statuses[1::2], reasons[1::2], strict=True), strict=True))
+    assert [reason[s][0] for s in bad] == [Status.FAILED] * 3 + [Status.TIMEOUT] + [
+        Status.FAILED
+    ] * 2
+    answer = "exited with code 0" if command.feed == "lines" else "answered 'log: docking'"
+    assert answer in reason["C"][1]
+    assert reason["N"][1].endswith("exited with code 3; it last said: no force field")
+    assert reason["O"][1].endswith("was killed by SIGSEGV")
+    assert reason["S"][1] == "no answer within 2 s"
+    assert reason["P"][1].endswith("answered 'high', which is no number")
+    assert reason["F"][1] == "score is nan"
+
+
+def test_the_program_that_reads_lines_stays():
+    counter = "import itertools, sys\nfor i, _ in enumerate(sys.stdin): print(i, flush=True)"
+    command = Command((sys.executable, "-c", counter), feed="lines")
+    assert [command("CC") for _ in range(3)] == [0, 1, 2]
+    with WorkerPool(command, workers=1, timeout=5) as pool:
+        assert list(pool.evaluate(["CC"] * 3)[0]) == [0, 1, 2]
+        assert list(pool.evaluate(["CC"] * 2)[0]) == [3, 4]
+
+
+@pytest.mark.parametrize("extra", ["print('2.0');", "sys.stdout.write('2.0');"])
+def test_an_answer_too_many_never_becomes_the_next_molecules_score(extra):
+    """At once, or only after the next question was due."""
+    program = f"import sys\nfor line in sys.stdin: print('1.0'); {extra} sys.stdout.flush()"
+    command = Command((sys.executable, "-c", program), feed="lines")
+    answers = []
+    for _ in range(4):
+        try:
+            answers.append(command("CC"))
+        except RuntimeError as error:
+            answers.append(str(error))
+        time.sleep(0.1)
+    assert 2.0 not in answers
+    assert any("more than one line for one SMILES" in str(answer) for answer in answers)
+
+
+def test_the_program_dies_with_its_worker(tmp_path):
+    note = tmp_path / "pid"
+    program = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    with WorkerPool(Command((sys.executable, "-c", program)), workers=1, timeout=1.0) as pool:
+        assert pool.evaluate(["CC"])[1] == [Status.TIMEOUT]
+        pid = int(note.read_text())
+        for _ in range(100):
+            try:
+                os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
+    pytest.fail("the program outlived its worker")
+
+
+def test_the_place_of_the_argument():
+    show = "import sys; print(sum(10 ** i for i, a in enumerate(sys.argv[1:]) if a == 'CC'))"
+    assert Command((sys.executable, "-c", show, "a", "b"))("CC") == 100
+    assert Command((sys.executable, "-c", show, "{}", "b"))("CC") == 1
+
+
+@pytest.mark.parametrize("smiles", ["", "CC\nCC", " "])
+def test_a_molecule_is_one_line(smiles):
+    with pytest.raises(ValueError, match="one line of SMILES"):
+        Command(("cat",), feed="stdin")(smiles)
+
+
+@pytest.mark.parametrize(
+    ("argv", "feed", "message"),
+    [
+        ("dock --fast", "lines", "argv must be the program and its arguments"),
+        ((), "lines", "argv must be"),
+        (("/no/such/program",), "lines", "no program '/no/such/program' can be run"),
+        (("cat",), "file", "feed must be argument, stdin or lines, not 'file'"),
+    ],
+)
+def test_what_is_no_command(argv, feed, message):
+    with pytest.raises(ValueError, match=message):
+        Command(argv, feed)
