@@ -1,19 +1,20 @@
 """Molecules as arrays of SELFIES tokens, and back: every array is a molecule.
 
-A row holds a token's number in each place and ends at its first 0, like the
-rest of the library's storage forms. Whatever stands after it is ignored.
+A row holds the number of a token in each place and ends at its first 0. Whatever
+stands after it is ignored.
 
 SELFIES (Krenn et al., Mach. Learn.: Sci. Technol. 1, 045024, 2020) reads any
 sequence of its tokens as a molecule by leaving out what an atom has no bonds
 for. How many those are, the ``selfies`` library keeps in a table for the whole
-process. Its own table allows eight to whatever it does not list, and RDKit
-refuses such molecules, a fluoride of one bond for example. The table here takes
-over what is listed, adds RDKit's largest valence for five elements, and allows
-all else no bonds, which leaves bare ions: between bonds to metals RDKit does not
-always read what it writes. Under it RDKit reads every sequence over every
-alphabet. Only a sequence without an atom gives no molecule, such as one that
-begins with 0. The 100th token for a ring and those after it are passed over:
-``selfies`` would write ``%100`` for ring 100, which means rings 10 and 0.
+process. Its own table changes with its version and allows eight bonds to what it
+does not list, such as a fluoride, of which RDKit makes no molecule. The table
+here is that of selfies 2.2 and RDKit's largest valence for five more elements;
+all else has no bonds, which leaves bare ions: between bonds to metals RDKit does
+not always read what it writes. So RDKit reads every sequence over every alphabet.
+
+Only a sequence without an atom gives no molecule, such as one that begins with
+0. The 100th token for a ring and those after it are passed over: ``selfies``
+would write ``%100`` for ring 100, which means rings 10 and 0.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,10 +31,13 @@ PADDING = "[nop]"
 """SELFIES' token for nothing; number 0 of every alphabet, where it ends a row."""
 
 BOND_LIMITS = {
-    **selfies.get_preset_constraints("default"),
-    **{"Si": 4, "Ge": 4, "As": 5, "Se": 6, "Te": 6},
+    "H": 1, "F": 1, "Cl": 1, "Br": 1, "I": 1,
+    "B": 3, "B+1": 2, "B-1": 4, "C": 4, "C+1": 3, "C-1": 3,
+    "N": 3, "N+1": 4, "N-1": 2, "O": 2, "O+1": 3, "O-1": 1,
+    "P": 5, "P+1": 4, "P-1": 6, "S": 6, "S+1": 5, "S-1": 5,
+    "Si": 4, "Ge": 4, "As": 5, "Se": 6, "Te": 6,
     "?": 0,
-}
+}  # fmt: skip
 """Bonds at most of an atom, by element and charge; ``?`` is any other."""
 
 _MAX_RING_TOKENS = 99
