@@ -193,6 +193,7 @@ class WorkerPool:
             kind, value = "failed", f"its answer cannot be read: {_describe(error)}"
         if not worker.ready:
             if kind != "ok":
+                self._discard(worker)
                 raise RuntimeError(f"the function cannot be loaded in a worker process: {value}")
             worker.ready, self._failed_starts = True, 0
             return None
