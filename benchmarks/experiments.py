@@ -85,7 +85,7 @@ def execute(task: str, entry: Entry, runs: Path, seeds: int, budget: int) -> Res
 
 def table(rows: Rows, show: Presentation) -> str:
     """A row an entry, with every seed."""
-    number = lambda value: f"{show.sign * value:.{show.digits}f}"  # noqa: E731
+    number = lambda value: f"{show.sign * value + 0.0:.{show.digits}f}"  # noqa: E731
     header = ["method", show.variant, f"{show.name}, mean ± s.d.", "top-10", "top-50", "each seed"]
     body = []
     for entry, result in rows:
@@ -97,7 +97,7 @@ def table(rows: Rows, show: Presentation) -> str:
                 f"{number(s['best']['mean'])} ± {s['best']['sd']:.{show.digits}f}",
                 number(s["top10"]["mean"]),
                 number(s["top50"]["mean"]),
-                ", ".join(f"{show.sign * seed['best']:.4g}" for seed in s["seeds"]),
+                ", ".join(f"{show.sign * seed['best'] + 0.0:.4g}" for seed in s["seeds"]),
                 str(s["charged_evaluations"]),
                 str(s["uncharged_evaluations"]),
                 f"{s['wall_seconds']:.0f}",
