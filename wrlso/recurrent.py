@@ -39,12 +39,23 @@ def init_gru(key: Array, inputs: int, units: int) -> GRU:
 
 def gru_step(gru: GRU, state: Array, x: Array) -> Array:
     """One step: ``state [B, H]``, ``x [B, I]`` to the next state."""
-    return _advance(gru.recurrent, gru.recurrent_bias, state, x @ gru.input + gru.bias)[0]
+    return advance(gru, state, x @ gru.input + gru.bias)
+
+
+def advance(gru: GRU, state: Array, projected: Array) -> Array:
+    """One step, given ``projected [B, 3H]``, the input's part of the gates with its bias."""
+    return _advance(gru.recurrent, gru.recurrent_bias, state, projected)[0]
 
 
 def gru_states(gru: GRU, start: Array, x: Array) -> Array:
     """All states ``[T, B, H]`` after inputs ``x [T, B, I]``, from ``start [B, H]``."""
-    return _states(gru.recurrent, gru.recurrent_bias, start, x @ gru.input + gru.bias)
+    return states_from(gru, start, x @ gru.input + gru.bias)
+
+
+def states_from(gru: GRU, start: Array, projected: Array) -> Array:
+    """All states ``[T, B, H]``, given ``projected [T, B, 3H]`` as for :func:`advance`. Where
+    inputs are tokens, a table of projected tokens saves a matrix product."""
+    return _states(gru.recurrent, gru.recurrent_bias, start, projected)
 
 
 def _advance(
