@@ -98,7 +98,11 @@ def test_data_never_changes():
 
 @pytest.mark.parametrize(
     ("architecture", "proposer"),
-    [("coordinate", "prior"), ("paper", "prior"), ("coordinate", "bo")],
+    [
+        ("coordinate", "prior"),
+        pytest.param("paper", "prior", marks=pytest.mark.slow),
+        ("coordinate", "bo"),
+    ],
 )
 def test_a_round_in_double_precision_mode(architecture, proposer):
     """With JAX_ENABLE_X64 the models stay float32, and nothing breaks."""

@@ -34,7 +34,7 @@ def oracle_weights(scores, k, mask=None):
 
 scores_with_rubbish = hnp.arrays(
     np.float32,
-    st.integers(1, 40),
+    st.sampled_from([1, 2, 3, 8, 40]),  # each length compiles anew
     elements=st.one_of(
         st.sampled_from([0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf]),
         st.floats(-1e6, 1e6, width=32),
