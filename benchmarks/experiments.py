@@ -125,29 +125,30 @@ def _write_seeds(rows: Rows, path: Path, show: Presentation) -> None:
     with path.open("w", newline="") as file:
         out = csv.writer(file)
         out.writerow(
-            ["method", "k", "retrain_every", show.variant.replace(" ", "_"), "seed", "best",
-             "top10", "top50", "charged", "uncharged_all_seeds", "wall_seconds_all_seeds",
+            ["entry", "method", "k", "retrain_every", show.variant.replace(" ", "_"), "seed",
+             "best", "top10", "top50", "charged", "uncharged_all_seeds", "wall_seconds_all_seeds",
              "best_object"]
         )  # fmt: skip
-        for entry, result in rows:
+        for number, (entry, result) in enumerate(rows, 1):
             s = result.summary
             for seed in s["seeds"]:
                 scores = (round(seed[name], 6) for name in ("best", "top10", "top50"))
                 out.writerow(
-                    [entry.name, s["hyper"].get("k", ""), s["retrain_every"] or "", entry.variant,
-                     seed["seed"], *scores, seed["charged"], s["uncharged_evaluations"],
+                    [number, entry.name, s["hyper"].get("k", ""), s["retrain_every"] or "",
+                     entry.variant, seed["seed"], *scores, seed["charged"], s["uncharged_evaluations"],
                      round(s["wall_seconds"], 1), seed.get("best_object") or ""]
                 )  # fmt: skip
 
 
 def _write_queries(rows: Rows, path: Path) -> None:
+    """Every query; ``entry`` is the number of the method in the other file."""
     with path.open("w", newline="") as file:
         out = csv.writer(file)
-        out.writerow(["method", "seed", "round", "index", "score", "status"])
-        for entry, result in rows:
+        out.writerow(["entry", "seed", "round", "index", "score", "status"])
+        for number, (entry, result) in enumerate(rows, 1):
             if entry.details:
                 out.writerows(
-                    [entry.name, q.seed, q.round, q.index,
+                    [number, q.seed, q.round, q.index,
                      "" if q.score is None else f"{q.score:.6g}", q.status.name]
                     for q in result.queries()
                 )  # fmt: skip
