@@ -135,7 +135,8 @@ def _write_seeds(rows: Rows, path: Path, show: Presentation) -> None:
                 scores = (round(seed[name], 6) for name in ("best", "top10", "top50"))
                 out.writerow(
                     [number, entry.name, s["hyper"].get("k", ""), s["retrain_every"] or "",
-                     entry.variant, seed["seed"], *scores, seed["charged"], s["uncharged_evaluations"],
+                     entry.variant, seed["seed"], *scores, seed["charged"],
+                     s["uncharged_evaluations"],
                      round(s["wall_seconds"], 1), seed.get("best_object") or ""]
                 )  # fmt: skip
 
