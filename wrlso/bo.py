@@ -201,4 +201,5 @@ def _best_data(surrogate: Surrogate, n: int) -> Array:
     known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
     scores, rows = lax.top_k(known, known.shape[0])
     again = jnp.concatenate([jnp.zeros(1, bool), scores[1:] == scores[:-1]])
-    return surrogate.latents[rows[jnp.argsort(again, stable=True)[:n]]]
+    order = jnp.where(jnp.isfinite(scores), again, 2)  # what is masked comes last of all
+    return surrogate.latents[rows[jnp.argsort(order, stable=True)[:n]]]
