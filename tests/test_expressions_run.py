@@ -9,7 +9,9 @@ from wrlso.expressions.evaluate import log_mse_scores, parse_target
 from wrlso.expressions.grammar import encode
 
 
-@pytest.mark.parametrize("architecture", ["feedback", "paper"])
+@pytest.mark.parametrize(
+    "architecture", ["feedback", pytest.param("paper", marks=pytest.mark.slow)]
+)
 def test_a_run_ends_with_the_best_expressions(architecture, tmp_path):
     task = wrlso.tasks.expressions(
         target="x * x", rows=200, architecture=architecture, pretrain_epochs=1

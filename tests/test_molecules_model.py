@@ -101,6 +101,7 @@ def test_decodes_are_greedy_and_end_with_their_first_zero():
         assert token == 1 + int(np.argmax(share))
 
 
+@pytest.mark.slow
 def test_it_learns_to_reconstruct():
     rng = np.random.default_rng(0)
     rows = jnp.asarray(rng.permutation(np.asarray(all_strings()))[:60])

@@ -101,7 +101,7 @@ def test_data_never_changes():
     [
         ("coordinate", "prior"),
         pytest.param("paper", "prior", marks=pytest.mark.slow),
-        ("coordinate", "bo"),
+        pytest.param("coordinate", "bo", marks=pytest.mark.slow),
     ],
 )
 def test_a_round_in_double_precision_mode(architecture, proposer):
