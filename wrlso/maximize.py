@@ -21,6 +21,9 @@ _MEMORY = 8
 _SUFFICIENT = 1e-4
 """c1 of the Armijo condition (Nocedal and Wright 2006, Eq. 3.4)."""
 
+_ROUNDING = 8
+"""Roundings of a value that a climb must gain by, or it has arrived."""
+
 
 class Maxima(NamedTuple):
     """Where each start ended, the best first: ``points [S, d]``, ``values [S]``, and the
@@ -166,13 +169,9 @@ def _next_trial(
     direction = jnp.where(accepted[:, None], ahead, climb.direction)
     trial = jnp.clip(climb.x + step[:, None] * direction, lower, upper)
     gain = (climb.slope * (trial - climb.x)).sum(-1)
-    eps = jnp.finfo(gain.dtype).eps
-    done = ~(gain > eps * jnp.abs(climb.value))
-    done |= (
-        accepted
-        & (climb.value - before.value < eps * jnp.abs(climb.value))
-        & ~jnp.isnan(before.step)
-    )
+    rounding = _ROUNDING * jnp.finfo(gain.dtype).eps * jnp.abs(climb.value)
+    done = ~(gain > rounding)
+    done |= accepted & (climb.value - before.value < rounding) & ~jnp.isnan(before.step)
     return climb._replace(
         direction=direction,
         step=jnp.where(done, jnp.nan, step),
