@@ -17,6 +17,7 @@ from jax.test_util import check_grads
 from wrlso.acquisition import sample_joint
 from wrlso.gp import exact
 from wrlso.gp.kernels import Matern52, SquaredExponential
+from wrlso.gp.linalg import times_lower
 
 BOTH = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 NOISE = 0.03
@@ -213,14 +214,17 @@ def add_all(lengthscales, variance, x, y, mask, slots, points, targets, z):
     st.booleans(),
 )
 def test_adding_is_conditioning(seed, shape, taken, rubbish, double):
-    """Whatever the number of rows before and the order of slots; slots beyond the end are lost."""
+    """Whatever the number of rows before, with gaps or without; slots beyond the end are lost."""
     capacity, d, new = shape
     dtype = np.float64 if double else np.float32
     rng = np.random.default_rng(seed)
     taken = min(taken, capacity)
     x, y, z, lengthscales, variance = data(seed, capacity + new, d)
-    first = embed(seed, capacity, x[:taken], y[:taken], rubbish)
-    free = rng.permutation(np.flatnonzero(~first[2]))
+    room = capacity - max(taken, capacity // 2)
+    first = embed(seed, capacity - room, x[:taken], y[:taken], rubbish)
+    first = tuple(np.concatenate([a, np.zeros((room, *a.shape[1:]), a.dtype)]) for a in first)
+    behind = np.arange(np.flatnonzero(first[2]).max(initial=-1) + 1, capacity)
+    free = behind[rng.random(len(behind)) < 0.7]
     slots = np.append(free, np.full(new, capacity + 7))[:new]
     added = min(len(free), new)
     expected = oracle(
@@ -247,15 +251,25 @@ def test_adding_is_conditioning(seed, shape, taken, rubbish, double):
 
 
 @BOTH
-@pytest.mark.parametrize("slot", [6, 7, 2**30])
-def test_a_slot_out_of_range_changes_nothing(dtype, slot):
+@pytest.mark.parametrize("slot", [-1, 1, 2, 3, 6, 7, 2**30])
+def test_a_slot_out_of_range_or_before_rows_in_use_changes_nothing(dtype, slot):
     x, y, _, lengthscales, variance = data(5, 6, 5)
     with x64(dtype):
         x, y, lengthscales, variance = cast(dtype, x, y, lengthscales, variance)
-        gp = exact.condition(Matern52(lengthscales, variance), NOISE, x, y, np.arange(6) < 4)
+        gp = exact.condition(
+            Matern52(lengthscales, variance), NOISE, x, y, np.array([1, 1, 0, 1, 0, 0], bool)
+        )
         after = jax.jit(exact.add)(gp, slot, x[0] + 1, 3.0)
         for a, b in zip(jax.tree.leaves(gp), jax.tree.leaves(after), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("n", [1, 511, 512, 515, 1001])
+def test_products_with_a_triangular_matrix_leave_out_only_zeros(n):
+    rng = np.random.default_rng(n)
+    x, lower = rng.normal(size=(3, n)), np.tril(rng.normal(size=(n, n)))
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(times_lower(x, jnp.asarray(lower)), x @ lower.T, atol=1e-9)
 
 
 @BOTH

@@ -15,12 +15,12 @@ from jax import Array
 from jax.typing import ArrayLike
 from tinygp.kernels import Kernel
 
-from wrlso.gp.linalg import gaussian_log_density, matmul, refined_solve, whiten
+from wrlso.gp.linalg import gaussian_log_density, matmul, refined_solve, times_lower, whiten
 
 
 class ExactGP(NamedTuple):
     """A posterior. ``points [n, d]``, ``targets [n]``, ``mask [n]``, ``noise []`` (variance),
-    ``whitening [n, n]`` (W above), ``alpha [n]`` (``W^T W targets``)."""
+    ``whitening [n, n]`` (W above, lower triangular), ``alpha [n]`` (``W^T W targets``)."""
 
     kernel: Kernel
     noise: Array
@@ -63,14 +63,14 @@ def condition(
 def predict(gp: ExactGP, x: Array) -> tuple[Array, Array]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s n^2)."""
     cross = _cross(gp, x)
-    explained = (matmul(cross, gp.whitening.T) ** 2).sum(1)
+    explained = (times_lower(cross, gp.whitening) ** 2).sum(1)
     return matmul(cross, gp.alpha), jnp.maximum(gp.kernel(x) - explained, 0.0)
 
 
 def predict_joint(gp: ExactGP, x: Array) -> tuple[Array, Array]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
     cross = _cross(gp, x)
-    root = matmul(cross, gp.whitening.T)
+    root = times_lower(cross, gp.whitening)
     return matmul(cross, gp.alpha), gp.kernel(x, x) - matmul(root, root.T)
 
 
@@ -79,14 +79,14 @@ def add(gp: ExactGP, slot: ArrayLike, point: Array, target: ArrayLike) -> ExactG
 
     Args:
       gp: the posterior.
-      slot: number of a masked row, which the observation fills. No change if it is out
-        of range, or the row is not masked.
+      slot: number of a masked row behind all rows in use, which the observation fills. No
+        change if it is another: W would not stay triangular.
       point: ``[d]``.
       target: its target.
     """
     n = gp.points.shape[0]
     slot = jnp.asarray(slot)
-    free = (slot >= 0) & (slot < n) & ~gp.mask[jnp.clip(slot, 0, n - 1)]
+    free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n), -1).max())
     slot = jnp.where(free, slot, n)
     cross = _cross(gp, point[None])[0]
     root = matmul(gp.whitening, cross)

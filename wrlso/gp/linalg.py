@@ -12,6 +12,20 @@ matmul = partial(jnp.matmul, precision="highest")
 """Matrix product at full precision, also where an accelerator's default is lower."""
 
 
+_BLOCKS, _LARGE = 4, 512
+
+
+def times_lower(x: Array, lower: Array) -> Array:
+    """``x [s, n] @ lower.T`` of a lower triangular matrix ``[n, n]``. A large one is taken in four
+    blocks of rows without their zeros: five eighths of the work."""
+    n = lower.shape[0]
+    if n < _LARGE:
+        return matmul(x, lower.T)
+    ends = [n * (i + 1) // _BLOCKS for i in range(_BLOCKS)]
+    blocks = zip([0, *ends], ends, strict=False)
+    return jnp.concatenate([matmul(x[:, :j], lower[i:j, :j].T) for i, j in blocks], axis=1)
+
+
 def _one_by_one_on_cpu(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
     """Where vmapped, map on a CPU: XLA's thread pool there can wait for itself for ever when two
     large batches of LAPACK calls meet (seen in jaxlib 0.10.2)."""
