@@ -1,6 +1,7 @@
 """Shared set-up: eight virtual CPU devices, and a cache of the tests' own."""
 
 import os
+import signal
 import tempfile
 
 # Two test processes on two cores: LAPACK's own threads would only get in each other's way. Before
@@ -11,6 +12,8 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
 
+# A shell starts what it puts in the background with Ctrl-C ignored, which would be inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("WRLSO_CACHE", tempfile.mkdtemp(prefix="wrlso-test-cache-"))
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_compilation_cache_dir", os.path.join(os.environ["WRLSO_CACHE"], "compiled"))

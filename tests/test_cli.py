@@ -36,7 +36,7 @@ def stored_queries(run):
     return rows
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole(tmp_path_factory):
     out = tmp_path_factory.mktemp("cli") / "whole"
     done = wrlso("run", "shapes", "--out", out, *TINY)

@@ -10,8 +10,15 @@ import pytest
 from expressions_file import FILE, needs_file
 
 from wrlso.expressions.data import base_data, read_expressions, sample_expressions, worse_half
-from wrlso.expressions.evaluate import POINTS, WORST, evaluate, log_mse_scores, parse_target
-from wrlso.expressions.grammar import decode, encode
+from wrlso.expressions.evaluate import (
+    POINTS,
+    WORST,
+    evaluate,
+    log_mse_scores,
+    parse_target,
+    same_values,
+)
+from wrlso.expressions.grammar import NOTHING, decode, encode
 
 TARGET = "1 / 3 + x + sin(x * x)"
 
@@ -146,3 +153,44 @@ def test_the_default_data_need_no_file():
     data = base_data(None, parse_target(TARGET))
     assert data.objects.shape == (5000, 15)
     assert float(data.scores.max()) < -4
+
+
+@pytest.mark.parametrize(
+    ("group", "others"),
+    [
+        (["x + 1 / 3", "1 / 3 + x", "(x) + 1 / 3", "1 / 3 + (x * 1)"], ["x + 1", "x / 3 + 1"]),
+        (["x / (x / x)", "x"], ["x * x", "exp(x)"]),
+        (["sin(x) / (1 / x)", "x * sin(x)"], ["sin(x * x)"]),
+        (["1 / (x / x / x) / x", "1"], ["2 / 2 * x"]),
+    ],
+)
+def test_functions_are_told_apart_by_their_values(group, others):
+    same, different = (np.asarray(same_values(encode(texts))) for texts in (group, others))
+    assert (same == same[0]).all()
+    assert (different != same[0]).any(1).all()
+
+
+def test_incomplete_derivations_differ_as_they_are_written():
+    """Also from a complete one whose beginning they are."""
+    whole = encode(["x + 1", "x + 2"])
+    cut = whole.copy()
+    cut[:, 3:] = NOTHING
+    longer = whole.copy()
+    longer[:, 2:] = NOTHING
+    words = np.asarray(same_values(np.concatenate([whole, cut, longer])))
+    assert len(np.unique(words[:3], axis=0)) == 3
+    assert not (words[:2, None] == words[None, 2:]).all(-1).any()
+
+
+@needs_file
+def test_values_that_are_the_same_score_the_same():
+    """And different ones nearly always differently, over the whole file."""
+    objects = read_expressions(FILE)[:20_000]
+    words = np.asarray(jax.jit(same_values)(objects))
+    scores = np.asarray(jax.jit(log_mse_scores)(objects, parse_target("1 / 3 + x + sin(x * x)")))
+    _, group = np.unique(words, axis=0, return_inverse=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    joined = np.diff(group.ravel()[order]) == 0
+    assert joined.sum() > 1000
+    apart = np.abs(np.diff(scores[order]))[joined]
+    assert (apart < 1e-3).mean() > 0.999

@@ -63,18 +63,26 @@ def test_first_occurrence_equals_a_set():
 def test_first_fresh_keeps_the_order_and_puts_repeats_last():
     pool = jnp.array([[1], [2], [1], [3], [4], [2], [5]], jnp.uint8)
     known = sort_fingerprints(fingerprint(jnp.array([[3], [9]], jnp.uint8)))
-    rows, fresh, [known_row] = first_fresh(pool, [known], 6)
+    rows, fresh, [known_row] = first_fresh(fingerprint(pool), [known], 6)
     assert pool[rows, 0].tolist() == [1, 2, 4, 5, 1, 3]
     assert fresh.tolist() == [True, True, True, True, False, False]
     assert known_row.tolist() == [-1, -1, -1, 0, -1, -1, -1]
 
 
+def test_an_identity_decides_what_is_equal():
+    """Here a pair is the same in either order."""
+    pairs = jnp.array([[1, 2], [2, 1], [2, 2], [1, 2]], jnp.uint8)
+    prints = fingerprint(pairs, lambda p: jnp.sort(p, axis=1))
+    assert first_occurrence(prints).tolist() == [True, False, True, False]
+    assert first_occurrence(fingerprint(pairs)).tolist() == [True, True, True, False]
+
+
 def test_under_jit_and_vmap():
     pools = jnp.stack([objects(30, s) for s in range(3)])
     known = sort_fingerprints(fingerprint(objects(5, 7)))
-    batched = jax.jit(jax.vmap(lambda p: first_fresh(p, [known], 6)))(pools)
+    batched = jax.jit(jax.vmap(lambda p: first_fresh(fingerprint(p), [known], 6)))(pools)
     for i in range(3):
-        rows, fresh, [known_row] = first_fresh(pools[i], [known], 6)
+        rows, fresh, [known_row] = first_fresh(fingerprint(pools[i]), [known], 6)
         np.testing.assert_array_equal(batched[2][0][i], known_row)
         np.testing.assert_array_equal(batched[0][i], rows)
         np.testing.assert_array_equal(batched[1][i], fresh)

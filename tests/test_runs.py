@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -17,23 +18,23 @@ from threadpoolctl import threadpool_info
 from tiny import count_bits, make_tiny_task
 
 from wrlso import Result, methods, resume, run
-from wrlso.data import Status
+from wrlso.data import Dataset, Status, empty_acquired
 from wrlso.elbo import constant_beta
+from wrlso.host.files import write_atomically
+from wrlso.host.tensors import load_metadata, load_tree, save_tree
 from wrlso.loop import Candidates
 from wrlso.propose import Told
 from wrlso.report.export import write_csv
 from wrlso.runs.compiled import Once
 from wrlso.runs.config import RunConfig
-from wrlso.runs.evaluate import Place, evaluate_on_host
-from wrlso.runs.files import write_atomically
+from wrlso.runs.evaluate import Host, Place, Seen, evaluate_on_host
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, QueryLog
 from wrlso.runs.pretrained import cache_path, pretrained_params
 from wrlso.runs.session import Session
 from wrlso.runs.summary import best_so_far, charged_scores, top_mean
-from wrlso.runs.tensors import load_metadata, load_tree, save_tree
 from wrlso.tasks import shapes
-from wrlso.tasks.base import PretrainConfig
+from wrlso.tasks.base import HostObjective, PretrainConfig
 
 METHOD = methods.weighted_retraining(k=1e-2, retrain_every=4)
 
@@ -206,6 +207,64 @@ def test_a_host_objective_that_fails_loses_one_query(tmp_path):
     assert {q.reason for q in failed} == {"RuntimeError: eight is too many", "score is nan"}
     assert all(q.score is None for q in failed)
     assert all(s["charged"] == 40 for s in result.summary["seeds"])
+
+
+def test_what_was_scored_under_another_spelling_is_neither_scored_nor_charged(tmp_path):
+    """Here two bytes are the same thing in either order."""
+    scored = []
+
+    def score(thing):
+        scored.append(tuple(thing))
+        return float(np.unpackbits(thing).sum())
+
+    task = host_task(HostObjective(score, canonical=np.sort))
+    result = tiny_run(tmp_path / "run", task, proposer="prior", budget=60, seeds=1)
+    queries = result.queries()
+    assert all(a <= b for a, b in scored)
+    assert len(set(scored)) == len(scored) == result.summary["seeds"][0]["charged"]
+    base = {tuple(np.sort(x)) for x in np.asarray(task.load_data().objects)}
+    charged = [q for q in queries if q.status == Status.OK]
+    assert [tuple(q.object) for q in charged] == scored
+    kept = {tuple(x) for x in np.asarray(task.load_data().objects)}
+    assert not kept & set(scored)
+    assert base - kept  # the data have spellings of their own, which are compared as they are
+    duplicates = [q for q in queries if q.status == Status.DUPLICATE]
+    assert duplicates
+    assert all(q.score is None for q in duplicates)
+
+
+def test_a_crash_or_a_hang_in_a_worker_loses_one_query(tmp_path):
+    def score(thing):
+        bits = int(np.unpackbits(thing).sum())
+        if bits == 8:
+            os._exit(3)
+        if bits == 9:
+            time.sleep(60)
+        return float(bits)
+
+    def canonical(thing):
+        if thing[0] % 7 == 3:
+            raise ValueError("no spelling")
+        return thing
+
+    task = host_task(HostObjective(score, canonical, workers=2, timeout=1.5))
+    result = tiny_run(tmp_path / "run", task, proposer="prior", budget=18, seeds=1)
+    reasons = {q.status: q.reason for q in result.queries() if q.reason}
+    assert result.summary["seeds"][0]["charged"] == 18
+    failed = {q.reason for q in result.queries() if q.status == Status.FAILED}
+    assert any("exit" in reason for reason in failed)
+    assert "ValueError: no spelling" in failed
+    assert "1.5 s" in reasons[Status.TIMEOUT]
+    for q in result.queries():
+        bits = int(np.unpackbits(np.frombuffer(q.object, np.uint8)).sum())
+        spelled = q.object[0] % 7 != 3
+        expected = {8: Status.FAILED, 9: Status.TIMEOUT}.get(bits, Status.OK)
+        assert q.status == (expected if spelled else Status.FAILED)
+
+
+def test_a_timeout_without_workers_is_refused():
+    with pytest.raises(ValueError, match="timeout = 3 needs worker processes"):
+        HostObjective(lambda thing: 0.0, timeout=3)
 
 
 def test_nothing_evaluated_is_evaluated_again(tmp_path):
@@ -402,9 +461,17 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     lessons = Told(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
     asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons)
     log, place = QueryLog(tmp_path / "log.sqlite"), Place([7], 2, 10)
-    evaluate_on_host(lambda thing: float(thing[0]), log, place, asked)
+    base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
+    acquired = jax.tree.map(lambda a: a[None], empty_acquired(4, base.objects[0], 2))
+    first, again = (Seen(base, acquired, 1) for _ in range(2))
+    evaluate_on_host(Host(lambda thing: float(thing[0])), log, place, asked, first)
     now = asked._replace(objects=objects + 8, latents=asked.latents * 2)
-    evaluated, scores = evaluate_on_host(lambda thing: 99.0, log, place, now)
+    evaluated, scores = evaluate_on_host(Host(lambda thing: 99.0), log, place, now, again)
+    assert [again.find(0, np.array(thing, np.uint8)) for thing in ([1, 0], [3, 0], [0, 7])] == [
+        1,
+        3,
+        0,
+    ]
     jax.tree.map(np.testing.assert_array_equal, evaluated, asked)
     assert scores.tolist() == [[1.0, 3.0]]
 

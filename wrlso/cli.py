@@ -205,7 +205,7 @@ def _prepare(seeds: int, devices: int | None) -> None:
     """Before JAX starts: virtual CPU devices, and a cache of compiled programs."""
     import jax
 
-    from wrlso.runs.config import cache_dir
+    from wrlso.host.cache import cache_dir
 
     if seeds >= 1 and (devices is None or devices >= 1):
         request_cpu_devices(seeds, devices)

@@ -6,6 +6,7 @@ with fixed random factors. Two given objects share one with probability below
 2^-48, whatever they are (2^-64 unless they differ in high bits only).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -20,8 +21,10 @@ class Fingerprints(NamedTuple):
     low: Array
 
 
-def fingerprint(objects: Array) -> Fingerprints:
-    """Fingerprints of ``[N, ...]`` integer objects; equal objects, equal fingerprints."""
+def fingerprint(objects: Array, identity: Callable[[Array], Array] | None = None) -> Fingerprints:
+    """Fingerprints of ``[N, ...]`` integer objects; equal objects, equal fingerprints. With an
+    ``identity``, those of ``identity(objects)``."""
+    objects = objects if identity is None else identity(objects)
     words = objects.reshape(objects.shape[0], -1).astype(jnp.uint32) + jnp.uint32(1)
     factors = np.random.default_rng(0).integers(2**32, size=(2, words.shape[1]), dtype=np.uint32)
     high, low = (_scramble((words * (f | 1)).sum(-1, dtype=jnp.uint32)) for f in factors)
@@ -73,11 +76,11 @@ def first_occurrence(prints: Fingerprints) -> Array:
     return jnp.zeros(n, bool).at[row].set(leads)
 
 
-def first_fresh(pool: Array, known: list[Known], n: int) -> tuple[Array, Array, list[Array]]:
+def first_fresh(pool: Fingerprints, known: list[Known], n: int) -> tuple[Array, Array, list[Array]]:
     """Choose n of a pool, those that are new first, otherwise in the pool's order.
 
     Args:
-      pool: ``[P, ...]`` objects in order of preference, P >= n.
+      pool: fingerprints of P objects in order of preference, P >= n.
       known: what was scored before.
       n: how many to choose.
 
@@ -86,9 +89,8 @@ def first_fresh(pool: Array, known: list[Known], n: int) -> tuple[Array, Array, 
       equal to an earlier one of the pool; and for each of ``known`` the rows
       ``[P]`` there that equal the pool's objects, -1 for none.
     """
-    prints = fingerprint(pool)
-    found = [find(seen, prints) for seen in known]
-    fresh = first_occurrence(prints)
+    found = [find(seen, pool) for seen in known]
+    fresh = first_occurrence(pool)
     for row in found:
         fresh &= row < 0
     rows = jnp.argsort(~fresh, stable=True)[:n]

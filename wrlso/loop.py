@@ -10,7 +10,7 @@ of any run can be computed again on its own.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -34,6 +34,10 @@ from wrlso.vae import VAE
 from wrlso.weighting import Weighting
 
 Hyper = Mapping[str, ArrayLike]
+
+Identity = Callable[[Array], Array]
+"""``objects [B, ...]`` to integers ``[B, ...]`` that are equal where two objects are the same thing
+in two spellings. A property of objects: it reads no score."""
 
 RETRAIN, FIT = -1, 2**31 - 2
 """Instead of an ask's number in :func:`query_key`."""
@@ -86,6 +90,8 @@ class Algorithm:
     between fits of the surrogate."""
     retrain_after_first: bool = True
     """False for the methods that never retrain once queries have begun."""
+    identity: Identity | None = None
+    """When objects are the same thing; None: when they are equal."""
 
     @property
     def rounds(self) -> int:
@@ -105,9 +111,9 @@ class Algorithm:
         return math.ceil(epochs * rows / self.config.batch_size)
 
 
-def share(base: Dataset) -> Shared:
-    """Prepare the base data once for all seeds."""
-    prints = fingerprint(base.objects)
+def share(base: Dataset, identity: Identity | None = None) -> Shared:
+    """Prepare the base data once for all seeds, with the algorithm's ``identity``."""
+    prints = fingerprint(base.objects, identity)
     return Shared(base, sort_fingerprints(prints), first_occurrence(prints))
 
 
@@ -147,9 +153,11 @@ def ask(
     """Lines 6 and 7: optimise the surrogate and decode the points found."""
     acquired = state.acquired
     pool = algorithm.proposer.propose(key, _view(state, shared), surrogate)
-    asked_before = sort_fingerprints(fingerprint(acquired.objects), in_use(acquired))
+    own = fingerprint(acquired.objects, algorithm.identity)
     rows, fresh, found = first_fresh(
-        pool.objects, [shared.known, asked_before], algorithm.proposer.batch
+        fingerprint(pool.objects, algorithm.identity),
+        [shared.known, sort_fingerprints(own, in_use(acquired))],
+        algorithm.proposer.batch,
     )
     objects = pool.objects[rows]
     valid = True if algorithm.vae.valid is None else algorithm.vae.valid(objects)
@@ -195,25 +203,36 @@ def tell(
       state: the seed's state.
       surrogate: as fitted, and told of earlier queries.
       candidates: as asked.
-      scores: ``[q]``; what is not finite is recorded as a failure.
+      scores: ``[q]``; what is not finite is recorded as a failure. The score of a DUPLICATE, if
+        it is finite, is learnt by the surrogate only.
       status: ``[q]``, the candidates' status as the evaluation left it.
 
     Returns:
       The new state and surrogate, which also learns the candidates' lessons.
     """
     status = settle(scores, status)
-    scores = jnp.where(status == Status.OK, scores, jnp.nan).astype(jnp.float32)
+    scores = jnp.where(jnp.isfinite(scores), scores, jnp.nan).astype(jnp.float32)
     uncharged = (status == Status.DUPLICATE) | (status == Status.UNUSED)
+    learnt = jnp.where((status == Status.OK) | (status == Status.DUPLICATE), scores, jnp.nan)
+    scores = jnp.where(status == Status.OK, scores, jnp.nan)
     acquired = append(
         state.acquired, candidates.objects, candidates.latents, scores, status, ~uncharged
     )
-    new = Told(candidates.latents, scores, ~uncharged & (status != Status.OK))
+    new = Told(candidates.latents, learnt, ~uncharged & (status != Status.OK))
     told = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.lessons, new)
     return state._replace(acquired=acquired), algorithm.proposer.observe(surrogate, told)
 
 
 def _view(state: State, shared: Shared) -> View:
     return View(state.params, state.acquired, shared.base, shared.distinct)
+
+
+def score(objective: Objective, candidates: Candidates) -> tuple[Array, Array]:
+    """Scores ``[q]``, NaN where there is nothing to score, and status ``[q]``, of an objective in
+    JAX."""
+    scores = objective(candidates.objects)
+    scores = jnp.where(candidates.status == Status.OK, scores, jnp.nan)
+    return scores, settle(scores, candidates.status)
 
 
 def settle(scores: Array, status: Array) -> Array:
@@ -259,8 +278,8 @@ def simulate(
 
     def one_ask(carry: tuple[State, Any], key: Array) -> tuple[tuple[State, Any], None]:
         candidates = ask(algorithm, key, *carry, shared)
-        scores = objective(candidates.objects)
-        return tell(algorithm, *carry, candidates, scores, candidates.status), None
+        scores, status = score(objective, candidates)
+        return tell(algorithm, *carry, candidates, scores, status), None
 
     def one_round(state: State, round: Array) -> tuple[State, None]:
         steps = jnp.where(round == 0, first, later[state.acquired.used])

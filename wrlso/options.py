@@ -82,11 +82,47 @@ class Expressions(RunOptions):
     decoding: Literal["argmax", "majority"] = "argmax"
     """Decode to the most likely production at each step, or to the most frequent of 5
     samples, as the paper did."""
+    distinct: Literal["values", "spelling"] = "values"
+    """Which expressions are different: those with other values (x + 1 is 1 + x, and is not
+    asked for again), or those with another spelling, as in the paper."""
     pretrain_seed: int = 0
     """Seed of the pretraining; each is trained once and cached."""
     pretrain_epochs: int = 50
     """Passes over the data in pretraining; the protocol's is 50."""
 
 
-RUN_OPTIONS: dict[str, type[RunOptions]] = {"shapes": Shapes, "expressions": Expressions}
+@dataclass(frozen=True)
+class Molecules(RunOptions):
+    """Molecules: find one of high score, such as penalised logP."""
+
+    objective: str = "penalized_logp"
+    """penalized_logp, qed, or a GuacaMol task: median_1, osimertinib_mpo, ... (a wrong name
+    lists them all)."""
+    command: str | None = None
+    """Instead: a program that gets a SMILES and prints its score, such as 'python dock.py'."""
+    feed: Literal["argument", "stdin", "lines"] = "argument"
+    """How the program gets a SMILES: as an argument (in place of {}, or the last), as a line on
+    its standard input, or line after line, started once."""
+    data: str | None = None
+    """A file of molecules: a SMILES on each line, or a CSV file with a column 'smiles'; plain or
+    gzipped. Default: 10,000 samples of the model's prior."""
+    model: str | None = None
+    """A file of 'wrlso train molecules'. Default: the model that comes with wrlso."""
+    max_tokens: int = 80
+    """SELFIES tokens of a molecule, at most (27 to 300)."""
+    max_heavy_atoms: int | None = 38
+    """Atoms other than hydrogen, at most; larger molecules fail. 38 is ZINC250k's largest."""
+    penalty: float | None = None
+    """The score that the surrogate takes a failure for. Default: -4 for penalised logP, else 0."""
+    timeout: float = 60.0
+    """Seconds for one molecule; then it has failed."""
+    workers: int | None = None
+    """Processes that score molecules. Default: one a core."""
+
+
+RUN_OPTIONS: dict[str, type[RunOptions]] = {
+    "shapes": Shapes,
+    "expressions": Expressions,
+    "molecules": Molecules,
+}
 """The options of ``wrlso run TASK``, by task."""

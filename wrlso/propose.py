@@ -88,12 +88,23 @@ class Proposer:
 
 def decode_all(vae: VAE, params: Any, latents: Array) -> Array:
     """Decode ``[P, d]`` latents in slices, so that memory does not grow with P."""
-    return lax.map(lambda z: vae.decode(params, z[None])[0], latents, batch_size=_SLICE)
+    return _in_slices(lambda z: vae.decode(params, z), latents)
 
 
 def encode_all(vae: VAE, params: Any, objects: Array) -> Array:
     """Means ``[P, d]`` of the encoder for ``[P, ...]`` objects, in slices."""
-    return lax.map(lambda x: vae.encode(params, x[None])[0][0], objects, batch_size=_SLICE)
+    return _in_slices(lambda x: vae.encode(params, x)[0], objects)
+
+
+def _in_slices(function: Callable[[Array], Array], rows: Array) -> Array:
+    """``function(rows)`` for a function whose rows do not depend on one another. The last slice is
+    filled up with copies of the last row."""
+    n = rows.shape[0]
+    if n <= _SLICE:
+        return function(rows)
+    filled = rows[jnp.minimum(jnp.arange(-(-n // _SLICE) * _SLICE), n - 1)]
+    out = lax.map(function, filled.reshape(-1, _SLICE, *rows.shape[1:]))
+    return out.reshape(-1, *out.shape[2:])[:n]
 
 
 def grid(

@@ -9,14 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from wrlso.runs.workers import describe_exit
+from wrlso.host.workers import describe_exit
+
+Feed = Literal["argument", "stdin", "lines"]
 
 
 @dataclass(frozen=True)
 class Command:
     """A program that scores molecules; called with a SMILES, returns its score.
 
-    For a ``wrlso.runs.workers.WorkerPool``: its time limit ends the program too,
+    For a ``wrlso.host.workers.WorkerPool``: its time limit ends the program too,
     with all that the program has started in its process group, and each worker
     runs a program of its own. Outside a pool there is no limit.
 
@@ -34,7 +36,7 @@ class Command:
     """
 
     argv: tuple[str, ...]
-    feed: Literal["argument", "stdin", "lines"] = "argument"
+    feed: Feed = "argument"
 
     def __post_init__(self) -> None:
         if isinstance(self.argv, str) or not self.argv:

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import PADDING, Alphabet, join, pack, split_as_written
-from wrlso.runs.files import write_atomically
-from wrlso.runs.workers import WorkerPool
+from wrlso.host.files import write_atomically
+from wrlso.host.workers import WorkerPool
 
 _FORMAT = 1
 """Version of the cached files, part of their names."""

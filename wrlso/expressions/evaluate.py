@@ -14,12 +14,16 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from wrlso.expressions.grammar import NOTHING, PRODUCTIONS, parse
+from wrlso.expressions.stack import is_complete
 
 WORST = -7.0
 """The score of an expression that is undefined, or further away than this."""
 
 POINTS = np.linspace(-10.0, 10.0, 1000)
 """Where expressions are compared."""
+
+_PLACES = np.random.default_rng(0).uniform(-3.0, 3.0, 16)
+"""Where functions are told apart: not so far out that rounding would do it."""
 
 _OPERANDS = np.array([sum(s in "ST" for s in p.right) for p in PRODUCTIONS], np.int32)
 
@@ -55,6 +59,25 @@ def log_mse_scores(derivations: ArrayLike, target: ArrayLike) -> Array:
             return jnp.where(found > WORST, found, WORST).astype(jnp.float32)
 
         return _one_by_one(score, jnp.asarray(derivations))
+
+
+def same_values(derivations: Array) -> Array:
+    """``[B, 17] uint32``, equal where two derivations are the same function of x.
+
+    Their values at 16 points to about four digits: ``x + 1 / 3`` and ``1 / 3 + (x)`` are one
+    thing in two spellings. Incomplete derivations are different wherever they are written
+    differently. Nothing here knows the target.
+    """
+    bits = lax.bitcast_convert_type(evaluate(derivations, _PLACES), jnp.uint32)
+    # To the nearest multiple of 2^10 in the last places; -0 is 0, and any NaN is one.
+    rounded = (bits + jnp.uint32(1 << 9)) >> 10
+    rounded = jnp.where(bits << 1 == 0, 0, rounded)
+    rounded = jnp.where((bits & 0x7FFFFFFF) > 0x7F800000, jnp.uint32(1 << 22), rounded)
+    length = min(derivations.shape[1], len(_PLACES))
+    written = jnp.pad(derivations[:, :length], [(0, 0), (0, len(_PLACES) - length)])
+    complete = is_complete(derivations)[:, None]
+    words = jnp.where(complete, rounded, written.astype(jnp.uint32))
+    return jnp.concatenate([complete.astype(jnp.uint32), words], axis=1)
 
 
 def parse_target(text: str) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Durable runs: the only part, with ``cli``, that touches a disk or a clock."""
+"""Durable runs: what a user starts, the query log, checkpoints, results."""

@@ -65,6 +65,7 @@ def make_algorithm(task: Task, config: RunConfig) -> Algorithm:
         budget=config.budget,
         retrain_every=retrain_every,
         retrain_after_first=config.retrain_every is not None,
+        identity=task.identity,
     )
 
 

@@ -96,8 +96,7 @@ class CompiledLoop:
 
         def score(candidates: Candidates, lane: Lane, shared: Global) -> tuple[Any, Any]:
             assert objective is not None
-            scores = objective(candidates.objects)
-            return scores, loop.settle(scores, candidates.status)
+            return loop.score(objective, candidates)
 
         self.score = None if objective is None else lift("score", score)
 

@@ -1,10 +1,8 @@
 """What a run is asked to do, checked before any work starts."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from wrlso.methods import Method
@@ -105,13 +103,3 @@ def describe(method: Method) -> dict[str, Any]:
         "hyper": dict(method.hyper),
         "retrain_every": method.retrain_every,
     }
-
-
-def cache_dir() -> Path:
-    """Where pretrained models and compiled programs are kept between runs.
-
-    ``WRLSO_CACHE`` if set, else ``wrlso`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
-    """
-    if chosen := os.environ.get("WRLSO_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wrlso"

@@ -1,14 +1,19 @@
 """Scoring a batch of candidates of all seeds, in JAX or on the host."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from wrlso.data import Status
+from wrlso.data import Acquired, Dataset, Status
+from wrlso.host.calls import Wanted, call
+from wrlso.host.workers import Outcome, WorkerPool
 from wrlso.loop import Candidates
 from wrlso.runs.log import Query, QueryLog
+from wrlso.tasks.base import HostObjective
 
 
 @dataclass(frozen=True)
@@ -25,56 +30,182 @@ def record(
 ) -> None:
     """Commit a scored batch ``[lanes, q]`` to the log."""
     log.add(
-        _query(place, candidates, lane, j, float(scores[lane, j]), Status(status[lane, j]), None)
+        _query(place, candidates, lane, j, float(scores[lane, j]), Status(status[lane, j]))
         for lane, j in _used(place, candidates)
     )
 
 
+class Seen:
+    """What the base data and each seed's queries hold already, and its score: NaN for a failure."""
+
+    def __init__(self, base: Dataset, acquired: Acquired, seeds: int) -> None:
+        self.base = {_name(x): float(s) for x, s in zip(*map(np.asarray, base), strict=True)}
+        self.own: list[dict[bytes, float]] = []
+        for lane in range(seeds):
+            n = int(acquired.used[lane])
+            objects, scores = acquired.objects[lane][:n], acquired.scores[lane][:n]
+            named = zip(np.asarray(objects), np.asarray(scores), strict=True)
+            self.own.append({_name(x): float(s) for x, s in named})
+
+    def find(self, lane: int, thing: np.ndarray) -> float | None:
+        """Its score, or None if it is new."""
+        name = _name(thing)
+        return self.own[lane].get(name, self.base.get(name))
+
+    def add(self, lane: int, thing: np.ndarray, score: float) -> None:
+        """It was scored."""
+        self.own[lane][_name(thing)] = score
+
+
+def _name(thing: np.ndarray) -> bytes:
+    return np.ascontiguousarray(thing).tobytes().rstrip(b"\0")
+
+
+class Host:
+    """Calls an objective in Python, in this process or in others; a context manager."""
+
+    def __init__(self, objective: HostObjective | Callable[[np.ndarray], float]) -> None:
+        if not isinstance(objective, HostObjective):
+            objective = HostObjective(objective)
+        self.objective = objective
+        self._call = partial(call, objective.score, objective.canonical)
+        self._pool: WorkerPool | None = None
+        if objective.workers != 0:
+            self._pool = WorkerPool(self._call, objective.workers, objective.timeout)
+
+    def __enter__(self) -> "Host":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.close()
+
+    def outcomes(self, what: Wanted, objects: Sequence[np.ndarray]) -> Iterator[Outcome]:
+        """``"score"`` or ``"canonical"`` of objects, each as soon as it is there."""
+        asked = [(what, thing) for thing in objects]
+        yield from (
+            map(self._here, range(len(asked)), asked)
+            if self._pool is None
+            else (self._pool.outcomes(asked))
+        )
+
+    def _here(self, position: int, asked: tuple[Wanted, np.ndarray]) -> Outcome:
+        try:
+            return Outcome(position, "ok", self._call(asked))
+        except Exception as error:
+            return Outcome(position, "failed", None, f"{type(error).__name__}: {error}")
+
+
 def evaluate_on_host(
-    objective: Callable[[np.ndarray], float], log: QueryLog, place: Place, candidates: Candidates
+    host: Host, log: QueryLog, place: Place, candidates: Candidates, seen: Seen
 ) -> tuple[Candidates, np.ndarray]:
-    """Score one object after the other, committing each as soon as it is scored.
+    """Score objects, committing each to the log as soon as it is scored.
 
     What stands in the log already, from before the process was killed, is not
     evaluated again: the logged query takes the candidate's place, also where
-    another machine's rounding proposes something else now. An exception or a
-    score that is not finite is recorded as FAILED with its reason, and the run
-    goes on.
+    another machine's rounding proposes something else now. An exception, a crash, a
+    time-out or a score that is not finite is recorded with its reason, and the run
+    goes on. What was scored before under another spelling is a DUPLICATE.
 
     Returns:
-      The candidates as evaluated and their scores ``[lanes, q]``.
+      The candidates as evaluated and their scores ``[lanes, q]``, NaN where there is none.
     """
-    latents, objects, status = (np.array(part) for part in candidates[:3])
-    scores = np.full(status.shape, np.nan, np.float32)
+    queries: dict[tuple[int, int], Query] = {}
+    asked = []
     for lane, j in _used(place, candidates):
-        query = _query(place, candidates, lane, j, np.nan, Status(status[lane, j]), None)
+        query = _query(place, candidates, lane, j, np.nan, Status(int(candidates.status[lane, j])))
         logged = log.find(query.seed, query.round, query.index)
-        if logged is None:
-            if query.status == Status.OK:
-                query = _score(objective, objects[lane, j], query)
+        queries[lane, j] = logged or query
+        if logged is None and query.status == Status.OK:
+            asked.append((lane, j))
+        elif logged is None:
             log.add([query])
-            logged = query
-        latents[lane, j] = np.frombuffer(logged.latent, "<f4")
-        objects[lane, j] = np.frombuffer(logged.object, objects.dtype).reshape(objects.shape[2:])
-        status[lane, j] = logged.status
-        scores[lane, j] = np.nan if logged.score is None else logged.score
+
+    def settle(key: tuple[int, int], score: Any, status: Status, reason: str | None) -> None:
+        number, status, reason = _checked(score, status, reason)
+        queries[key] = replace(queries[key], score=number, status=status, reason=reason)
+        log.add([queries[key]])
+
+    like = np.asarray(candidates.objects)[0, 0]
+    things = {key: _thing(queries[key], like) for key in queries}
+    if host.objective.canonical is not None:
+        asked = _canonical(host, asked, things, queries, settle)
+    known = np.full(candidates.status.shape, np.nan, np.float32)
+    fresh = []
+    names: set[tuple[int, bytes]] = set()
+    for key in asked:
+        before = seen.find(key[0], things[key])
+        if before is not None or (key[0], _name(things[key])) in names:
+            known[key] = np.nan if before is None else before
+            queries[key] = replace(queries[key], status=Status.DUPLICATE)
+            log.add([queries[key]])
+        else:
+            fresh.append(key)
+            names.add((key[0], _name(things[key])))
+    for outcome in host.outcomes("score", [things[key] for key in fresh]):
+        status = Status.OK if outcome.kind == "ok" else Status[outcome.kind.upper()]
+        settle(fresh[outcome.position], outcome.value, status, outcome.reason)
+    return _evaluated(candidates, queries, things, known, seen)
+
+
+def _canonical(
+    host: Host,
+    asked: list[tuple[int, int]],
+    things: dict[tuple[int, int], np.ndarray],
+    queries: dict[tuple[int, int], Query],
+    settle: Callable[..., None],
+) -> list[tuple[int, int]]:
+    """Put the canonical spelling in the place of each object; those that have one."""
+    left = []
+    for outcome in host.outcomes("canonical", [things[key] for key in asked]):
+        key = asked[outcome.position]
+        if outcome.kind == "ok":
+            things[key] = np.asarray(outcome.value, things[key].dtype)
+            spelled = np.ascontiguousarray(things[key]).tobytes()
+            queries[key] = replace(queries[key], object=spelled)
+            left.append(key)
+        else:
+            settle(key, None, Status[outcome.kind.upper()], outcome.reason)
+    return sorted(left)
+
+
+def _evaluated(
+    candidates: Candidates,
+    queries: dict[tuple[int, int], Query],
+    things: dict[tuple[int, int], np.ndarray],
+    known: np.ndarray,
+    seen: Seen,
+) -> tuple[Candidates, np.ndarray]:
+    latents, objects, status = (np.array(part) for part in candidates[:3])
+    scores = known.copy()
+    for key, query in queries.items():
+        latents[key] = np.frombuffer(query.latent, "<f4")
+        objects[key], status[key] = things[key], query.status
+        if query.status == Status.DUPLICATE:
+            before = seen.find(key[0], things[key])
+            scores[key] = np.nan if before is None else before
+        else:
+            scores[key] = np.nan if query.score is None else query.score
+            seen.add(key[0], things[key], scores[key])
     evaluated = candidates._replace(
         latents=jnp.asarray(latents), objects=jnp.asarray(objects), status=jnp.asarray(status)
     )
     return evaluated, scores
 
 
-def _score(objective: Callable[[np.ndarray], float], item: np.ndarray, query: Query) -> Query:
-    status, reason, score = Status.OK, None, None
+def _checked(
+    score: Any, status: Status, reason: str | None
+) -> tuple[float | None, Status, str | None]:
+    """A finite number, or a failure with its reason."""
+    if status != Status.OK:
+        return None, status, reason
     try:
-        score = float(objective(item))
-    except Exception as error:
-        status, reason = Status.FAILED, f"{type(error).__name__}: {error}"
-    if score is not None and not np.isfinite(np.float32(score)):
-        status, reason, score = Status.FAILED, f"score is {score}", None
-    return Query(
-        query.seed, query.round, query.index, query.latent, query.object, score, status, reason
-    )
+        number = float(score)
+    except (TypeError, ValueError) as error:
+        return None, Status.FAILED, f"{type(error).__name__}: {error}"
+    if not np.isfinite(np.float32(number)):
+        return None, Status.FAILED, f"score is {number}"
+    return number, Status.OK, None
 
 
 def _used(place: Place, candidates: Candidates) -> Iterator[tuple[int, int]]:
@@ -83,14 +214,12 @@ def _used(place: Place, candidates: Candidates) -> Iterator[tuple[int, int]]:
             yield lane, int(j)
 
 
+def _thing(query: Query, like: np.ndarray) -> np.ndarray:
+    return np.frombuffer(query.object, like.dtype).reshape(like.shape)
+
+
 def _query(
-    place: Place,
-    candidates: Candidates,
-    lane: int,
-    j: int,
-    score: float,
-    status: Status,
-    reason: str | None,
+    place: Place, candidates: Candidates, lane: int, j: int, score: float, status: Status
 ) -> Query:
     return Query(
         seed=place.seeds[lane],
@@ -100,5 +229,4 @@ def _query(
         object=np.ascontiguousarray(candidates.objects[lane, j]).tobytes(),
         score=score if status == Status.OK else None,
         status=status,
-        reason=reason,
     )

@@ -8,10 +8,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from wrlso.host.files import write_atomically
+from wrlso.host.tensors import load_tree, save_tree
 from wrlso.runs.config import RunConfig
-from wrlso.runs.files import write_atomically
 from wrlso.runs.log import QueryLog
-from wrlso.runs.tensors import load_tree, save_tree
 
 
 class RunFolder:

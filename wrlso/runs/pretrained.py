@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from wrlso.data import Dataset
+from wrlso.host.cache import cache_dir
+from wrlso.host.tensors import load_tree, save_tree
 from wrlso.retrain import minibatches, train
-from wrlso.runs.config import cache_dir
-from wrlso.runs.tensors import load_tree, save_tree
 from wrlso.tasks.base import Task
 from wrlso.weighting import uniform_weights
 

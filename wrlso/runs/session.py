@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from wrlso.loop import State
 from wrlso.parallel import broadcast, plan_seeds, replicate, spread
 from wrlso.runs.build import make_algorithm
 from wrlso.runs.compiled import CompiledLoop, Global, Lane
-from wrlso.runs.evaluate import Place, evaluate_on_host, record
+from wrlso.runs.evaluate import Host, Place, Seen, evaluate_on_host, record
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import QueryLog, Round
 from wrlso.tasks.base import Task
@@ -43,11 +43,15 @@ class Session:
         }
         self.base_rows = len(base.scores)
         self.hyper = {name: jnp.float32(value) for name, value in hyper.items()}
-        self.data = replicate(self.plan, loop.share(base))
+        self.data = replicate(self.plan, loop.share(base, task.identity))
         self.round, self.state = self._restore(params, base)
         self.surrogate: Any = ()
-        if task.objective is not None:  # cheap to ask again; a host's answers are kept instead
+        self.host: Host | None = None
+        if task.host_objective is None:  # cheap to ask again; a host's answers are kept instead
             log.forget_from(self.round)
+        else:
+            self.host = Host(task.host_objective)
+            self.seen = Seen(base, self._saved().acquired, config.seeds)
 
     @property
     def counts(self) -> np.ndarray:
@@ -56,6 +60,10 @@ class Session:
 
     def run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         """Go on until every seed has spent its budget, with a checkpoint after each round."""
+        with self.host or nullcontext():
+            self._run_rounds(bar, check_interrupt)
+
+    def _run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         last = self.algorithm.rounds * _EXTRA_ROUNDS
         middle = {1, self.algorithm.rounds // 2}
         while self.round < last and (self.counts < self.config.budget).any():
@@ -99,11 +107,9 @@ class Session:
         candidates = self.compiled.ask((self.state, self.surrogate), lane, shared)
         on_host = jax.tree.map(np.asarray, candidates)
         place = Place(self.config.seed_numbers, self.round, ask * self.algorithm.proposer.batch)
-        if self.task.host_objective is not None:
+        if self.host is not None:
             with timed(self.log, "score", self.round):
-                evaluated, scores = evaluate_on_host(
-                    self.task.host_objective, self.log, place, on_host
-                )
+                evaluated, scores = evaluate_on_host(self.host, self.log, place, on_host, self.seen)
             told = spread(self.plan, (evaluated, scores, evaluated.status))
         else:
             assert self.compiled.score is not None

@@ -9,6 +9,7 @@ import numpy as np
 from wrlso.bo import BOConfig
 from wrlso.data import Dataset
 from wrlso.elbo import BetaSchedule
+from wrlso.loop import Identity
 from wrlso.propose import Objective
 from wrlso.retrain import RetrainConfig
 from wrlso.vae import VAE
@@ -43,6 +44,34 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True, eq=False)
+class HostObjective:
+    """An objective in Python, and where it is evaluated.
+
+    Attributes:
+      score: one object as a NumPy array to its score, higher is better; may raise. A score
+        that is NaN or infinite is a failure, too.
+      canonical: one object to the one that stands for all spellings of the same thing, of the
+        same shape; may raise where there is none. What was scored under any spelling is
+        recognised, neither scored nor charged again; and the data keep this spelling. None
+        if objects differ wherever their arrays do.
+      workers: processes that evaluate side by side; 0: one after the other in this process;
+        None: one a core. A crash in a worker loses one object.
+      timeout: seconds for one object, in worker processes only; None: no limit.
+    """
+
+    score: Callable[[np.ndarray], float]
+    canonical: Callable[[np.ndarray], np.ndarray] | None = None
+    workers: int | None = 0
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and self.workers == 0:
+            raise ValueError(
+                f"timeout = {self.timeout:g} needs worker processes: give workers, or no timeout"
+            )
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """A black box to optimise in the latent space of a model.
 
@@ -53,9 +82,13 @@ class Task:
       load_data: the base data set; called once a run.
       objective: objects to scores, higher is better, in JAX.
       host_objective: instead of ``objective``: one object as a NumPy array to its
-        score, any Python function; may raise. Exactly one of the two is given.
+        score, any Python function; may raise. Exactly one of the two is given. A
+        :class:`HostObjective` says more, such as how many processes evaluate.
       soft_objective: ``objective`` on the model's soft objects, differentiable, for
         the proposers that climb it; None if it has no such form.
+      identity: objects to integer arrays that are equal where two objects are the same thing
+        (see ``wrlso.loop.Identity``), in JAX; None if objects differ wherever they are not
+        equal. What was scored is not asked for again under another spelling.
       pretrain: how the model is pretrained, or None if ``params`` are given.
       params: pretrained parameters, or None to pretrain (cached).
       retrain: the protocol's retraining.
@@ -73,8 +106,9 @@ class Task:
     load_data: Callable[[], Dataset]
     retrain: RetrainConfig
     objective: Objective | None = None
-    host_objective: Callable[[np.ndarray], float] | None = None
+    host_objective: Callable[[np.ndarray], float] | HostObjective | None = None
     soft_objective: Objective | None = None
+    identity: Identity | None = None
     pretrain: PretrainConfig | None = None
     params: Any = None
     proposer: str = "prior"

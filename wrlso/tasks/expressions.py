@@ -2,11 +2,12 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from wrlso.bo import BOConfig
 from wrlso.elbo import constant_beta
 from wrlso.expressions.data import base_data
-from wrlso.expressions.evaluate import log_mse_scores, parse_target
+from wrlso.expressions.evaluate import log_mse_scores, parse_target, same_values
 from wrlso.expressions.grammar import decode
 from wrlso.expressions.model import Architecture, Decoding, make_vae
 from wrlso.gp.fit import FitConfig
@@ -24,6 +25,7 @@ def expressions(
     rows: int = 5000,
     architecture: Architecture = "feedback",
     decoding: Decoding = "argmax",
+    distinct: Literal["values", "spelling"] = "values",
     pretrain_seed: int = 0,
     pretrain_epochs: int = 50,
 ) -> Task:
@@ -37,6 +39,8 @@ def expressions(
       architecture: ``"feedback"``, the default, or ``"paper"``, see
         ``wrlso.expressions.model.make_vae``.
       decoding: ``"argmax"``, or ``"majority"`` of 5 samples.
+      distinct: which expressions are different: those with different ``"values"`` (``x + 1`` is
+        ``1 + x``, and not asked for again), or with different ``"spelling"``, as in the paper.
       pretrain_seed: of the pretraining; each seed is cached on its own.
       pretrain_epochs: passes over the data in pretraining.
 
@@ -47,12 +51,15 @@ def expressions(
     derivation = parse_target(target)
     if rows < 1:
         raise ValueError(f"rows must be at least 1, got {rows}")
+    if distinct not in ("values", "spelling"):
+        raise ValueError(f"distinct must be 'values' or 'spelling', got {distinct!r}")
     return Task(
         name="expressions",
         summary="find an arithmetic expression of x that is close to a target",
         vae=make_vae(architecture, decoding=decoding),
         load_data=partial(base_data, data, derivation, rows),
         objective=partial(log_mse_scores, target=derivation),
+        identity=same_values if distinct == "values" else None,
         retrain=RetrainConfig(
             first_epochs=1.0, epochs=1.0, batch_size=100, learning_rate=1e-3, beta=0.1
         ),
@@ -77,6 +84,7 @@ def expressions(
             "rows": rows,
             "architecture": architecture,
             "decoding": decoding,
+            "distinct": distinct,
             "pretrain_seed": pretrain_seed,
             "pretrain_epochs": pretrain_epochs,
         },

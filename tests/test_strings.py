@@ -10,7 +10,7 @@ import pytest
 
 from wrlso.elbo import constant_beta
 from wrlso.retrain import minibatches, train
-from wrlso.tasks.molecules_model import lengths, make_vae
+from wrlso.strings import lengths, make_vae
 from wrlso.weighting import uniform_weights
 
 TOKENS, LENGTH = 4, 5

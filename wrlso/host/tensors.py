@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from wrlso.runs.files import write_atomically
+from wrlso.host.files import write_atomically
 
 
 def save_tree(path: Path, tree: Any, metadata: dict[str, str] | None = None) -> None:
