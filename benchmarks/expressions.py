@@ -26,7 +26,7 @@ def entries(options: Mapping[str, Any]) -> Iterator[Entry]:
         ("weighted retraining, k = 0.1, r = 50", methods.weighted_retraining(1e-1, 50)),
     ):
         yield Entry(name, method, "feedback", options)
-    paper = {**options, "architecture": "paper", "decoding": "majority"}
+    paper = {**options, "architecture": "paper", "decoding": "majority", "distinct": "spelling"}
     yield Entry("weighted retraining, k = 1e-3, r = 50", headline, "paper", paper, details=False)
 
 

@@ -35,7 +35,8 @@ def acquired_by(task, latents, status, scores):
     objects = task.vae.decode(task.params, latents)
     return append(
         empty_acquired(6, objects[0], 2), objects, latents,
-        jnp.asarray(scores, jnp.float32), jnp.asarray(status), jnp.ones(len(latents), bool),
+        jnp.asarray(scores, jnp.float32), jnp.asarray(status), fingerprint(objects),
+        jnp.ones(len(latents), bool),
     )  # fmt: skip
 
 

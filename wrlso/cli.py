@@ -1,4 +1,4 @@
-"""The command line: ``wrlso run | resume | report | tasks | methods``."""
+"""The command line: ``wrlso run | resume | report | tasks | methods | data | train``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -65,12 +65,56 @@ class Methods:
     """List the methods."""
 
 
+@dataclass(frozen=True)
+class Data:
+    """Say whether a file is ZINC250k, or what molecules it holds and which lines are rejected."""
+
+    path: Positional[Path | None] = None
+    """A file of molecules, or a folder to look for ZINC250k in. Without one: what ZINC250k is,
+    and where to get it."""
+    max_tokens: int | None = None
+    """Reject molecules of more SELFIES tokens."""
+    max_heavy_atoms: int | None = None
+    """Reject molecules of more atoms other than hydrogen."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model of molecules from a file of them. Stopped, the same command goes on."""
+
+    task: Positional[Literal["molecules"]]
+    """What to train a model of."""
+    data: Path
+    """A file of molecules: a SMILES on each line, or a CSV file with a column 'smiles'."""
+    out: Path
+    """The model's file, for 'wrlso run molecules --model'. Checkpoints and log.csv, a line an
+    epoch, stand in a folder of this name that ends in .training."""
+    epochs: float = 40.0
+    """Passes over the data. More can be asked for later, as long as the rate does not fall yet."""
+    decay: float = 8.0
+    """Of them, at the end, those in which the learning rate falls to 0."""
+    batch_size: int = 256
+    """Molecules a step."""
+    learning_rate: float = 1e-3
+    """Adam's."""
+    beta: float = 0.03
+    """Factor of the KL divergence."""
+    seed: int = 0
+    """Of parameters, held-out molecules, order and noise."""
+    half_products: bool = False
+    """Multiply in bfloat16: faster where the processor can (AVX512-BF16, AMX), else slower."""
+    progress: bool = True
+    """Show progress bars."""
+
+
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": Run,
     "resume": Resume,
     "report": Report,
     "tasks": Tasks,
     "methods": Methods,
+    "data": Data,
+    "train": Train,
 }
 _DESCRIPTION = """Optimise expensive black boxes in the latent space of generative models, by
 weighted retraining. A first run: wrlso run shapes --out runs/first"""
@@ -81,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         return _dispatch(argv)
-    except (ValueError, FloatingPointError, OSError, sqlite3.Error) as error:
+    except (ValueError, FloatingPointError, ImportError, OSError, sqlite3.Error) as error:
         print(f"wrlso: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -103,12 +147,15 @@ def _dispatch(argv: list[str]) -> int:
         return _resume(command)
     if isinstance(command, Report):
         return _report(command)
+    if isinstance(command, Data):
+        return _data(command)
+    if isinstance(command, Train):
+        return _train(command)
     if isinstance(command, Methods):
         _print_table(("method", "what it does"), [(m.name, m.summary) for m in METHODS.values()])
     if isinstance(command, Tasks):
-        from wrlso.tasks import TASKS
-
-        _print_table(("task", "what it asks"), [(n, make().summary) for n, make in TASKS.items()])
+        rows = [(name, str(options.__doc__)) for name, options in RUN_OPTIONS.items()]
+        _print_table(("task", "what it asks"), rows)
     return 0
 
 
@@ -148,6 +195,46 @@ def _resume(command: Resume) -> int:
     with _says_how_to_resume(command.run):
         result = resume(command.run, devices=command.devices, progress=command.progress)
     return _finish(result, command.figures)
+
+
+def _data(command: Data) -> int:
+    from wrlso.chem.load import about_zinc, find_zinc, load_molecules, report
+
+    if command.path is None:
+        print(about_zinc())
+        return 0
+    try:
+        smiles = find_zinc(command.path)
+        print(f"{command.path}: ZINC250k, {len(smiles)} molecules, to the letter")
+        return 0
+    except ValueError as error:
+        print(error)
+    loaded = load_molecules(
+        command.path, max_tokens=command.max_tokens, max_heavy_atoms=command.max_heavy_atoms
+    )
+    print(f"{command.path}: {len(loaded.smiles)} different molecules; {report(loaded.rejected)}")
+    return 0
+
+
+def _train(command: Train) -> int:
+    from wrlso.runs.train_molecules import train_molecules
+    from wrlso.runs.training import TrainingConfig
+
+    names = ("epochs", "decay", "batch_size", "learning_rate", "beta", "seed")
+    config = TrainingConfig(**{name: getattr(command, name) for name in names})
+    card = train_molecules(
+        command.data,
+        command.out,
+        config,
+        half_products=command.half_products,
+        progress=command.progress,
+    )
+    print(f"model: {command.out}")
+    print(
+        f"{card['held_out_reconstructed']:.1%} of {card['held_out']} molecules kept back are "
+        "reconstructed to the letter"
+    )
+    return 0
 
 
 @contextlib.contextmanager

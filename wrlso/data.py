@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from wrlso.identity import Fingerprints
+
 
 class Status(IntEnum):
     """What became of a query. Only ``DUPLICATE`` and ``UNUSED`` are not charged to the budget."""
@@ -36,13 +38,15 @@ class Acquired(NamedTuple):
     """A seed's own queries, in order; capacity C is the budget, the rest is padding.
 
     ``objects [C, ...]``, ``latents [C, d]`` (as proposed), ``scores [C]`` (NaN unless the
-    status is OK), ``status [C]`` int32, ``used []`` int32: rows in use.
+    status is OK), ``status [C]`` int32, ``prints``: fingerprints of C objects, ``used []`` int32:
+    rows in use.
     """
 
     objects: Array
     latents: Array
     scores: Array
     status: Array
+    prints: Fingerprints
     used: Array
 
 
@@ -53,6 +57,7 @@ def empty_acquired(capacity: int, object_like: Array, latent_dim: int) -> Acquir
         latents=jnp.zeros((capacity, latent_dim), jnp.float32),
         scores=jnp.full(capacity, jnp.nan, jnp.float32),
         status=jnp.full(capacity, int(Status.UNUSED), jnp.int32),
+        prints=Fingerprints(*(jnp.zeros(capacity, jnp.uint32) for _ in range(2))),
         used=jnp.zeros((), jnp.int32),
     )
 
@@ -63,6 +68,7 @@ def append(
     latents: Array,
     scores: Array,
     status: Array,
+    prints: Fingerprints,
     charged: Array,
 ) -> Acquired:
     """Append the ``charged`` rows of a batch, in order; rows beyond the capacity are dropped."""
@@ -73,6 +79,12 @@ def append(
         latents=acquired.latents.at[place].set(latents, mode="drop"),
         scores=acquired.scores.at[place].set(scores, mode="drop"),
         status=acquired.status.at[place].set(status, mode="drop"),
+        prints=Fingerprints(
+            *(
+                old.at[place].set(new, mode="drop")
+                for old, new in zip(acquired.prints, prints, strict=True)
+            )
+        ),
         used=jnp.minimum(acquired.used + charged.sum(), capacity).astype(jnp.int32),
     )
 

@@ -153,10 +153,10 @@ def ask(
     """Lines 6 and 7: optimise the surrogate and decode the points found."""
     acquired = state.acquired
     pool = algorithm.proposer.propose(key, _view(state, shared), surrogate)
-    own = fingerprint(acquired.objects, algorithm.identity)
+    own = sort_fingerprints(acquired.prints, in_use(acquired))
     rows, fresh, found = first_fresh(
         fingerprint(pool.objects, algorithm.identity),
-        [shared.known, sort_fingerprints(own, in_use(acquired))],
+        [shared.known, own],
         algorithm.proposer.batch,
     )
     objects = pool.objects[rows]
@@ -216,7 +216,13 @@ def tell(
     learnt = jnp.where((status == Status.OK) | (status == Status.DUPLICATE), scores, jnp.nan)
     scores = jnp.where(status == Status.OK, scores, jnp.nan)
     acquired = append(
-        state.acquired, candidates.objects, candidates.latents, scores, status, ~uncharged
+        state.acquired,
+        candidates.objects,
+        candidates.latents,
+        scores,
+        status,
+        fingerprint(candidates.objects, algorithm.identity),
+        ~uncharged,
     )
     new = Told(candidates.latents, learnt, ~uncharged & (status != Status.OK))
     told = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.lessons, new)

@@ -152,6 +152,14 @@ def find_zinc(path: Path | str) -> list[str]:
     return smiles
 
 
+def about_zinc() -> str:
+    """What ZINC250k is, where to get it, and how it is recognised."""
+    return (
+        f"ZINC250k: 249,455 drug-like molecules. {_ABOUT_ZINC} 'wrlso data FILE' then says whether "
+        f"it is that: the SHA-256 of its SMILES, a line feed after each, is {ZINC_SHA256}."
+    )
+
+
 _ABOUT_ZINC = (
     "It is not part of this library. It is the set of 249,455 molecules drawn from ZINC that "
     "Gómez-Bombarelli et al. published with 'Automatic Chemical Design Using a Data-Driven "

@@ -68,7 +68,10 @@ def same_values(derivations: Array) -> Array:
     thing in two spellings. Incomplete derivations are different wherever they are written
     differently. Nothing here knows the target.
     """
-    bits = lax.bitcast_convert_type(evaluate(derivations, _PLACES), jnp.uint32)
+    with jax.enable_x64(True):
+        places = jnp.asarray(_PLACES, jnp.float64)
+        values = jax.vmap(lambda d: _values(d, places).astype(jnp.float32))(derivations)
+    bits = lax.bitcast_convert_type(values, jnp.uint32)
     # To the nearest multiple of 2^10 in the last places; -0 is 0, and any NaN is one.
     rounded = (bits + jnp.uint32(1 << 9)) >> 10
     rounded = jnp.where(bits << 1 == 0, 0, rounded)

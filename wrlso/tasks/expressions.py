@@ -61,7 +61,7 @@ def expressions(
         objective=partial(log_mse_scores, target=derivation),
         identity=same_values if distinct == "values" else None,
         retrain=RetrainConfig(
-            first_epochs=1.0, epochs=1.0, batch_size=100, learning_rate=1e-3, beta=0.1
+            first_epochs=1.0, epochs=3.0, batch_size=100, learning_rate=1e-3, beta=0.1
         ),
         pretrain=PretrainConfig(
             epochs=pretrain_epochs,

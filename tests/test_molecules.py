@@ -1,0 +1,178 @@
+"""Molecules from a file to a trained model to a run: small, and real in every part."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rdkit")
+
+from wrlso import methods, run
+from wrlso.chem.fragments import Fragments
+from wrlso.chem.model_file import MoleculeModel, load_model, save_model
+from wrlso.chem.scores import penalized_logp
+from wrlso.chem.spelling import RowScore, Spelling
+from wrlso.chem.tokens import make_alphabet, split
+from wrlso.cli import main
+from wrlso.data import Status
+from wrlso.runs.train_molecules import train_molecules
+from wrlso.runs.training import TrainingConfig
+from wrlso.strings import make_vae
+from wrlso.tasks import TASKS
+from wrlso.tasks import molecules_task as task_module
+from wrlso.tasks.molecules_task import molecules
+
+SMALL = {"latent_dim": 4, "encoder_units": 8, "decoder_units": 16}
+
+
+def series():
+    """Alcohols, amines, chlorides and aromatics of all lengths."""
+    chains = [f"{'C' * n}{end}" for n in range(1, 13) for end in ("O", "N", "Cl", "C(=O)O")]
+    return chains + [f"c1ccccc1{'C' * n}{end}" for n in range(8) for end in ("", "O", "N")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("molecules")
+    (folder / "series.smi").write_text("\n".join([*series(), "no molecule", "OCC"]) + "\n")
+    config = TrainingConfig(epochs=3, decay=1, batch_size=16, held_out=0.2)
+    arguments = folder / "series.smi", folder / "model.safetensors", config
+    card = train_molecules(*arguments, sizes=SMALL, symbols=20, workers=1, progress=False)
+    return folder, card, arguments
+
+
+def test_a_model_file_holds_all_that_a_task_needs(trained):
+    folder, card, arguments = trained
+    assert card["molecules"] == len(series())
+    assert card["held_out"] == int(0.2 * len(series()))
+    model = load_model(folder / "model.safetensors")
+    assert {name: json.loads(text) for name, text in model.card.items()} == card
+    assert len(model.fragments) == 20
+    assert dict(model.sizes) == SMALL
+    # Trained to the end: the same again, in no time.
+    again = train_molecules(*arguments, sizes=SMALL, symbols=20, workers=1, progress=False)
+    assert again == card
+
+
+def small_task(folder, **changes):
+    arguments = dict(
+        model=str(folder / "model.safetensors"),
+        data=str(folder / "series.smi"),
+        max_tokens=20,
+        max_heavy_atoms=14,
+        workers=2,
+    )
+    task = molecules(**(arguments | changes))
+    surrogate = dataclasses.replace(task.bo.surrogate, best=20, random=20, inducing=10)
+    bo = dataclasses.replace(task.bo, surrogate=surrogate, starts=4, candidates=24, evaluations=5)
+    return dataclasses.replace(task, bo=bo)
+
+
+def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
+    folder, *_ = trained
+    task = small_task(folder)
+    result = run(
+        task,
+        methods.weighted_retraining(k=1e-2, retrain_every=4),
+        out=tmp_path / "run",
+        budget=8,
+        seeds=2,
+        progress=False,
+    )
+    spelling = Spelling(load_model(folder / "model.safetensors").fragments, 20)
+    base = {spelling.smiles(row) for row in np.asarray(task.load_data().objects)}
+    assert len(base) == len(task.load_data().scores)
+    for seed in range(2):
+        queries = [q for q in result.queries() if q.seed == seed]
+        scored = [q for q in queries if q.status == Status.OK]
+        smiles = [spelling.smiles(np.frombuffer(q.object, np.uint8)) for q in scored]
+        assert len({*smiles} | base) == len(smiles) + len(base)
+        assert [q.score for q in scored] == pytest.approx([penalized_logp(s) for s in smiles])
+        failed = [q for q in queries if q.status == Status.FAILED]
+        assert all("heavy atoms" in q.reason or "without atoms" in q.reason for q in failed)
+        assert result.summary["seeds"][seed]["best_object"] in smiles
+
+
+def test_without_a_file_a_run_begins_with_samples_of_the_prior(trained, monkeypatch):
+    folder, *_ = trained
+    monkeypatch.setattr(task_module, "_SAMPLED", 24)
+    task = small_task(folder, data=None)
+    base = task.load_data()
+    spelling = Spelling(load_model(folder / "model.safetensors").fragments, 20)
+    smiles = [spelling.smiles(row) for row in np.asarray(base.objects)]
+    assert 0 < len(smiles) == len(set(smiles)) <= 24
+    np.testing.assert_allclose(base.scores, [penalized_logp(s) for s in smiles], rtol=1e-6)
+    again = task.load_data()
+    np.testing.assert_array_equal(again.objects, base.objects)
+
+
+def test_the_task_by_name(trained):
+    """Also after its module was imported, which is not of that name."""
+    task = TASKS["molecules"](model=str(trained[0] / "model.safetensors"), max_tokens=30)
+    assert task.name == "molecules"
+    assert task.options["max_heavy_atoms"] == 38
+
+
+def test_every_spelling_becomes_one():
+    alphabet = make_alphabet(split(smiles) for smiles in [*series(), "C[Si](C)C"])
+    spelling = Spelling(Fragments(alphabet), 12)
+    ethanol = spelling.row("OCC")
+    number = alphabet.number
+    other = [number[token] for token in ("[O]", "[C]", "[C]")]
+    longer = [number[token] for token in ("[C]", "[Branch1]", "[C]", "[O]", "[C]")]
+    for row in (other, longer):
+        padded = np.pad(np.array(row, np.uint8), (0, 12 - len(row)))
+        assert spelling.smiles(padded) == "CCO"
+        np.testing.assert_array_equal(spelling.canonical(padded), ethanol)
+    with pytest.raises(ValueError, match="without atoms"):
+        spelling.canonical(np.zeros(12, np.uint8))
+    # What cannot be spelled otherwise stays as it is.
+    cut = Spelling(Fragments(make_alphabet([["[C]", "[Branch1]", "[O]"]])), 5)
+    row = np.array([1, 1, 2, 0, 0], np.uint8)
+    np.testing.assert_array_equal(cut.canonical(row), cut.row(cut.smiles(row)))
+
+
+def test_limits_are_failures_with_a_reason():
+    alphabet = make_alphabet(split(smiles) for smiles in series())
+    spelling = Spelling(Fragments(alphabet), 12)
+    score = RowScore(spelling, len, max_heavy_atoms=3)
+    assert score(spelling.row("CCO")) == 3
+    with pytest.raises(ValueError, match="4 heavy atoms, more than 3"):
+        score(spelling.row("CCCO"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": "magic"}, "unknown objective 'magic'; there are: penalized_logp, qed"),
+        ({"max_tokens": 0}, "max_tokens must be between 1 and 300"),
+        ({"max_tokens": 1}, "max_tokens must be at least"),
+        ({"max_heavy_atoms": 0}, "max_heavy_atoms must be at least 1"),
+        ({"command": "no-such-program"}, "no program 'no-such-program'"),
+    ],
+)
+def test_bad_arguments(trained, changes, message):
+    with pytest.raises(ValueError, match=message):
+        small_task(trained[0], **changes)
+
+
+def test_other_files_are_no_models(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no model of molecules at"):
+        load_model(tmp_path / "none")
+    vae = make_vae(4, 5)
+    alphabet = make_alphabet([["[C]"]])
+    model = MoleculeModel({"a": np.zeros(2)}, Fragments(alphabet), SMALL, {})
+    save_model(tmp_path / "other", model)
+    with pytest.raises(ValueError, match="another model"):
+        load_model(tmp_path / "other")
+    assert vae.latent_dim == 56
+
+
+def test_the_command_line_says_what_a_file_holds(trained, capsys):
+    assert main(["data", str(trained[0] / "series.smi")]) == 0
+    printed = capsys.readouterr().out
+    assert "not ZINC250k" in printed
+    assert f"{len(series())} different molecules; 2 lines rejected" in printed
+    assert main(["data"]) == 0
+    assert "249,455" in capsys.readouterr().out
