@@ -75,6 +75,11 @@ def molecules(
         raise ValueError(f"max_tokens must be between 1 and 300, got {max_tokens}")
     if max_heavy_atoms is not None and max_heavy_atoms < 1:
         raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
+    if model is None and not SHIPPED.exists():
+        raise FileNotFoundError(
+            "this version of wrlso comes without a model of molecules: train one with 'wrlso train "
+            "molecules --data FILE --out MODEL', and give it as model (--model MODEL)"
+        )
     trained = load_model(model or SHIPPED)
     largest = int(trained.fragments.sizes.max())
     if max_tokens < largest:
