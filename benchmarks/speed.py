@@ -28,11 +28,11 @@ def jax_step_seconds(architecture: str, lanes: int, devices: int, steps: int = 3
     import jax
     import jax.numpy as jnp
 
+    from wrlso.baselines import WEIGHTINGS
     from wrlso.data import empty_acquired
     from wrlso.parallel import broadcast, over_seeds, plan_seeds, replicate
     from wrlso.retrain import retrain
     from wrlso.tasks import shapes
-    from wrlso.weighting import WEIGHTINGS
 
     task = shapes(architecture=architecture)
     base, vae = task.load_data(), task.vae

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from tiny import bits_of, tiny_data, tiny_vae
 
+from wrlso.baselines import WEIGHTINGS
 from wrlso.data import empty_acquired, gather
 from wrlso.elbo import (
     bernoulli_log_likelihood,
@@ -15,7 +16,7 @@ from wrlso.elbo import (
 )
 from wrlso.retrain import RetrainConfig, minibatches, retrain, train
 from wrlso.sampling import draw
-from wrlso.weighting import WEIGHTINGS, rank_weights, uniform_weights
+from wrlso.weighting import rank_weights, uniform_weights
 
 
 def test_kl_equals_numerical_integration():

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from wrlso.baselines import WEIGHTINGS
 from wrlso.weighting import (
-    WEIGHTINGS,
     cumulative_weight,
     effective_sample_size,
     rank_weight_share,
@@ -138,8 +138,10 @@ def test_effective_sample_size():
 
 
 def test_all_rows_failed_under_jit_is_all_zero():
+    hyper = {"k": 0.1, "quantile": 0.9, "noise": 1.0, "alpha": 1.0}
+    rounds = jnp.array([-1, 0, 0])
     for weighting in WEIGHTINGS.values():
-        weights = jax.jit(lambda s, w=weighting: w(s, jnp.ones(3, bool), {"k": 0.1}))(
+        weights = jax.jit(lambda s, w=weighting: w(s, jnp.ones(3, bool), rounds, hyper))(
             jnp.full(3, jnp.nan)
         )
         np.testing.assert_array_equal(weights, 0)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from wrlso.identity import Fingerprints
 
@@ -38,8 +39,8 @@ class Acquired(NamedTuple):
     """A seed's own queries, in order; capacity C is the budget, the rest is padding.
 
     ``objects [C, ...]``, ``latents [C, d]`` (as proposed), ``scores [C]`` (NaN unless the
-    status is OK), ``status [C]`` int32, ``prints``: fingerprints of C objects, ``used []`` int32:
-    rows in use.
+    status is OK), ``status [C]`` int32, ``prints``: fingerprints of C objects, ``round [C]`` int32:
+    when each was asked for, ``used []`` int32: rows in use.
     """
 
     objects: Array
@@ -47,6 +48,7 @@ class Acquired(NamedTuple):
     scores: Array
     status: Array
     prints: Fingerprints
+    round: Array
     used: Array
 
 
@@ -58,6 +60,7 @@ def empty_acquired(capacity: int, object_like: Array, latent_dim: int) -> Acquir
         scores=jnp.full(capacity, jnp.nan, jnp.float32),
         status=jnp.full(capacity, int(Status.UNUSED), jnp.int32),
         prints=Fingerprints(*(jnp.zeros(capacity, jnp.uint32) for _ in range(2))),
+        round=jnp.zeros(capacity, jnp.int32),
         used=jnp.zeros((), jnp.int32),
     )
 
@@ -70,6 +73,7 @@ def append(
     status: Array,
     prints: Fingerprints,
     charged: Array,
+    round: ArrayLike = 0,
 ) -> Acquired:
     """Append the ``charged`` rows of a batch, in order; rows beyond the capacity are dropped."""
     capacity = acquired.scores.shape[0]
@@ -85,6 +89,7 @@ def append(
                 for old, new in zip(acquired.prints, prints, strict=True)
             )
         ),
+        round=acquired.round.at[place].set(jnp.asarray(round, jnp.int32), mode="drop"),
         used=jnp.minimum(acquired.used + charged.sum(), capacity).astype(jnp.int32),
     )
 
@@ -99,6 +104,11 @@ def all_scores(base: Dataset, acquired: Acquired) -> tuple[Array, Array]:
     usable = in_use(acquired) & (acquired.status == Status.OK)
     scores = jnp.concatenate([base.scores, acquired.scores])
     return scores, jnp.concatenate([jnp.isfinite(base.scores), usable])
+
+
+def all_rounds(base: Dataset, acquired: Acquired) -> Array:
+    """``[N + C]`` int32: -1 for base rows, else the round in which a row was asked for."""
+    return jnp.concatenate([jnp.full(base.scores.shape, -1, jnp.int32), acquired.round])
 
 
 def gather(base: Dataset, acquired: Acquired, rows: Array) -> Array:

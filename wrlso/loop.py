@@ -12,6 +12,7 @@ of any run can be computed again on its own.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -195,6 +196,7 @@ def tell(
     candidates: Candidates,
     scores: Array,
     status: Array,
+    round: ArrayLike = 0,
 ) -> tuple[State, Any]:
     """Line 8: add what was evaluated to the data, and to the surrogate.
 
@@ -206,6 +208,7 @@ def tell(
       scores: ``[q]``; what is not finite is recorded as a failure. The score of a DUPLICATE, if
         it is finite, is learnt by the surrogate only.
       status: ``[q]``, the candidates' status as the evaluation left it.
+      round: in which they were asked for.
 
     Returns:
       The new state and surrogate, which also learns the candidates' lessons.
@@ -223,6 +226,7 @@ def tell(
         status,
         fingerprint(candidates.objects, algorithm.identity),
         ~uncharged,
+        round,
     )
     new = Told(candidates.latents, learnt, ~uncharged & (status != Status.OK))
     told = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.lessons, new)
@@ -282,10 +286,12 @@ def simulate(
     first = algorithm.steps(0, n)
     later = jnp.array([algorithm.steps(1, n + used) for used in range(algorithm.budget + 1)])
 
-    def one_ask(carry: tuple[State, Any], key: Array) -> tuple[tuple[State, Any], None]:
+    def one_ask(
+        round: Array, carry: tuple[State, Any], key: Array
+    ) -> tuple[tuple[State, Any], None]:
         candidates = ask(algorithm, key, *carry, shared)
         scores, status = score(objective, candidates)
-        return tell(algorithm, *carry, candidates, scores, status), None
+        return tell(algorithm, *carry, candidates, scores, status, round), None
 
     def one_round(state: State, round: Array) -> tuple[State, None]:
         steps = jnp.where(round == 0, first, later[state.acquired.used])
@@ -293,7 +299,7 @@ def simulate(
         state, _ = retrain(algorithm, key, state, shared, steps, hyper)
         state, surrogate = fit(algorithm, query_key(seed, round, FIT), state, shared)
         keys = jax.vmap(lambda i: query_key(seed, round, i))(jnp.arange(algorithm.asks))
-        (state, _), _ = lax.scan(one_ask, (state, surrogate), keys)
+        (state, _), _ = lax.scan(partial(one_ask, round), (state, surrogate), keys)
         return state, None
 
     start = init(algorithm, params, shared.base)

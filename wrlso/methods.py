@@ -12,10 +12,11 @@ class Method:
     Attributes:
       name: as in ``--method``.
       summary: one line for ``wrlso methods``.
-      weighting: a name in ``weighting.WEIGHTINGS``.
+      weighting: a name in ``baselines.WEIGHTINGS``.
       hyper: the weighting's numbers, such as ``{"k": 1e-3}``.
       retrain_every: r, queries between retrainings; None to retrain only once,
         before the first query.
+      proposer: how latent points are chosen, where the method says so; else the task's way.
     """
 
     name: str
@@ -23,21 +24,44 @@ class Method:
     weighting: str
     hyper: Mapping[str, float] = field(default_factory=dict)
     retrain_every: int | None = 50
+    proposer: str | None = None
 
-    def with_options(self, k: float | None = None, retrain_every: int | None = None) -> "Method":
-        """This method with another k or r.
+    def with_options(
+        self,
+        k: float | None = None,
+        retrain_every: int | None = None,
+        quantile: float | None = None,
+        noise: float | None = None,
+        alpha: float | None = None,
+    ) -> "Method":
+        """This method with other numbers.
 
         Raises:
-          ValueError: if the method fixes what is to be changed.
+          ValueError: if the method fixes what is to be changed, or has no such number.
         """
         method = self
+        for name, value in {"quantile": quantile, "noise": noise, "alpha": alpha}.items():
+            if value is None:
+                continue
+            if name not in self.hyper:
+                owners = [m.name for m in METHODS.values() if name in m.hyper]
+                raise ValueError(
+                    f"method {self.name!r} has no {name}, got {name} = {value:g}; leave it out, or "
+                    f"choose {' or '.join(owners)}"
+                )
+            method = replace(method, hyper={**method.hyper, name: value})
         if k is not None:
-            if "k" not in self.hyper or math.isinf(self.hyper["k"]):
+            if "k" not in self.hyper:
+                raise ValueError(
+                    f"method {self.name!r} has no k, got k = {k:g}; leave k out, or choose "
+                    "weighted_retraining or weight_only"
+                )
+            if math.isinf(self.hyper["k"]):
                 raise ValueError(
                     f"method {self.name!r} fixes k = inf (uniform weights), got k = {k:g}; "
                     "leave k out, or choose weighted_retraining or weight_only"
                 )
-            method = replace(method, hyper={**self.hyper, "k": k})
+            method = replace(method, hyper={**method.hyper, "k": k})
         if retrain_every is not None:
             if self.retrain_every is None:
                 raise ValueError(
@@ -69,6 +93,41 @@ def weighted_retraining(k: float = 1e-3, retrain_every: int = 50) -> Method:
     return METHODS["weighted_retraining"].with_options(k=k, retrain_every=retrain_every)
 
 
+def dbas(quantile: float = 0.95, noise: float = 0.1, retrain_every: int = 200) -> Method:
+    """Design by adaptive sampling, as the paper ran it: pooled data."""
+    return METHODS["dbas"].with_options(None, retrain_every, quantile, noise)
+
+
+def cem_pi(quantile: float = 0.95, retrain_every: int = 200) -> Method:
+    """The cross-entropy method with probability of improvement, as the paper ran it."""
+    return METHODS["cem_pi"].with_options(None, retrain_every, quantile)
+
+
+def rwr(alpha: float = 1.0, retrain_every: int = 200) -> Method:
+    """Reward-weighted regression."""
+    return METHODS["rwr"].with_options(None, retrain_every, alpha=alpha)
+
+
+def fb_vae(quantile: float = 0.95, retrain_every: int = 200) -> Method:
+    """A VAE with feedback of its best samples."""
+    return METHODS["fb_vae"].with_options(None, retrain_every, quantile)
+
+
+def dbas_reference(quantile: float = 0.95, noise: float = 0.1, retrain_every: int = 200) -> Method:
+    """DbAS as published: current samples only, a threshold that never falls."""
+    return METHODS["dbas_reference"].with_options(None, retrain_every, quantile, noise)
+
+
+def cem_pi_reference(quantile: float = 0.95, retrain_every: int = 200) -> Method:
+    """CEM-PI as published: current samples only, a threshold that never falls."""
+    return METHODS["cem_pi_reference"].with_options(None, retrain_every, quantile)
+
+
+def random_search() -> Method:
+    """Samples of the pretrained model's prior."""
+    return METHODS["random_search"]
+
+
 def get_method(name: str) -> Method:
     """A method by name.
 
@@ -87,6 +146,25 @@ METHODS: dict[str, Method] = {
         Method("weight_only", "rank weights, never retrain", "rank", {"k": 1e-3}, None),
         Method("retrain_only", "uniform weights, retrain every r", "rank", {"k": math.inf}),
         Method("weighted_retraining", "rank weights, retrain every r", "rank", {"k": 1e-3}),
+        *(
+            Method(name, summary, weighting, hyper, 200, "prior")
+            for name, summary, weighting, hyper in (
+                ("dbas", "weights: how likely a noisy score is above a quantile of all data",
+                 "dbas", {"quantile": 0.95, "noise": 0.1}),
+                ("cem_pi", "equal weights above a quantile of all data",
+                 "cem_pi", {"quantile": 0.95}),
+                ("rwr", "weights exp(alpha * score)", "rwr", {"alpha": 1.0}),
+                ("fb_vae", "new points above a quantile replace the oldest data",
+                 "feedback", {"quantile": 0.95}),
+                ("dbas_reference", "dbas on the last round only, a threshold that never falls",
+                 "dbas_reference", {"quantile": 0.95, "noise": 0.1}),
+                ("cem_pi_reference", "cem_pi on the last round only, a threshold that never falls",
+                 "cem_pi_reference", {"quantile": 0.95}),
+            )
+        ),
+        Method("random_search", "samples of the prior of the model as pretrained", "untrained", {},
+               None, "prior"),
     )
-}
-"""All methods by name. The first four are the corners of the paper's ablation."""
+}  # fmt: skip
+"""All methods by name. The first four are the corners of the paper's ablation; those after them
+sample from the prior, unless another proposer is named."""

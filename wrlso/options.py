@@ -24,6 +24,12 @@ class RunOptions:
     k: float | None = None
     """Rank weighting: small k favours the best data, 'inf' weighs all alike. Default: the
     method's (1e-3 where it weights)."""
+    quantile: float | None = None
+    """For dbas, cem_pi, fb_vae: the quantile of scores that is the threshold. Default: 0.95."""
+    noise: float | None = None
+    """For dbas: standard deviation of the noise, in units of the score. Default: 0.1."""
+    alpha: float | None = None
+    """For rwr: factor of the score in the exponent. Default: 1."""
     seeds: int = 5
     """Number of independent runs, side by side."""
     first_seed: int = 0

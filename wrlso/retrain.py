@@ -10,7 +10,7 @@ import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from wrlso.data import Acquired, Dataset, all_scores, gather
+from wrlso.data import Acquired, Dataset, all_rounds, all_scores, gather
 from wrlso.elbo import BetaSchedule, constant_beta, weighted_negative_elbo
 from wrlso.sampling import build_cdf, draw
 from wrlso.vae import VAE
@@ -173,7 +173,7 @@ def retrain(
       vae, weighting, config: static.
     """
     scores, usable = all_scores(base, acquired)
-    weights = weighting(scores, usable, hyper)
+    weights = weighting(scores, usable, all_rounds(base, acquired), hyper)
     params, _, info = train(
         key,
         params,

@@ -22,11 +22,14 @@ from jax.typing import ArrayLike
 class Weighting(Protocol):
     """What a method plugs into the loop: a pure function of scores.
 
-    ``hyper`` holds the weighting's traced numbers by name (``k`` for rank
-    weights), so that a sweep over them compiles once.
+    ``rounds [N]`` are -1 for base rows, else the round in which a row was asked for. ``hyper``
+    holds the weighting's traced numbers by name (``k`` for rank weights), so that a sweep over
+    them compiles once.
     """
 
-    def __call__(self, scores: Array, mask: Array, hyper: Mapping[str, ArrayLike]) -> Array: ...
+    def __call__(
+        self, scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
+    ) -> Array: ...
 
 
 def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None = None) -> Array:
@@ -58,7 +61,7 @@ def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None 
       >>> jnp.round(100 * weights).astype(int).tolist()
       [38, 23, 38]
     """
-    scores, valid = _usable(scores, mask)
+    scores, valid = usable_scores(scores, mask)
     _check_k(k)
     dtype = scores.dtype
     n = valid.sum()
@@ -67,7 +70,7 @@ def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None 
     scale = jnp.asarray(k, dtype) * jnp.maximum(n, 1).astype(dtype)
     scale = jnp.maximum(scale, jnp.finfo(dtype).tiny)
     weight = 1.0 / (1.0 + ranks(scores, valid).astype(dtype) / scale)
-    return _normalise(jnp.where(valid, weight, 0.0))
+    return normalise(jnp.where(valid, weight, 0.0))
 
 
 def uniform_weights(scores: ArrayLike, mask: ArrayLike | None = None) -> Array:
@@ -75,15 +78,8 @@ def uniform_weights(scores: ArrayLike, mask: ArrayLike | None = None) -> Array:
 
     Args and returns as in :func:`rank_weights`.
     """
-    scores, valid = _usable(scores, mask)
-    return _normalise(valid.astype(scores.dtype))
-
-
-WEIGHTINGS: dict[str, Weighting] = {
-    "rank": lambda scores, mask, hyper: rank_weights(scores, hyper["k"], mask),
-    "uniform": lambda scores, mask, hyper: uniform_weights(scores, mask),
-}
-"""Weightings by name, as methods refer to them."""
+    scores, valid = usable_scores(scores, mask)
+    return normalise(valid.astype(scores.dtype))
 
 
 def ranks(scores: Array, valid: Array) -> Array:
@@ -130,7 +126,7 @@ def effective_sample_size(weights: ArrayLike) -> Array:
     return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
 
 
-def _usable(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array]:
+def usable_scores(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array]:
     """Scores as floats, and which rows count; complains about concrete rubbish."""
     scores = jnp.asarray(scores)
     if not jnp.issubdtype(scores.dtype, jnp.floating):
@@ -157,7 +153,8 @@ def _check_k(k: ArrayLike) -> None:
         raise ValueError(f"k must be positive (inf for uniform weights), got {k}")
 
 
-def _normalise(weight: Array) -> Array:
+def normalise(weight: Array) -> Array:
+    """Weights that sum to one; all zero if they are."""
     total = weight.sum()
     return weight / jnp.where(total > 0, total, 1.0)
 

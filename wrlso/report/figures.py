@@ -15,14 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wrlso import loop
-from wrlso.data import Dataset, all_scores
+from wrlso.baselines import WEIGHTINGS
+from wrlso.data import Dataset, all_rounds, all_scores
 from wrlso.propose import Objective, decode_all
 from wrlso.report.published import published
 from wrlso.report.tables import title
 from wrlso.runs.build import make_algorithm, task_of
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.tasks.base import Task
-from wrlso.weighting import WEIGHTINGS, cumulative_weight, effective_sample_size, rank_weight_share
+from wrlso.weighting import cumulative_weight, effective_sample_size, rank_weight_share
 
 if TYPE_CHECKING:
     from wrlso.runs.result import Result
@@ -106,7 +107,8 @@ def _weights(result: "Result", task: Task, base: Dataset) -> Figure:
     grid = np.linspace(0, 1, 401)
     for name, state, color in (("start", start, _GREY), ("end, first seed", end, _OURS)):
         scores, mask = all_scores(base, state.acquired)
-        weights = np.asarray(WEIGHTINGS[config.weighting](scores, mask, config.hyper))
+        rounds = all_rounds(base, state.acquired)
+        weights = np.asarray(WEIGHTINGS[config.weighting](scores, mask, rounds, config.hyper))
         used, kept = np.asarray(scores)[np.asarray(mask)], weights[np.asarray(mask)]
         label = f"{name} (effective rows {float(effective_sample_size(kept)):.0f} of {len(kept)})"
         left.hist(used, bins=60, weights=kept, histtype="step", color=color, lw=1.8, label=label)

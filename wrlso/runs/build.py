@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 
 from wrlso import propose
 from wrlso.ascent import WAYS, ascent
+from wrlso.baselines import WEIGHTINGS
 from wrlso.bo import bo
 from wrlso.data import Dataset
 from wrlso.loop import Algorithm
@@ -17,7 +19,6 @@ from wrlso.runs.config import RunConfig
 from wrlso.runs.pretrained import data_digest
 from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
-from wrlso.weighting import WEIGHTINGS
 
 PROPOSERS = ("grid", "prior", "bo", *WAYS)
 """Names of the proposers."""
@@ -61,7 +62,9 @@ def make_algorithm(task: Task, config: RunConfig) -> Algorithm:
         vae=task.vae,
         weighting=WEIGHTINGS[config.weighting],
         proposer=_make_proposer(task, config, retrain_every),
-        config=task.retrain,
+        config=replace(task.retrain, first_epochs=0.0, epochs=0.0)
+        if config.weighting == "untrained"
+        else task.retrain,
         budget=config.budget,
         retrain_every=retrain_every,
         retrain_after_first=config.retrain_every is not None,

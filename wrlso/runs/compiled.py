@@ -87,7 +87,7 @@ class CompiledLoop:
             carried: tuple[State, Any], told: tuple[Candidates, Any, Any], shared: Global
         ) -> tuple[State, Any]:
             candidates, scores, status = told
-            return loop.tell(algorithm, *carried, candidates, scores, status)
+            return loop.tell(algorithm, *carried, candidates, scores, status, shared.round)
 
         self.retrain = lift("retrain", retrain, donate=True)
         self.fit = lift("fit", fit, donate=True)

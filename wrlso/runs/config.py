@@ -78,6 +78,8 @@ class RunConfig:
         for name, value in self.hyper.items():
             if not value > 0:
                 raise ValueError(f"{name} must be positive, got {value:g}")
+            if name == "quantile" and value > 1:
+                raise ValueError(f"quantile must be in (0, 1], got {value:g}")
 
     def to_json(self) -> str:
         """As text; infinity becomes the string ``"inf"``, so that any JSON parser reads it."""

@@ -56,7 +56,7 @@ def run(
       seeds: number of seeds, run side by side.
       first_seed: the first of them.
       proposer: ``"bo"``, ``"grid"``, ``"prior"``, ``"latent_ascent"``, ``"data_ascent"`` or
-        ``"generator"``; the task's default if None.
+        ``"generator"``; if None, the method's own, or the task's default.
       batch: q, queries that ``"bo"`` chooses together, a divisor of r; one by one if None.
       climb: what the last three follow the gradient of: ``"regressor"``, learned from charged
         scores, the default, or ``"objective"``, which is then read without being charged.
@@ -76,7 +76,7 @@ def run(
         budget=budget,
         seeds=seeds,
         first_seed=first_seed,
-        proposer=proposer or task.proposer,
+        proposer=proposer or method.proposer or task.proposer,
         batch=batch,
         climb=climb,
         devices=devices,

@@ -94,7 +94,8 @@ class Session:
                 steps=steps[i],
                 loss=float(info.loss[i]),
                 effective_rows=float(info.effective_rows[i]),
-                diverged=int(not info.finite[i]),
+                # Without any weight there is no training, which is no divergence.
+                diverged=int(not info.finite[i] and info.effective_rows[i] > 0),
                 uncharged=uncharged,
             )
             for i, seed in enumerate(self.config.seed_numbers)

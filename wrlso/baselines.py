@@ -1,0 +1,191 @@
+"""Weights of the methods that the paper compares with, as functions of scores.
+
+As for rank weights: non-negative, summing to one, exactly zero for rows that do not count;
+all zero where no row counts, which leaves a model as it is.
+
+DbAS and CEM-PI come in two forms. The paper pooled all data, base data included, and took
+the threshold anew each round, so that it could fall. In the reference form (Brookes and
+Listgarten 2018; Rubinstein 1999) only the samples of the last round count, and the
+threshold never falls.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from wrlso.weighting import (
+    Weighting,
+    normalise,
+    rank_weights,
+    uniform_weights,
+    usable_scores,
+)
+
+BASE = -1
+"""The round of base rows."""
+
+
+def dbas_weights(
+    scores: ArrayLike, quantile: ArrayLike, noise: ArrayLike, mask: ArrayLike | None = None
+) -> Array:
+    """Design by adaptive sampling: the probability that a noisy score reaches the threshold.
+
+    ``w ~ Phi((f - t) / noise)``, ``t`` the ``quantile`` of all scores (Brookes and Listgarten
+    2018, with the paper's pooled data and Gaussian noise).
+
+    Args:
+      scores: ``[N]``, higher is better.
+      quantile: in [0, 1], may be traced.
+      noise: standard deviation, positive, in the units of the scores.
+      mask: ``[N]``, true where a row counts.
+
+    Returns:
+      ``[N]``.
+
+    Raises:
+      ValueError: for concrete arguments, as ``wrlso.rank_weights``.
+    """
+    scores, valid = usable_scores(scores, mask)
+    return _reaching(scores, valid, masked_quantile(scores, valid, quantile), noise)
+
+
+def cem_pi_weights(scores: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None = None) -> Array:
+    """Cross-entropy method: equal weights for scores not below the ``quantile`` of all."""
+    scores, valid = usable_scores(scores, mask)
+    return _above(scores, valid, masked_quantile(scores, valid, quantile))
+
+
+def rwr_weights(scores: ArrayLike, alpha: ArrayLike, mask: ArrayLike | None = None) -> Array:
+    """Reward-weighted regression (Peters and Schaal 2007): ``w ~ exp(alpha f)``."""
+    scores, valid = usable_scores(scores, mask)
+    logits = jnp.where(valid, scores * alpha, -jnp.inf)
+    top = jnp.where(valid.any(), logits.max(), 0.0)
+    return normalise(jnp.where(valid, jnp.exp(logits - top), 0.0))
+
+
+def feedback_weights(
+    scores: ArrayLike,
+    rounds: ArrayLike,
+    quantile: ArrayLike,
+    mask: ArrayLike | None = None,
+) -> Array:
+    """Feedback (FB-VAE, after Gupta and Zou 2019): equal weights for a buffer of fixed size.
+
+    It begins with the base data. After each round, those new points enter that reach the
+    ``quantile`` of all scores known by then, each in the place of the oldest row.
+
+    Args:
+      scores: ``[N]``; base rows first, then queries in their order.
+      rounds: ``[N]`` int32, -1 for base rows, else the round of the query.
+      quantile: in [0, 1].
+      mask: ``[N]``, true where a row counts.
+    """
+    scores, valid = usable_scores(scores, mask)
+    rounds = jnp.asarray(rounds)
+    threshold = _by_round(scores, valid, rounds, quantile, pooled=True)
+    base = valid & (rounds == BASE)
+    entered = valid & (rounds != BASE) & (scores >= threshold)
+    # The newest as many rows as the base data had, of all that ever were in the buffer.
+    ever = base | entered
+    newer = ever[::-1].cumsum()[::-1] - ever
+    return normalise(jnp.where(ever & (newer < base.sum()), 1.0, 0.0).astype(scores.dtype))
+
+
+def dbas_reference_weights(
+    scores: ArrayLike,
+    rounds: ArrayLike,
+    quantile: ArrayLike,
+    noise: ArrayLike,
+    mask: ArrayLike | None = None,
+) -> Array:
+    """DbAS on the samples of the last round, with a threshold that never falls."""
+    scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
+    return _reaching(scores, valid, threshold, noise)
+
+
+def cem_pi_reference_weights(
+    scores: ArrayLike,
+    rounds: ArrayLike,
+    quantile: ArrayLike,
+    mask: ArrayLike | None = None,
+) -> Array:
+    """The cross-entropy method on the samples of the last round; the threshold never falls."""
+    scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
+    return _above(scores, valid, threshold)
+
+
+def masked_quantile(scores: Array, valid: Array, quantile: ArrayLike) -> Array:
+    """``[]``: as ``np.quantile`` of the valid scores, between neighbours linear; NaN of none."""
+    ordered = jnp.sort(jnp.where(valid, scores, jnp.inf))
+    place = jnp.asarray(quantile, scores.dtype) * (valid.sum() - 1)
+    below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, len(scores) - 1)
+    above = jnp.clip(below + 1, 0, jnp.maximum(valid.sum() - 1, 0))
+    share = place - below
+    mixed = jnp.where(share > 0, ordered[below] * (1 - share) + ordered[above] * share, 0.0)
+    found = jnp.where(share > 0, mixed, ordered[below])
+    return jnp.where(valid.any(), found, jnp.nan)
+
+
+def _reaching(scores: Array, valid: Array, threshold: Array, noise: ArrayLike) -> Array:
+    """In logarithms, so that rows far below the threshold still differ."""
+    log_w = jax.scipy.stats.norm.logcdf((scores - threshold) / noise)
+    log_w = jnp.where(valid, log_w, -jnp.inf)
+    top = log_w.max()
+    return normalise(jnp.where(valid & jnp.isfinite(top), jnp.exp(log_w - top), 0.0))
+
+
+def _above(scores: Array, valid: Array, threshold: Array) -> Array:
+    return normalise((valid & (scores >= threshold)).astype(scores.dtype))
+
+
+def _last_round(
+    scores: ArrayLike, rounds: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None
+) -> tuple[Array, Array, Array]:
+    """Scores, which of them are of the last round (the base data before there is any), and the
+    highest threshold of all rounds."""
+    scores, valid = usable_scores(scores, mask)
+    rounds = jnp.asarray(rounds)
+    threshold = _by_round(scores, valid, rounds, quantile, pooled=False)
+    last = jnp.where(valid, rounds, BASE).max()
+    highest = jnp.where(valid & jnp.isfinite(threshold), threshold, -jnp.inf).max()
+    return scores, valid & (rounds == last), highest
+
+
+_MOST_ROUNDS = 256
+"""Rounds whose thresholds are told apart; later ones share the last's."""
+
+
+def _by_round(
+    scores: Array, valid: Array, rounds: Array, quantile: ArrayLike, pooled: bool
+) -> Array:
+    """``[N]``: the threshold of each row's round: of all rows until then (pooled) or of its own."""
+    rounds = jnp.minimum(rounds, _MOST_ROUNDS - 2)
+
+    def threshold(number: Array) -> Array:
+        rows = valid & ((rounds <= number) if pooled else (rounds == number))
+        return lax.cond(
+            (valid & (rounds == number)).any(),
+            lambda: masked_quantile(scores, rows, quantile),
+            lambda: jnp.full((), jnp.nan, scores.dtype),
+        )
+
+    return lax.map(threshold, jnp.arange(BASE, _MOST_ROUNDS - 1))[rounds + 1]
+
+
+WEIGHTINGS: dict[str, Weighting] = {
+    "rank": lambda s, mask, rounds, hyper: rank_weights(s, hyper["k"], mask),
+    "uniform": lambda s, mask, rounds, hyper: uniform_weights(s, mask),
+    "untrained": lambda s, mask, rounds, hyper: uniform_weights(s, mask),
+    "dbas": lambda s, mask, rounds, hyper: dbas_weights(s, hyper["quantile"], hyper["noise"], mask),
+    "cem_pi": lambda s, mask, rounds, hyper: cem_pi_weights(s, hyper["quantile"], mask),
+    "rwr": lambda s, mask, rounds, hyper: rwr_weights(s, hyper["alpha"], mask),
+    "feedback": lambda s, mask, rounds, hyper: feedback_weights(s, rounds, hyper["quantile"], mask),
+    "dbas_reference": lambda s, mask, rounds, hyper: dbas_reference_weights(
+        s, rounds, hyper["quantile"], hyper["noise"], mask
+    ),
+    "cem_pi_reference": lambda s, mask, rounds, hyper: cem_pi_reference_weights(
+        s, rounds, hyper["quantile"], mask
+    ),
+}
+"""Weightings by name, as methods refer to them; with ``untrained`` nothing is trained at all."""
