@@ -154,7 +154,6 @@ def test_scores_that_cannot_be_weighted_are_refused(bad):
     [
         methods.dbas(0.8, noise=1.0, retrain_every=10),
         methods.fb_vae(0.8, retrain_every=10),
-        methods.cem_pi_reference(0.5, retrain_every=10),
         methods.random_search(),
     ],
     ids=lambda method: method.name,
@@ -162,9 +161,7 @@ def test_scores_that_cannot_be_weighted_are_refused(bad):
 def test_runs(method, tmp_path):
     """They sample the prior; all but random search move the tiny model's."""
     task = make_tiny_task()
-    result = wrlso.run(
-        task, method, out=tmp_path / "run", budget=30, seeds=2, progress=False
-    )
+    result = wrlso.run(task, method, out=tmp_path / "run", budget=30, seeds=2, progress=False)
     assert result.summary["proposer"] == "prior"
     assert [seed["charged"] for seed in result.summary["seeds"]] == [30, 30]
     log = result.folder.open_log()

@@ -50,7 +50,9 @@ def test_pack_inverts_unpack_and_agrees_with_numpy():
     np.testing.assert_array_equal(unpack(packed), pixels)
 
 
-@pytest.mark.parametrize("architecture", ["coordinate", "paper"])
+@pytest.mark.parametrize(
+    "architecture", ["coordinate", pytest.param("paper", marks=pytest.mark.slow)]
+)
 def test_model_contract(architecture):
     vae = make_vae(architecture)
     params = vae.init(jax.random.key(0))
@@ -99,7 +101,7 @@ def test_data_never_changes():
 @pytest.mark.parametrize(
     ("architecture", "proposer"),
     [
-        ("coordinate", "prior"),
+        pytest.param("coordinate", "prior", marks=pytest.mark.slow),
         pytest.param("paper", "prior", marks=pytest.mark.slow),
         pytest.param("coordinate", "bo", marks=pytest.mark.slow),
     ],
