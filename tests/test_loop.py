@@ -37,18 +37,19 @@ def run_by_hand(task, algorithm, hyper, seed=0):
         steps = algorithm.steps(round, len(shared.base.scores) + int(state.acquired.used))
         key = loop.query_key(seed, round, -1)
         state, info = loop.retrain(algorithm, key, state, shared, steps, hyper)
-        assert bool(info.finite)
+        assert bool(info.finite) or info.effective_rows == 0
         state, surrogate = loop.fit(algorithm, loop.query_key(seed, round, loop.FIT), state, shared)
         for i in range(algorithm.asks):
             key = loop.query_key(seed, round, i)
-            state, surrogate, _ = query(task, algorithm, state, surrogate, shared, key)
+            state, surrogate, _ = query(task, algorithm, state, surrogate, shared, key, round)
     return state
 
 
-def query(task, algorithm, state, surrogate, shared, key):
+def query(task, algorithm, state, surrogate, shared, key, round=0):
     candidates = jitted_ask(algorithm, key, state, surrogate, shared)
     scores = task.objective(candidates.objects)
-    told = jitted_tell(algorithm, state, surrogate, candidates, scores, candidates.status)
+    status = candidates.status
+    told = jitted_tell(algorithm, state, surrogate, candidates, scores, status, round)
     return *told, candidates
 
 
@@ -146,7 +147,7 @@ def test_failures_are_charged_but_carry_no_score():
     candidates = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     scores = jnp.array([5.0, jnp.nan, jnp.inf, 7.0])
     status = candidates.status.at[3].set(int(Status.TIMEOUT))
-    state, _ = loop.tell(algorithm, state, (), candidates, scores, status)
+    state, _ = loop.tell(algorithm, state, (), candidates, scores, status, 0)
     assert state.acquired.status[:4].tolist() == [
         Status.OK, Status.FAILED, Status.FAILED, Status.TIMEOUT,
     ]  # fmt: skip
@@ -171,7 +172,7 @@ def test_invalid_decodes_are_charged():
     expected = np.where(np.asarray(candidates.objects)[:, 0] % 2 == 0, Status.OK, Status.INVALID)
     np.testing.assert_array_equal(candidates.status, expected)
     scores = count_bits(candidates.objects)
-    state, _ = loop.tell(algorithm, state, (), candidates, scores, candidates.status)
+    state, _ = loop.tell(algorithm, state, (), candidates, scores, candidates.status, 0)
     assert int(state.acquired.used) == 4
 
 
@@ -185,7 +186,7 @@ def test_what_was_scored_is_not_proposed_again():
         new = {bytes(o) for o in np.asarray(c.objects)}
         assert not new & seen
         seen |= new
-        state, _ = loop.tell(algorithm, state, (), c, count_bits(c.objects), c.status)
+        state, _ = loop.tell(algorithm, state, (), c, count_bits(c.objects), c.status, 0)
     after = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     assert (after.status == Status.UNUSED).all()
 
@@ -293,7 +294,7 @@ def test_no_weight_anywhere_leaves_the_model_alone():
     task, algorithm, hyper = tiny_algorithm()
     shared = loop.share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
-    nothing = dataclasses.replace(algorithm, weighting=lambda s, m, h: jnp.zeros_like(s))
+    nothing = dataclasses.replace(algorithm, weighting=lambda s, m, r, h: jnp.zeros_like(s))
     after, info = loop.retrain(nothing, jax.random.key(0), state, shared, 5, hyper)
     assert not bool(info.finite)
     jax.tree.map(np.testing.assert_array_equal, after.params, task.params)
@@ -347,7 +348,7 @@ def test_what_is_known_teaches_without_being_charged():
     assert two.objects.tolist() == [[8, 8], [6, 6]]
     assert np.isfinite(two.lessons.scores).sum() == 3  # the seventh comes after the second chosen
 
-    told_state, _ = loop.tell(changed, state, (), asked, jnp.array([4.0]), asked.status)
+    told_state, _ = loop.tell(changed, state, (), asked, jnp.array([4.0]), asked.status, 0)
     assert int(told_state.acquired.used) == 3
     assert heard[0].scores.shape == (6,)
     np.testing.assert_array_equal(np.asarray(heard[0].scores)[[0, 2, 5]], [2.0, 0.5, 4.0])

@@ -123,7 +123,7 @@ def test_a_round_in_double_precision_mode(architecture, proposer):
         state, surrogate = loop.fit(algorithm, jax.random.key(2), state, shared)
         candidates = loop.ask(algorithm, jax.random.key(1), state, surrogate, shared)
         scores = task.objective(candidates.objects)
-        state, _ = loop.tell(algorithm, state, surrogate, candidates, scores, candidates.status)
+        state, _ = loop.tell(algorithm, state, surrogate, candidates, scores, candidates.status, 0)
     assert bool(info.finite)
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(state.params)} == {"float32"}
     assert candidates.latents.dtype == jnp.float32

@@ -196,7 +196,7 @@ def tell(
     candidates: Candidates,
     scores: Array,
     status: Array,
-    round: ArrayLike = 0,
+    round: ArrayLike,
 ) -> tuple[State, Any]:
     """Line 8: add what was evaluated to the data, and to the surrogate.
 
