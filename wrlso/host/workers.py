@@ -131,7 +131,7 @@ class WorkerPool:
         for position, kind, value, reason in self.outcomes(items):
             score = float("nan")
             if kind == "ok":
-                score, reason = _number(value)
+                score, reason = as_score(value)
                 kind = "ok" if reason is None else "failed"
             yield Scored(position, score, Status[kind.upper()], reason)
 
@@ -306,7 +306,8 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _number(value: Any) -> tuple[float, str | None]:
+def as_score(value: Any) -> tuple[float, str | None]:
+    """A value as a score: NaN and the reason if it is no number, or not finite in float32."""
     import numpy as np
 
     try:

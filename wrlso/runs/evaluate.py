@@ -10,7 +10,7 @@ import numpy as np
 
 from wrlso.data import Acquired, Dataset, Status
 from wrlso.host.calls import Wanted, call
-from wrlso.host.workers import Outcome, WorkerPool
+from wrlso.host.workers import Outcome, WorkerPool, as_score
 from wrlso.loop import Candidates
 from wrlso.runs.log import Query, QueryLog
 from wrlso.tasks.base import HostObjective
@@ -86,7 +86,7 @@ class Host:
         yield from (
             map(self._here, range(len(asked)), asked)
             if self._pool is None
-            else (self._pool.outcomes(asked))
+            else self._pool.outcomes(asked)
         )
 
     def _here(self, position: int, asked: tuple[Wanted, np.ndarray]) -> Outcome:
@@ -130,22 +130,20 @@ def evaluate_on_host(
     things = {key: _thing(queries[key], like) for key in queries}
     if host.objective.canonical is not None:
         asked = _canonical(host, asked, things, queries, settle)
-    known = np.full(candidates.status.shape, np.nan, np.float32)
     fresh = []
     names: set[tuple[int, bytes]] = set()
     for key in asked:
-        before = seen.find(key[0], things[key])
-        if before is not None or (key[0], _name(things[key])) in names:
-            known[key] = np.nan if before is None else before
+        name = key[0], _name(things[key])
+        if name in names or seen.find(key[0], things[key]) is not None:
             queries[key] = replace(queries[key], status=Status.DUPLICATE)
             log.add([queries[key]])
         else:
             fresh.append(key)
-            names.add((key[0], _name(things[key])))
+            names.add(name)
     for outcome in host.outcomes("score", [things[key] for key in fresh]):
         status = Status.OK if outcome.kind == "ok" else Status[outcome.kind.upper()]
         settle(fresh[outcome.position], outcome.value, status, outcome.reason)
-    return _evaluated(candidates, queries, things, known, seen)
+    return _evaluated(candidates, queries, things, seen)
 
 
 def _canonical(
@@ -173,11 +171,10 @@ def _evaluated(
     candidates: Candidates,
     queries: dict[tuple[int, int], Query],
     things: dict[tuple[int, int], np.ndarray],
-    known: np.ndarray,
     seen: Seen,
 ) -> tuple[Candidates, np.ndarray]:
     latents, objects, status = (np.array(part) for part in candidates[:3])
-    scores = known.copy()
+    scores = np.full(status.shape, np.nan, np.float32)
     for key, query in queries.items():
         latents[key] = np.frombuffer(query.latent, "<f4")
         objects[key], status[key] = things[key], query.status
@@ -199,13 +196,8 @@ def _checked(
     """A finite number, or a failure with its reason."""
     if status != Status.OK:
         return None, status, reason
-    try:
-        number = float(score)
-    except (TypeError, ValueError) as error:
-        return None, Status.FAILED, f"{type(error).__name__}: {error}"
-    if not np.isfinite(np.float32(number)):
-        return None, Status.FAILED, f"score is {number}"
-    return number, Status.OK, None
+    number, reason = as_score(score)
+    return (number, Status.OK, None) if reason is None else (None, Status.FAILED, reason)
 
 
 def _used(place: Place, candidates: Candidates) -> Iterator[tuple[int, int]]:

@@ -55,11 +55,11 @@ class TrainingConfig:
       seed: of parameters, split, order and noise.
     """
 
-    epochs: float = 30.0
-    decay: float = 6.0
+    epochs: float = 40.0
+    decay: float = 8.0
     batch_size: int = 256
     learning_rate: float = 1e-3
-    beta: float = 0.05
+    beta: float = 0.03
     warmup: float = 1.0
     held_out: float = 0.05
     seed: int = 0
