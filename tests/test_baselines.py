@@ -164,11 +164,28 @@ def test_runs(method, tmp_path):
     result = wrlso.run(task, method, out=tmp_path / "run", budget=30, seeds=2, progress=False)
     assert result.summary["proposer"] == "prior"
     assert [seed["charged"] for seed in result.summary["seeds"]] == [30, 30]
+    assert sum(steps_of(result)) == 0 if method.name == "random_search" else min(steps_of(result))
+    assert result.plot(task)
+
+
+def steps_of(result):
     log = result.folder.open_log()
     steps = [r.steps for r in log.rounds()]
     log.close()
-    assert sum(steps) == 0 if method.name == "random_search" else min(steps) > 0
-    assert result.plot(task)
+    return steps
+
+
+def test_epochs_of_a_method_stand_for_the_tasks_own(tmp_path):
+    """200 rows in batches of 16, then 205: 25 and 26 steps make two passes."""
+    method = methods.cem_pi(0.8, retrain_every=5).with_options(epochs=2.0)
+    task = make_tiny_task()
+    result = wrlso.run(task, method, out=tmp_path / "run", budget=10, seeds=1, progress=False)
+    assert steps_of(result) == [25, 26]
+    with pytest.raises(ValueError, match="never trains, got epochs = 1"):
+        methods.random_search().with_options(epochs=1.0)
+    for wrong in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="epochs must be 0 or more"):
+            wrlso.run(task, method.with_options(epochs=wrong), out=tmp_path / "none", budget=10)
 
 
 def test_a_method_names_who_has_a_number():

@@ -176,7 +176,6 @@ def _by_round(
 WEIGHTINGS: dict[str, Weighting] = {
     "rank": lambda s, mask, rounds, hyper: rank_weights(s, hyper["k"], mask),
     "uniform": lambda s, mask, rounds, hyper: uniform_weights(s, mask),
-    "untrained": lambda s, mask, rounds, hyper: uniform_weights(s, mask),
     "dbas": lambda s, mask, rounds, hyper: dbas_weights(s, hyper["quantile"], hyper["noise"], mask),
     "cem_pi": lambda s, mask, rounds, hyper: cem_pi_weights(s, hyper["quantile"], mask),
     "rwr": lambda s, mask, rounds, hyper: rwr_weights(s, hyper["alpha"], mask),
@@ -188,4 +187,4 @@ WEIGHTINGS: dict[str, Weighting] = {
         s, rounds, hyper["quantile"], mask
     ),
 }
-"""Weightings by name, as methods refer to them; with ``untrained`` nothing is trained at all."""
+"""Weightings by name, as methods refer to them."""

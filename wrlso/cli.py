@@ -164,7 +164,12 @@ def _run(name: str, argv: list[str]) -> int:
         raise ValueError(f"unknown task {name!r}; there are: {', '.join(RUN_OPTIONS)}")
     options = tyro.cli(RUN_OPTIONS[name], prog=f"wrlso run {name}", args=argv)
     method = get_method(options.method).with_options(
-        options.k, options.retrain_every, options.quantile, options.noise, options.alpha
+        options.k,
+        options.retrain_every,
+        options.quantile,
+        options.noise,
+        options.alpha,
+        options.epochs,
     )
     _prepare(options.seeds, options.devices)
     from wrlso.runs.driver import run

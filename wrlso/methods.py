@@ -17,6 +17,8 @@ class Method:
       retrain_every: r, queries between retrainings; None to retrain only once,
         before the first query.
       proposer: how latent points are chosen, where the method says so; else the task's way.
+      epochs: passes over the data at every retraining, the first included; None: the task's
+        numbers; 0: the model is left as pretrained.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Method:
     hyper: Mapping[str, float] = field(default_factory=dict)
     retrain_every: int | None = 50
     proposer: str | None = None
+    epochs: float | None = None
 
     def with_options(
         self,
@@ -33,6 +36,7 @@ class Method:
         quantile: float | None = None,
         noise: float | None = None,
         alpha: float | None = None,
+        epochs: float | None = None,
     ) -> "Method":
         """This method with other numbers.
 
@@ -62,6 +66,12 @@ class Method:
                     "leave k out, or choose weighted_retraining or weight_only"
                 )
             method = replace(method, hyper={**method.hyper, "k": k})
+        if epochs is not None:
+            if self.epochs == 0:
+                raise ValueError(
+                    f"method {self.name!r} never trains, got epochs = {epochs:g}; leave it out"
+                )
+            method = replace(method, epochs=epochs)
         if retrain_every is not None:
             if self.retrain_every is None:
                 raise ValueError(
@@ -162,8 +172,8 @@ METHODS: dict[str, Method] = {
                  "cem_pi_reference", {"quantile": 0.95}),
             )
         ),
-        Method("random_search", "samples of the prior of the model as pretrained", "untrained", {},
-               None, "prior"),
+        Method("random_search", "samples of the prior of the model as pretrained", "uniform", {},
+               None, "prior", epochs=0),
     )
 }  # fmt: skip
 """All methods by name. The first four are the corners of the paper's ablation; those after them

@@ -30,6 +30,9 @@ class RunOptions:
     """For dbas: standard deviation of the noise, in units of the score. Default: 0.1."""
     alpha: float | None = None
     """For rwr: factor of the score in the exponent. Default: 1."""
+    epochs: float | None = None
+    """Passes over the data at every retraining. Default: the task's (such as 1 at the first and
+    0.1 at each later one)."""
     seeds: int = 5
     """Number of independent runs, side by side."""
     first_seed: int = 0

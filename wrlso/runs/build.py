@@ -62,9 +62,9 @@ def make_algorithm(task: Task, config: RunConfig) -> Algorithm:
         vae=task.vae,
         weighting=WEIGHTINGS[config.weighting],
         proposer=_make_proposer(task, config, retrain_every),
-        config=replace(task.retrain, first_epochs=0.0, epochs=0.0)
-        if config.weighting == "untrained"
-        else task.retrain,
+        config=task.retrain
+        if config.epochs is None
+        else replace(task.retrain, first_epochs=config.epochs, epochs=config.epochs),
         budget=config.budget,
         retrain_every=retrain_every,
         retrain_after_first=config.retrain_every is not None,

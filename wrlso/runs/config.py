@@ -16,7 +16,7 @@ class RunConfig:
     Attributes:
       task: name of the task.
       task_options: arguments of the task's factory.
-      method, weighting, hyper, retrain_every: the method, spelled out.
+      method, weighting, hyper, retrain_every, epochs: the method, spelled out.
       budget: charged queries a seed.
       seeds: number of seeds; they are ``first_seed, first_seed + 1, ...``.
       proposer: name of the proposer.
@@ -35,6 +35,7 @@ class RunConfig:
     budget: int
     seeds: int
     proposer: str
+    epochs: float | None = None
     batch: int | None = None
     climb: Literal["regressor", "objective"] | None = None
     first_seed: int = 0
@@ -71,6 +72,8 @@ class RunConfig:
                 "model would never be retrained on a query: lower it, raise the budget, or "
                 "choose a method that never retrains (lso, weight_only)"
             )
+        if self.epochs is not None and not 0 <= self.epochs < float("inf"):
+            raise ValueError(f"epochs must be 0 or more passes over the data, got {self.epochs:g}")
         if self.batch is not None and self.batch < 1:
             raise ValueError(f"batch must be at least 1 query, got {self.batch}")
         if self.climb not in (None, "regressor", "objective"):
@@ -104,4 +107,5 @@ def describe(method: Method) -> dict[str, Any]:
         "weighting": method.weighting,
         "hyper": dict(method.hyper),
         "retrain_every": method.retrain_every,
+        "epochs": method.epochs,
     }
