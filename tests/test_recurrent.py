@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso.recurrent import GRU, gru_states, gru_step, init_gru
+from wrlso.recurrent import GRU, gru_states, gru_step, init_gru, over_steps
 
 T, B, INPUTS, UNITS = 5, 3, 4, 6
 
@@ -73,3 +73,13 @@ def test_double_precision_is_kept():
         assert gru_states(*args).dtype == jnp.float64
         grads = jax.grad(lambda *a: gru_states(*a).sum())(*args)
         assert all(leaf.dtype == jnp.float64 for leaf in grads)
+
+
+@pytest.mark.parametrize("steps", [1, 7, 60])
+def test_sums_over_steps_and_their_gradients(steps):
+    x = jax.random.normal(jax.random.key(4), (steps, B, UNITS))
+    np.testing.assert_allclose(over_steps(x), x.sum(0), rtol=1e-4, atol=1e-5)
+    slope = jax.grad(lambda x: (over_steps(x) ** 2).sum())(x)
+    np.testing.assert_allclose(slope, jnp.broadcast_to(2 * x.sum(0), x.shape), rtol=1e-4, atol=1e-4)
+    with jax.enable_x64(True):
+        assert jax.grad(lambda x: over_steps(x).sum())(x.astype(jnp.float64)).dtype == jnp.float64

@@ -75,10 +75,18 @@ def states_from(
     return _states(compute, gru.recurrent, gru.recurrent_bias, start, projected, constant)
 
 
+@jax.custom_vjp
 def over_steps(x: Array) -> Array:
     """The sum over the leading axis, step by step where these are few: XLA's own sum of a
     ``[13, 256, 1536]`` takes a CPU as long as three matrix products."""
     return functools.reduce(jnp.add, list(x)) if len(x) <= _UNROLLED else x.sum(0)
+
+
+# Derived step by step, the adjoint would be a sum of as many padded arrays as there are steps.
+over_steps.defvjp(
+    lambda x: (over_steps(x), jnp.zeros((len(x), 0))),
+    lambda steps, bar: (jnp.broadcast_to(bar, (len(steps), *bar.shape)),),
+)
 
 
 def _gates(product: Array, state: Array, projected: Array) -> tuple[Array, tuple[Array, ...]]:
