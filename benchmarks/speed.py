@@ -225,14 +225,15 @@ def section_seeds() -> list[Row]:
         compiled = CompiledLoop(algorithm, task.objective, plan, lambda phase, seconds: None)
         start = loop.init(algorithm, task.vae.init(jax.random.key(0)), base)
         hyper = {
-            "k": jnp.float32(1e-3),
-            "learning_rate": jnp.float32(1e-3),
-            "beta": jnp.float32(10),
+            "k": np.full(seeds, 1e-3, np.float32),
+            "learning_rate": np.full(seeds, 1e-3, np.float32),
+            "beta": np.full(seeds, 10, np.float32),
         }
         shared = Global(
-            replicate(plan, loop.share(base)), *replicate(plan, (hyper, jnp.int32(0), jnp.int32(0)))
+            replicate(plan, loop.share(base)), *replicate(plan, (jnp.int32(0), jnp.int32(0)))
         )
-        lane = spread(plan, Lane(np.arange(seeds, dtype=np.int32), np.full(seeds, 60, np.int32)))
+        steps = np.full(seeds, 60, np.int32)
+        lane = spread(plan, Lane(np.arange(seeds, dtype=np.int32), steps, hyper))
 
         def once() -> float:
             state = broadcast(plan, start)

@@ -17,7 +17,7 @@ import pytest
 from threadpoolctl import threadpool_info
 from tiny import count_bits, make_tiny_task
 
-from wrlso import Result, methods, resume, run
+from wrlso import Result, methods, resume, run, sweep
 from wrlso.data import Dataset, Status, empty_acquired
 from wrlso.elbo import constant_beta
 from wrlso.host.files import write_atomically
@@ -460,13 +460,14 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
     lessons = Told(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
     asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons)
-    log, place = QueryLog(tmp_path / "log.sqlite"), Place([7], 2, 10)
+    log = QueryLog(tmp_path / "log.sqlite")
+    place = Place([7], [log], 2, 10)
     base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
     acquired = jax.tree.map(lambda a: a[None], empty_acquired(4, base.objects[0], 2))
     first, again = (Seen(base, acquired, 1) for _ in range(2))
-    evaluate_on_host(Host(lambda thing: float(thing[0])), log, place, asked, first)
+    evaluate_on_host(Host(lambda thing: float(thing[0])), place, asked, first)
     now = asked._replace(objects=objects + 8, latents=asked.latents * 2)
-    evaluated, scores = evaluate_on_host(Host(lambda thing: 99.0), log, place, now, again)
+    evaluated, scores = evaluate_on_host(Host(lambda thing: 99.0), place, now, again)
     assert [again.find(0, np.array(thing, np.uint8)) for thing in ([1, 0], [3, 0], [0, 7])] == [
         1,
         3,
@@ -496,3 +497,101 @@ def test_a_finished_run_can_be_read_where_nothing_can_be_written(tmp_path):
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
     assert len(before) == 36
     assert not {"queries.sqlite-wal", "queries.sqlite-shm"} & names
+
+
+SETTINGS = {
+    "k=0.01": METHOD,
+    "k=1": methods.weighted_retraining(k=1.0, retrain_every=4),
+    "uniform": methods.retrain_only(4),
+    "r=6": methods.weighted_retraining(k=1e-2, retrain_every=6),
+}
+
+
+def tiny_sweep(out, settings=SETTINGS, task=None, **changes):
+    arguments = dict(budget=12, seeds=3, proposer="prior", progress=False)
+    return sweep(task or make_tiny_task(), settings, out=out, **(arguments | changes))
+
+
+def test_a_sweep_makes_the_runs_that_its_methods_make_alone(tmp_path, monkeypatch):
+    """Three differ in k only: one program; the fourth is another."""
+    compiled = []
+    original = Once.__init__
+
+    def counted(self, name, *args):
+        compiled.append(name)
+        original(self, name, *args)
+
+    monkeypatch.setattr(Once, "__init__", counted)
+    results = tiny_sweep(tmp_path / "sweep")
+    assert compiled.count("retrain") == 2
+    assert [result.summary["side_by_side"] for result in results.values()] == [3, 3, 3, 1]
+    assert "of the time of 3 runs side by side" in results["k=1"].table()
+    for name, method in SETTINGS.items():
+        alone = run(
+            make_tiny_task(), method, out=tmp_path / name, budget=12, proposer="prior", seeds=3,
+            progress=False,
+        )  # fmt: skip
+        assert results[name].queries() == alone.queries()
+        assert results[name].summary["seeds"] == alone.summary["seeds"]
+    # Read, not run again.
+    again = tiny_sweep(tmp_path / "sweep")
+    assert compiled.count("retrain") == 6
+    assert again["k=1"].summary == results["k=1"].summary
+
+
+@pytest.mark.parametrize("saved_before", [0, 1, 2, 3, 4])
+def test_a_killed_sweep_goes_on(tmp_path, monkeypatch, saved_before):
+    """Also where some of its runs have a checkpoint that others lack."""
+    settings = {name: SETTINGS[name] for name in ("k=0.01", "k=1", "uniform")}
+    whole = tiny_sweep(tmp_path / "whole", settings)
+    original = RunFolder.save_checkpoint
+    saved = []
+
+    def dies(self, done, state):
+        if len(saved) == saved_before:
+            raise Killed
+        saved.append(done)
+        original(self, done, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_checkpoint", dies)
+        with pytest.raises(Killed):
+            tiny_sweep(tmp_path / "sweep", settings)
+    resumed = tiny_sweep(tmp_path / "sweep", settings)
+    for name in settings:
+        assert resumed[name].queries() == whole[name].queries()
+
+
+def test_a_sweep_with_an_objective_on_the_host(tmp_path):
+    """Every lane is answered into the log of its own run; one run of it can be resumed alone."""
+    asked = []
+
+    def objective(thing):
+        asked.append(bytes(thing))
+        if len(asked) == 31:
+            raise Killed
+        return float(np.unpackbits(thing).sum())
+
+    settings = {name: SETTINGS[name] for name in ("k=0.01", "k=1")}
+    whole = tiny_sweep(tmp_path / "whole", settings)
+    with pytest.raises(Killed):
+        tiny_sweep(tmp_path / "sweep", settings, host_task(objective))
+    alone = resume(tmp_path / "sweep" / "k=1", task=host_task(objective), progress=False)
+    assert alone.queries() == whole["k=1"].queries()
+    rest = tiny_sweep(tmp_path / "sweep", settings, host_task(objective))
+    assert rest["k=0.01"].queries() == whole["k=0.01"].queries()
+    # Nothing that was answered was asked again.
+    assert len(asked) == 2 * 3 * 12 + 1
+
+
+def test_sweeps_that_cannot_be_meant_are_refused(tmp_path):
+    tiny_sweep(tmp_path / "sweep", {"a": METHOD})
+    with pytest.raises(ValueError, match="a holds another run"):
+        tiny_sweep(tmp_path / "sweep", {"a": SETTINGS["k=1"]})
+    with pytest.raises(ValueError, match="a holds another run"):
+        tiny_sweep(tmp_path / "sweep", {"a": METHOD}, budget=13)
+    with pytest.raises(ValueError, match=r"'\.\./b' cannot name a folder"):
+        tiny_sweep(tmp_path / "sweep", {"../b": METHOD})
+    with pytest.raises(ValueError, match="above budget"):
+        tiny_sweep(tmp_path / "new", {"a": METHOD, "b": methods.retrain_only(50)})
+    assert not (tmp_path / "new").exists()

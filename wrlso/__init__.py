@@ -14,7 +14,7 @@ from wrlso.methods import Method
 from wrlso.parallel import over_seeds, plan_seeds
 from wrlso.propose import Proposer
 from wrlso.retrain import RetrainConfig
-from wrlso.runs.driver import resume, run
+from wrlso.runs.driver import resume, run, sweep
 from wrlso.runs.result import Result
 from wrlso.surrogate import SurrogateConfig
 from wrlso.tasks.base import PretrainConfig, Task
@@ -59,6 +59,7 @@ __all__ = [
     "run",
     "simulate",
     "surrogate",
+    "sweep",
     "tasks",
     "uniform_weights",
     "weighted_negative_elbo",

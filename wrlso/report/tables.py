@@ -82,10 +82,12 @@ def costs(summary: Mapping[str, Any]) -> str:
         for phase in ("compile", "retrain", "fit", "ask", "score", "tell")
         if phase in seconds
     )
+    runs = summary.get("side_by_side", 1)
+    share = f", an equal share of the time of {runs} runs side by side" if runs > 1 else ""
     return (
         f"{summary['charged_evaluations']} charged and {summary['uncharged_evaluations']} "
         f"uncharged objective evaluations over {len(summary['seeds'])} seeds; "
-        f"{summary['wall_seconds']:.1f} s without pretraining ({parts})"
+        f"{summary['wall_seconds']:.1f} s without pretraining ({parts}){share}"
     )
 
 

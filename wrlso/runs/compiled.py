@@ -16,17 +16,18 @@ Clock = Callable[[str, float], None]
 
 
 class Lane(NamedTuple):
-    """A seed's small arguments: its number, and the training steps of its next retraining."""
+    """A seed's small arguments: its number, the training steps of its next retraining, and
+    traced numbers."""
 
     seed: Any
     steps: Any
+    hyper: Any
 
 
 class Global(NamedTuple):
-    """What all seeds read: data, traced numbers, round and ask."""
+    """What all seeds read: data, round and ask."""
 
     data: Shared
-    hyper: Any
     round: Any
     ask: Any
 
@@ -73,7 +74,7 @@ class CompiledLoop:
 
         def retrain(state: State, lane: Lane, shared: Global) -> tuple[State, RetrainInfo]:
             key = loop.query_key(lane.seed, shared.round, loop.RETRAIN)
-            return loop.retrain(algorithm, key, state, shared.data, lane.steps, shared.hyper)
+            return loop.retrain(algorithm, key, state, shared.data, lane.steps, lane.hyper)
 
         def fit(state: State, lane: Lane, shared: Global) -> tuple[State, Any]:
             key = loop.query_key(lane.seed, shared.round, loop.FIT)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from wrlso.methods import Method
@@ -91,6 +91,10 @@ class RunConfig:
             name: "inf" if value == float("inf") else value for name, value in self.hyper.items()
         }
         return json.dumps(content, indent=2) + "\n"
+
+    def static(self) -> str:
+        """What runs have in common that one compiled program can do side by side."""
+        return replace(self, method="", hyper=dict.fromkeys(sorted(self.hyper), 1.0)).to_json()
 
     @staticmethod
     def from_json(text: str) -> "RunConfig":

@@ -5,11 +5,12 @@ simply run again from the last checkpoint. The log keeps what an objective on
 the host has answered already.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
@@ -26,7 +27,7 @@ from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.log import Query
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.result import Result
-from wrlso.runs.session import Session, timed
+from wrlso.runs.session import Member, Session, timed
 from wrlso.runs.summary import summarize
 from wrlso.tasks.base import Task
 
@@ -70,25 +71,116 @@ def run(
     Raises:
       ValueError: before any work, if an argument cannot be meant.
     """
-    config = RunConfig(
-        task=task.name,
-        task_options=dict(task.options),
+    config = _configure(
+        task,
+        method,
+        proposer,
         budget=budget,
         seeds=seeds,
         first_seed=first_seed,
-        proposer=proposer or method.proposer or task.proposer,
         batch=batch,
         climb=climb,
         devices=devices,
         seed_mode=seed_mode,
+    )
+    base = _load_base(task)
+    config = replace(config, task_digest=task_digest(task, base))
+    folder = RunFolder.create(Path(out), config)
+    _drive([folder], task, base, progress)
+    return Result(folder.path)
+
+
+def sweep(
+    task: Task,
+    methods: Mapping[str, Method],
+    *,
+    out: str | Path,
+    budget: int = 500,
+    seeds: int = 5,
+    first_seed: int = 0,
+    proposer: str | None = None,
+    batch: int | None = None,
+    climb: Literal["regressor", "objective"] | None = None,
+    devices: int | None = None,
+    seed_mode: SeedMode = "auto",
+    progress: bool = True,
+) -> dict[str, Result]:
+    """Run several methods on a task, each into a folder of its own; go on where stopped.
+
+    Methods that differ in numbers only (k, quantile, noise, alpha) run side by side as lanes of
+    one compiled program, all seeds of all of them; the others one after the other. Each folder
+    is that of a run like any other. Called again, finished runs are read, others continued.
+
+    Args:
+      task: as for :func:`run`.
+      methods: by name of the folder in ``out``, as ``{"k=0.1": weighted_retraining(0.1)}``.
+      out: the folder of the runs' folders.
+      budget, seeds, first_seed, proposer, batch, climb, devices, seed_mode, progress: as for
+        :func:`run`, the same for all.
+
+    Returns:
+      The results, by name.
+
+    Raises:
+      ValueError: before any work, if an argument cannot be meant, or a folder holds another run.
+    """
+    base = _load_base(task)
+    digest = task_digest(task, base)
+    groups: dict[str, list[RunFolder]] = {}
+    configs = {}
+    for name, method in methods.items():
+        if not re.fullmatch(r"[\w=.,+-]+", name):
+            raise ValueError(f"methods: {name!r} cannot name a folder: use letters, digits, -_.=,+")
+        config = _configure(
+            task,
+            method,
+            proposer,
+            budget=budget,
+            seeds=seeds,
+            first_seed=first_seed,
+            batch=batch,
+            climb=climb,
+            devices=devices,
+            seed_mode=seed_mode,
+        )
+        configs[name] = replace(config, task_digest=digest)
+    for name, config in configs.items():
+        folder = _open_or_create(Path(out) / name, config)
+        groups.setdefault(config.static(), []).append(folder)
+    for group in groups.values():
+        unfinished = [folder for folder in group if not folder.summary_file.exists()]
+        if unfinished:
+            _drive(unfinished, task, base, progress)
+    return {name: Result(Path(out) / name) for name in methods}
+
+
+def _configure(task: Task, method: Method, proposer: str | None, **settings: Any) -> RunConfig:
+    """What is to be run, after looking whether it can be."""
+    config = RunConfig(
+        task=task.name,
+        task_options=dict(task.options),
+        proposer=proposer or method.proposer or task.proposer,
         **describe(method),
+        **settings,
     )
     config.check()
     make_algorithm(task, config)
-    plan_seeds(seeds, devices, seed_mode)
-    base = _load_base(task)
-    config = replace(config, task_digest=task_digest(task, base))
-    return _drive(RunFolder.create(Path(out), config), task, base, progress)
+    plan_seeds(config.seeds, config.devices, config.seed_mode)
+    return config
+
+
+def _open_or_create(path: Path, config: RunConfig) -> RunFolder:
+    if not (path / "config.json").exists():
+        return RunFolder.create(path, config)
+    folder = RunFolder(path)
+    stored = replace(folder.config, devices=config.devices, seed_mode=config.seed_mode)
+    if stored.to_json() != config.to_json():
+        raise ValueError(
+            f"{path} holds another run (see its config.json): choose another folder, or ask for "
+            "what it began with"
+        )
+    folder.config = config
+    return folder
 
 
 def resume(
@@ -129,7 +221,8 @@ def resume(
         devices=devices or folder.config.devices,
         seed_mode=seed_mode or folder.config.seed_mode,
     )
-    return _drive(folder, task, base, progress)
+    _drive([folder], task, base, progress)
+    return Result(folder.path)
 
 
 def _load_base(task: Task) -> Dataset:
@@ -138,35 +231,45 @@ def _load_base(task: Task) -> Dataset:
     return base
 
 
-def _drive(folder: RunFolder, task: Task, base: Dataset, progress: bool) -> Result:
-    config = folder.config
-    with (
-        folder.locked(),
-        closing(folder.open_log()) as log,
-        remembered_interrupts() as check_interrupt,
-    ):
-        with timed(log, "pretrain"):
+def _drive(folders: Sequence[RunFolder], task: Task, base: Dataset, progress: bool) -> None:
+    """Run to their end runs that differ in traced numbers only."""
+    config = folders[0].config
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(folder.locked())
+        members = [
+            Member(folder, stack.enter_context(closing(folder.open_log()))) for folder in folders
+        ]
+        check_interrupt = stack.enter_context(remembered_interrupts())
+
+        def clock(phase: str, seconds: float) -> None:
+            for member in members:
+                member.log.add_time(phase, -1, seconds / len(members))
+
+        with timed(clock, "pretrain"):
             params = pretrained_params(task, base, _pretrain_bar() if progress else None)
-        with timed(log, "session"), _one_blas_thread_a_device(config):
-            session = Session(folder, log, task, base, params)
+        with timed(clock, "session"), _one_blas_thread_a_device(folders):
+            session = Session(members, task, base, params)
             bar = tqdm(
-                total=config.budget * config.seeds,
+                total=config.budget * len(session.seeds),
                 initial=int(session.counts.sum()),
-                desc=f"{config.task}: {config.method}",
+                desc=f"{config.task}: {', '.join(dict.fromkeys(f.config.method for f in folders))}",
                 unit="query",
                 disable=not progress,
             )
             with bar:
                 session.run_rounds(bar, check_interrupt)
         describe = _describer(task, base)
-        folder.save_summary(summarize(config, log, session.compiled.compilations, describe))
-        log.tidy()
-    return Result(folder.path)
+        compiled = session.compiled.compilations
+        for folder, log in ((m.folder, m.log) for m in members):
+            folder.save_summary(summarize(folder.config, log, compiled, len(members), describe))
+            log.tidy()
 
 
-def _one_blas_thread_a_device(config: RunConfig) -> AbstractContextManager:
+def _one_blas_thread_a_device(folders: Sequence[RunFolder]) -> AbstractContextManager:
     """Where several CPU devices factorise at once, LAPACK's own threads get in their way."""
-    devices = plan_seeds(config.seeds, config.devices, config.seed_mode).mesh.size
+    config, seeds = folders[0].config, sum(folder.config.seeds for folder in folders)
+    devices = plan_seeds(seeds, config.devices, config.seed_mode).mesh.size
     return threadpool_limits(1, user_api="blas") if devices > 1 else nullcontext()
 
 

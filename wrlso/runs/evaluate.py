@@ -18,21 +18,22 @@ from wrlso.tasks.base import HostObjective
 
 @dataclass(frozen=True)
 class Place:
-    """Where a batch stands in a run: the seeds of its lanes, its round and first index."""
+    """Where a batch stands: the seeds and logs of its lanes, its round and first index."""
 
     seeds: list[int]
+    logs: list[QueryLog]
     round: int
     first_index: int
 
 
-def record(
-    log: QueryLog, place: Place, candidates: Candidates, scores: np.ndarray, status: np.ndarray
-) -> None:
-    """Commit a scored batch ``[lanes, q]`` to the log."""
-    log.add(
-        _query(place, candidates, lane, j, float(scores[lane, j]), Status(status[lane, j]))
-        for lane, j in _used(place, candidates)
-    )
+def record(place: Place, candidates: Candidates, scores: np.ndarray, status: np.ndarray) -> None:
+    """Commit a scored batch ``[lanes, q]`` to the logs, a transaction each."""
+    queries: dict[QueryLog, list[Query]] = {log: [] for log in place.logs}
+    for lane, j in _used(place, candidates):
+        score, outcome = float(scores[lane, j]), Status(status[lane, j])
+        queries[place.logs[lane]].append(_query(place, candidates, lane, j, score, outcome))
+    for log, new in queries.items():
+        log.add(new)
 
 
 class Seen:
@@ -97,7 +98,7 @@ class Host:
 
 
 def evaluate_on_host(
-    host: Host, log: QueryLog, place: Place, candidates: Candidates, seen: Seen
+    host: Host, place: Place, candidates: Candidates, seen: Seen
 ) -> tuple[Candidates, np.ndarray]:
     """Score objects, committing each to the log as soon as it is scored.
 
@@ -114,17 +115,17 @@ def evaluate_on_host(
     asked = []
     for lane, j in _used(place, candidates):
         query = _query(place, candidates, lane, j, np.nan, Status(int(candidates.status[lane, j])))
-        logged = log.find(query.seed, query.round, query.index)
+        logged = place.logs[lane].find(query.seed, query.round, query.index)
         queries[lane, j] = logged or query
         if logged is None and query.status == Status.OK:
             asked.append((lane, j))
         elif logged is None:
-            log.add([query])
+            place.logs[lane].add([query])
 
     def settle(key: tuple[int, int], score: Any, status: Status, reason: str | None) -> None:
         number, status, reason = _checked(score, status, reason)
         queries[key] = replace(queries[key], score=number, status=status, reason=reason)
-        log.add([queries[key]])
+        place.logs[key[0]].add([queries[key]])
 
     like = np.asarray(candidates.objects)[0, 0]
     things = {key: _thing(queries[key], like) for key in queries}
@@ -136,7 +137,7 @@ def evaluate_on_host(
         name = key[0], _name(things[key])
         if name in names or seen.find(key[0], things[key]) is not None:
             queries[key] = replace(queries[key], status=Status.DUPLICATE)
-            log.add([queries[key]])
+            place.logs[key[0]].add([queries[key]])
         else:
             fresh.append(key)
             names.add(name)

@@ -91,9 +91,12 @@ class RunFolder:
         """Numbers of completed rounds for which a state is kept, ascending."""
         return sorted(int(f.stem[-5:]) for f in self._checkpoint_dir.glob("round*.safetensors"))
 
-    def save_checkpoint(self, rounds_done: int, state: Any, keep: set[int]) -> None:
-        """Keep the state after a round; of the earlier ones only those in ``keep`` stay."""
+    def save_checkpoint(self, rounds_done: int, state: Any) -> None:
+        """Keep the state after a round."""
         save_tree(self._checkpoint(rounds_done), state)
+
+    def forget_checkpoints(self, rounds_done: int, keep: set[int]) -> None:
+        """Of the states before a round's, only those in ``keep`` stay."""
         for earlier in self.checkpoints():
             if earlier < rounds_done and earlier not in keep:
                 self._checkpoint(earlier).unlink()

@@ -1,8 +1,9 @@
 """One process's part of a run: retrain, ask, score, tell, record, round after round."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -25,38 +26,54 @@ _EXTRA_ROUNDS = 2
 """A seed whose proposals repeat gets up to this many times the budget's rounds."""
 
 
-class Session:
-    """Compiled functions, the state of all seeds, and where they stand."""
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A run that takes part in a session: its folder and its open log."""
 
-    def __init__(
-        self, folder: RunFolder, log: QueryLog, task: Task, base: Dataset, params: Any
-    ) -> None:
-        config = folder.config
-        self.folder, self.log, self.task, self.config = folder, log, task, config
-        self.algorithm = make_algorithm(task, config)
-        self.plan = plan_seeds(config.seeds, config.devices, config.seed_mode)
+    folder: RunFolder
+    log: QueryLog
+
+
+class Session:
+    """Compiled functions, the state of all seeds of one or several runs, and where they stand.
+
+    Runs that differ in traced numbers only, such as k, are lanes of the same program: first
+    all seeds of the first run, then those of the second.
+    """
+
+    def __init__(self, members: Sequence[Member], task: Task, base: Dataset, params: Any) -> None:
+        configs = [member.folder.config for member in members]
+        # What is not a traced number is the same in all.
+        self.members, self.task, self.config = members, task, configs[0]
+        self.seeds = [seed for config in configs for seed in config.seed_numbers]
+        self.logs = [m.log for m in members for _ in range(m.folder.config.seeds)]
+        self.algorithm = make_algorithm(task, self.config)
+        self.plan = plan_seeds(len(self.seeds), self.config.devices, self.config.seed_mode)
         self.compiled = CompiledLoop(self.algorithm, task.objective, self.plan, self._clock)
-        hyper = {
-            **config.hyper,
-            "learning_rate": task.retrain.learning_rate,
-            "beta": task.retrain.beta,
-        }
         self.base_rows = len(base.scores)
-        self.hyper = {name: jnp.float32(value) for name, value in hyper.items()}
+        hyper = {
+            name: [config.hyper[name] for config in configs for _ in range(config.seeds)]
+            for name in self.config.hyper
+        }
+        hyper["learning_rate"] = [task.retrain.learning_rate] * len(self.seeds)
+        hyper["beta"] = [task.retrain.beta] * len(self.seeds)
+        self.hyper = {name: self._padded(values, np.float32, 1) for name, values in hyper.items()}
         self.data = replicate(self.plan, loop.share(base, task.identity))
         self.round, self.state = self._restore(params, base)
         self.surrogate: Any = ()
         self.host: Host | None = None
         if task.host_objective is None:  # cheap to ask again; a host's answers are kept instead
-            log.forget_from(self.round)
+            for member in members:
+                member.log.forget_from(self.round)
         else:
             self.host = Host(task.host_objective)
-            self.seen = Seen(base, self._saved().acquired, config.seeds)
+            acquired = jax.tree.map(np.asarray, self.state.acquired)
+            self.seen = Seen(base, acquired, len(self.seeds))
 
     @property
     def counts(self) -> np.ndarray:
         """``[seeds]`` charged queries so far."""
-        return np.asarray(self.state.acquired.used)[: self.config.seeds]
+        return np.asarray(self.state.acquired.used)[: len(self.seeds)]
 
     def run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         """Go on until every seed has spent its budget, with a checkpoint after each round."""
@@ -65,7 +82,6 @@ class Session:
 
     def _run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         last = self.algorithm.rounds * _EXTRA_ROUNDS
-        middle = {1, self.algorithm.rounds // 2}
         while self.round < last and (self.counts < self.config.budget).any():
             self._retrain()
             shared = self._global(0)
@@ -76,7 +92,7 @@ class Session:
                 bar.update(int(self.counts.sum()) - bar.n)
             self._describe(bar)
             self.round += 1
-            self.folder.save_checkpoint(self.round, self._saved(), keep=middle)
+            self._save()
 
     def _retrain(self) -> None:
         rows = self.base_rows + self.counts
@@ -87,9 +103,9 @@ class Session:
         ]
         self.state, info = self.compiled.retrain(self.state, self._lane(steps), self._global(0))
         uncharged = self.algorithm.proposer.uncharged * self.algorithm.asks
-        self.log.add_rounds(
-            Round(
-                seed=seed,
+        for i in np.flatnonzero(open_seeds):
+            done = Round(
+                seed=self.seeds[i],
                 round=self.round,
                 steps=steps[i],
                 loss=float(info.loss[i]),
@@ -98,75 +114,91 @@ class Session:
                 diverged=int(not info.finite[i] and info.effective_rows[i] > 0),
                 uncharged=uncharged,
             )
-            for i, seed in enumerate(self.config.seed_numbers)
-            if open_seeds[i]
-        )
+            self.logs[i].add_rounds([done])
 
     def ask(self, ask: int) -> None:
         """One batch of queries of every seed: propose, evaluate, record, add to the data."""
         lane, shared = self._lane(), self._global(ask)
         candidates = self.compiled.ask((self.state, self.surrogate), lane, shared)
         on_host = jax.tree.map(np.asarray, candidates)
-        place = Place(self.config.seed_numbers, self.round, ask * self.algorithm.proposer.batch)
+        first = ask * self.algorithm.proposer.batch
+        place = Place(self.seeds, self.logs, self.round, first)
         if self.host is not None:
-            with timed(self.log, "score", self.round):
-                evaluated, scores = evaluate_on_host(self.host, self.log, place, on_host, self.seen)
+            with timed(self._clock, "score"):
+                evaluated, scores = evaluate_on_host(self.host, place, on_host, self.seen)
             told = spread(self.plan, (evaluated, scores, evaluated.status))
         else:
             assert self.compiled.score is not None
             scores, status = self.compiled.score(candidates, lane, shared)
-            record(self.log, place, on_host, np.asarray(scores), np.asarray(status))
+            record(place, on_host, np.asarray(scores), np.asarray(status))
             told = (candidates, scores, status)
         carried = (self.state, self.surrogate)
         self.state, self.surrogate = self.compiled.tell(carried, told, shared)
 
     def _restore(self, params: Any, base: Dataset) -> tuple[int, State]:
         start = broadcast(self.plan, loop.init(self.algorithm, params, base))
-        done = self.folder.checkpoints()
+        done = set.intersection(*(set(m.folder.checkpoints()) for m in self.members))
         if not done:
             return 0, start
-        like = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct((self.config.seeds, *a.shape[1:]), a.dtype), start
-        )
-        saved = self.folder.load_checkpoint(done[-1], like)
-        extra = self.plan.lanes - self.config.seeds
-        return done[-1], spread(
-            self.plan,
-            jax.tree.map(
-                lambda a: np.concatenate([a, np.zeros((extra, *a.shape[1:]), a.dtype)]), saved
-            ),
-        )
+        last = max(done)
 
-    def _saved(self) -> State:
-        return jax.tree.map(lambda a: np.asarray(a)[: self.config.seeds], self.state)
+        def load(member: Member) -> State:
+            like = jax.eval_shape(lambda: _lanes(start, 0, member.folder.config.seeds))
+            return member.folder.load_checkpoint(last, like)
+
+        extra = self.plan.lanes - len(self.seeds)
+        idle = jax.tree.map(lambda a: np.zeros((extra, *a.shape[1:]), a.dtype), start)
+        saved = [load(member) for member in self.members]
+        joined = jax.tree.map(lambda *parts: np.concatenate(parts), *saved, idle)
+        return last, spread(self.plan, joined)
+
+    def _save(self) -> None:
+        """A checkpoint of each run. None forgets its last one before all have the new one, so
+        that wherever the process is killed there is one that all have."""
+        state, first = jax.tree.map(np.asarray, self.state), 0
+        for member in self.members:
+            seeds = member.folder.config.seeds
+            member.folder.save_checkpoint(self.round, _lanes(state, first, seeds))
+            first += seeds
+        for member in self.members:
+            member.folder.forget_checkpoints(self.round, {1, self.algorithm.rounds // 2})
+
+    def _padded(self, values: Sequence[Any], dtype: Any, idle: Any) -> np.ndarray:
+        """``[lanes]``: a value for each seed, ``idle`` for the lanes without one."""
+        return np.array([*values, *[idle] * (self.plan.lanes - len(self.seeds))], dtype)
 
     def _lane(self, steps: list[int] | None = None) -> Lane:
-        steps = steps or [0] * self.config.seeds
-        extra = [0] * (self.plan.lanes - self.config.seeds)
-        numbers = np.array(self.config.seed_numbers + extra, np.int32)
-        return spread(self.plan, Lane(numbers, np.array(steps + extra, np.int32)))
+        numbers = self._padded(self.seeds, np.int32, 0)
+        steps_ = self._padded(steps or [0] * len(self.seeds), np.int32, 0)
+        return spread(self.plan, Lane(numbers, steps_, self.hyper))
 
     def _global(self, ask: int) -> Global:
         return Global(
             self.data,
-            *replicate(self.plan, (self.hyper, jnp.int32(self.round), jnp.int32(ask))),
+            *replicate(self.plan, (jnp.int32(self.round), jnp.int32(ask))),
         )
 
     def _clock(self, phase: str, seconds: float) -> None:
-        self.log.add_time(phase, getattr(self, "round", -1), seconds)
+        for member in self.members:
+            share = seconds / len(self.members)
+            member.log.add_time(phase, getattr(self, "round", -1), share)
 
     def _describe(self, bar: tqdm) -> None:
-        scores = np.asarray(self.state.acquired.scores)[: self.config.seeds]
+        scores = np.asarray(self.state.acquired.scores)[: len(self.seeds)]
         best = [np.nanmax(s) for s in scores if np.isfinite(s).any()]
         if best and not bar.disable:
             bar.set_postfix_str(f"best {np.mean(best):.4g} mean, {np.max(best):.4g} max")
 
 
+def _lanes(tree: Any, first: int, count: int) -> Any:
+    return jax.tree.map(lambda a: a[first : first + count], tree)
+
+
 @contextmanager
-def timed(log: QueryLog, phase: str, round: int = -1) -> Iterator[None]:
+def timed(clock: Callable[[str, float], None], phase: str) -> Iterator[None]:
     """Record the wall time of a block, also if it is interrupted."""
     start = time.perf_counter()
     try:
         yield
     finally:
-        log.add_time(phase, round, time.perf_counter() - start)
+        clock(phase, time.perf_counter() - start)

@@ -39,11 +39,13 @@ def summarize(
     config: RunConfig,
     log: QueryLog,
     compilations: dict[str, int],
+    side_by_side: int = 1,
     describe: Callable[[Query], str] | None = None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``.
 
-    ``describe`` turns a seed's best query into a line of text.
+    ``describe`` turns a seed's best query into a line of text. ``compilations`` are those of the
+    program, in which ``side_by_side`` runs took part; each has an equal share of its seconds.
 
     Standard deviations are over seeds, with divisor S as in the published
     results; None where a seed has no successful query. ``wall_seconds`` is that
@@ -86,6 +88,7 @@ def summarize(
         "compile_seconds": seconds.get("compile", 0.0),
         "seconds": seconds,
         "compilations": compilations,
+        "side_by_side": side_by_side,
     }
 
 
