@@ -1,0 +1,137 @@
+"""The paper's figures, of ours and of the published runs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.paper_grid import SECOND, Setting
+from benchmarks.published_runs import Runs, counterpart
+from wrlso.report.figures import plot_curves
+from wrlso.runs.result import Result
+from wrlso.runs.summary import best_so_far
+from wrlso.weighting import cumulative_weight, rank_weight_share, rank_weights
+
+Rows = Sequence[tuple[Setting, Result]]
+
+_KS = (1e-4, 1e-3, 1e-2, 1e-1, math.inf)
+_COLORS = ("#1b6ca8", "#e07a1f", "#3a8f5c", "#8b5fbf", "#b5443b", "#6b7280", "#c2a21c", "#3bb3c3")
+
+
+def weight_histograms(scores: np.ndarray, what: str) -> Figure:
+    """How the weights of a data set lie over its scores, for several k (the paper's Fig. 2)."""
+    figure, axes = plt.subplots(1, len(_KS), figsize=(3 * len(_KS), 3), layout="constrained")
+    low, high = np.quantile(scores, [0.001, 1.0])
+    bins = np.linspace(low, high, 60).tolist()
+    for axis, k in zip(axes, _KS, strict=True):
+        weights = np.asarray(rank_weights(scores, k))
+        axis.hist(scores, bins=bins, weights=np.full(len(scores), 1 / len(scores)), color="#c8ced6")
+        axis.hist(scores, bins=bins, weights=weights, histtype="step", color=_COLORS[0], lw=1.6)
+        axis.set(title=f"k = {k:g}", xlabel="score", yticks=[])
+    figure.suptitle(f"Share of training weight by score; grey: unweighted; {what}", fontsize=10)
+    return figure
+
+
+def cumulative_weights() -> Figure:
+    """Cumulative weight does not depend on the number of rows N once kN > 1 (Fig. 6)."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained", sharey=True)
+    grid = np.concatenate([[0], np.logspace(-5, 0, 200)])
+    for axis, k in zip(axes, (1e-1, 1e-2, 1e-3), strict=True):
+        for n, color in zip((100, 1000, 10_000, 100_000), _COLORS, strict=False):
+            weights = rank_weights(np.arange(n, dtype=np.float32), k)
+            axis.plot(
+                grid, cumulative_weight(weights, grid), color=color, lw=1.5, label=f"N = {n:,}"
+            )
+        axis.plot(grid, rank_weight_share(k, 0.0, grid), "k:", lw=1.2, label="limit")
+        axis.set(xscale="log", xlabel="best fraction of rows", title=f"k = {k:g}")
+    axes[0].set_ylabel("cumulative weight")
+    axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def loop_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
+    """Best so far for several k at the smallest r, and several r at the smallest k (Fig. 4)."""
+    ranked = [row for row in rows if row[0].method.weighting == "rank" and row[0].proposer is None]
+    often = min(r for s, _ in ranked if (r := s.method.retrain_every) is not None)
+    strong = min(s.method.hyper["k"] for s, _ in ranked)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
+    for axis, title, chosen in (
+        (axes[0], f"r = {often}", [x for x in ranked if x[0].method.retrain_every == often]),
+        (axes[1], f"k = {strong:g}", [x for x in ranked if x[0].method.hyper["k"] == strong]),
+    ):
+        for (setting, result), color in zip(chosen, _COLORS, strict=False):
+            _curve(axis, task, setting, result, runs, color, sign)
+        axis.set(title=title, xlabel="charged queries")
+        axis.legend(frameon=False, fontsize=8)
+    axes[0].set_ylabel("best so far")
+    return figure
+
+
+def all_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
+    """The best configuration of every method, up to its whole budget (Fig. 5)."""
+    best: dict[str, tuple[Setting, Result]] = {}
+    for setting, result in rows:
+        kind = setting.name.split(", ")[0] + (" (bo)" if setting.proposer else "")
+        if kind not in best or np.nanmean(result.best) > np.nanmean(best[kind][1].best):
+            best[kind] = setting, result
+    figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
+    colors = plt.get_cmap("tab20")(np.linspace(0, 1, max(len(best), 2)))
+    for (setting, result), color in zip(best.values(), colors, strict=True):
+        _curve(axis, task, setting, result, runs, color, sign)
+    axis.set(xscale="log", xlabel="charged queries", ylabel="best so far",
+             title=f"{task}: the best configuration of each method; dashed: published")  # fmt: skip
+    axis.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def _curve(
+    axis: Axes, task: str, setting: Setting, result: Result, runs: Runs, color: Any, sign: int
+) -> None:
+    ours = [sign * curve for curve in result.curves()]
+    plot_curves(axis, ours, setting.name, color)
+    theirs = [sign * best_so_far(scores) for scores in counterpart(runs, task, setting.method)]
+    if theirs:
+        length = min(map(len, theirs))
+        mean = np.mean([curve[:length] for curve in theirs], axis=0)
+        axis.plot(np.arange(1, length + 1), mean, "--", color=color, lw=1.2)
+
+
+def moved_scores(rows: Rows, sign: int) -> Figure:
+    """Scores asked for in the first and in the last fifth of each method's queries (cf. Fig. 3)."""
+    rows = [row for row in rows if row[0].family == SECOND] or list(rows)
+    figure, axis = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.2), layout="constrained")
+    for place, (_, result) in enumerate(rows):
+        for shift, part, color in ((-0.17, 0, "#8d99ae"), (0.17, 1, _COLORS[0])):
+            parts = [_fifth(scores, part) for scores in result.scores()]
+            together = sign * np.concatenate(parts)
+            together = together[np.isfinite(together)]
+            if len(together):
+                axis.boxplot(
+                    together, positions=[place + shift], vert=False, widths=0.28, showfliers=False,
+                    patch_artist=True, boxprops={"facecolor": color}, whis=(5, 95),
+                    medianprops={"color": "white"},
+                )  # fmt: skip
+    axis.set_yticks(range(len(rows)), [setting.name for setting, _ in rows], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel("score of what is asked; grey: first fifth of the queries, blue: last fifth")
+    return figure
+
+
+def _fifth(scores: np.ndarray, which: int) -> np.ndarray:
+    size = max(len(scores) // 5, 1)
+    return scores[-size:] if which else scores[:size]
+
+
+def save(figures: Mapping[str, Figure], folder: Path, stem: str) -> None:
+    """Write ``stem-NAME.png``."""
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{stem}-{name}.png", dpi=110)
+        plt.close(figure)

@@ -1,0 +1,93 @@
+"""Figures of merit of a seed's scores, and what a handful of seeds can tell.
+
+Scores are higher-is-better, in the order of the charged queries, NaN where one failed.
+"""
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from wrlso.runs.summary import best_so_far, top_mean
+
+LEVEL = 0.95
+"""Of intervals; differences are called different at 1 - LEVEL."""
+
+
+def top_at(scores: np.ndarray, n: int, queries: int) -> float:
+    """Mean of the n best of the first ``queries`` scores; NaN if none of them succeeded."""
+    found = top_mean(scores[:queries], n)
+    return np.nan if found is None else found
+
+
+def running_top_mean(scores: np.ndarray, n: int = 10) -> np.ndarray:
+    """``[Q]``: mean of the n best so far after each query; of all, while there are fewer."""
+    heap: list[float] = []
+    means = np.full(len(scores), np.nan)
+    for i, score in enumerate(scores):
+        if np.isfinite(score):
+            (heapq.heappushpop if len(heap) == n else heapq.heappush)(heap, float(score))
+        if heap:
+            means[i] = sum(heap) / len(heap)
+    return means
+
+
+def area_under_top(scores: np.ndarray, n: int = 10) -> float:
+    """Mean over queries of the running top-n mean, from the first query that succeeded."""
+    means = running_top_mean(scores, n)
+    return float(np.nanmean(means)) if np.isfinite(means).any() else np.nan
+
+
+def queries_to_reach(scores: np.ndarray, target: float) -> int | None:
+    """The number of queries after which the best is at least the target; None: never."""
+    reached = np.flatnonzero(best_so_far(scores) >= target)
+    return int(reached[0]) + 1 if len(reached) else None
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Bootstrap interval (BCa) of the mean over seeds; NaN of fewer than two."""
+    sample = np.asarray(values, float)
+    if len(sample) < 2 or not np.isfinite(sample).all():
+        return np.nan, np.nan
+    if np.ptp(sample) == 0:
+        return float(sample[0]), float(sample[0])
+    found = stats.bootstrap(
+        (sample,), np.mean, confidence_level=LEVEL, rng=np.random.default_rng(0)
+    ).confidence_interval
+    # Of few seeds, the acceleration of some samples is not defined.
+    if not np.isfinite([found.low, found.high]).all():
+        found = stats.bootstrap(
+            (sample,),
+            np.mean,
+            confidence_level=LEVEL,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def p_value(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Two-sided permutation test of equal means: exact for as few seeds as here."""
+    samples = tuple(np.asarray(values, float) for values in (ours, theirs))
+    if min(map(len, samples)) < 2 or not all(np.isfinite(s).all() for s in samples):
+        return np.nan
+    return float(
+        stats.permutation_test(
+            samples,
+            lambda a, b, axis: np.mean(a, axis=axis) - np.mean(b, axis=axis),
+            vectorized=True,
+            n_resamples=100_000,
+            rng=np.random.default_rng(0),
+        ).pvalue
+    )
+
+
+def verdict(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """What the seeds support: ``above``, ``below``, or that the two cannot be told apart."""
+    p = p_value(ours, theirs)
+    if np.isnan(p):
+        return "too few seeds"
+    if p > 1 - LEVEL:
+        return f"not told apart (p = {p:.2g})"
+    return f"{'above' if np.mean(ours) > np.mean(theirs) else 'below'} (p = {p:.2g})"
