@@ -92,6 +92,7 @@ def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
         failed = [q for q in queries if q.status == Status.FAILED]
         assert all("heavy atoms" in q.reason or "without atoms" in q.reason for q in failed)
         assert result.summary["seeds"][seed]["best_object"] in smiles
+    assert (tmp_path / "run" / "figures" / "best_objects.png") in result.plot(task)
 
 
 def test_without_a_file_a_run_begins_with_samples_of_the_prior(trained, monkeypatch):
@@ -131,6 +132,17 @@ def test_every_spelling_becomes_one():
     cut = Spelling(Fragments(make_alphabet([["[C]", "[Branch1]", "[O]"]])), 5)
     row = np.array([1, 1, 2, 0, 0], np.uint8)
     np.testing.assert_array_equal(cut.canonical(row), cut.row(cut.smiles(row)))
+
+
+def test_pictures_of_molecules():
+    alphabet = make_alphabet(split(smiles) for smiles in series())
+    spelling = Spelling(Fragments(alphabet), 12)
+    images = spelling.pictures(np.stack([spelling.row("CCO"), spelling.row("c1ccccc1")]))
+    assert images.shape == (2, 300, 300, 3)
+    # White with some ink; another molecule is another picture.
+    assert 0.8 < images.mean() < 1
+    assert np.abs(images[0] - images[1]).max() > 0.5
+    assert spelling.pictures(np.zeros((0, 12), np.uint8)).shape == (0, 300, 300, 3)
 
 
 def test_limits_are_failures_with_a_reason():

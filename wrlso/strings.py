@@ -20,6 +20,10 @@ from wrlso.vae import VAE
 _CUTS = (8, 10, 12, 14, 16, 18, 20, 24, 28, 34, 48, 72, 112, 168, 232)
 """Lengths at which a batch may be cut, so that padding is not computed."""
 
+_SWITCHED = (16, 24, 34, 72, 168)
+"""Of them, those between which one compiled program chooses: each is compiled into it, and a
+batch drawn at random has a long string in it anyway."""
+
 
 def make_vae(
     symbols: int,
@@ -41,8 +45,8 @@ def make_vae(
       decoder_units: of the decoder.
       sizes: ``[symbols]``: places that each symbol takes of ``length``; one each if None.
       compute: type in which products are computed while training; None: float32.
-      cut: leave out columns that are empty in a whole batch: less to compute, and as many
-        programs to compile as there are lengths. False where batches come cut.
+      cut: leave out columns that are empty in a whole batch: less to compute, and a few
+        lengths to compile. False where batches come cut.
     """
     encoder_init, encode = _encoder(symbols, latent_dim, encoder_units, compute)
     places = np.ones(symbols, np.int32) if sizes is None else np.asarray(sizes, np.int32)
@@ -80,7 +84,7 @@ def cut_lengths(full: int) -> list[int]:
 def _cut(function: Callable[[Array], Any], objects: Array) -> Any:
     """``function(objects)``, without columns that are empty in the whole batch."""
     full = objects.shape[-1]
-    cuts = cut_lengths(full)
+    cuts = [c for c in _SWITCHED if c < full] + [full]
     # One more than the longest: the 0 that ends it counts.
     longest = jnp.minimum(lengths(objects).max() + 1, full)
     which = jnp.searchsorted(jnp.asarray(cuts), longest)

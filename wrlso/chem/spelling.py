@@ -33,6 +33,12 @@ class Spelling:
             raise ValueError("a molecule without atoms")
         return smiles
 
+    def pictures(self, rows: np.ndarray) -> np.ndarray:
+        """Structural formulae of rows ``[B, L]``: ``[B, H, W, 3]`` in [0, 1]."""
+        from wrlso.chem.draw import pictures
+
+        return pictures([self.smiles(row) for row in rows])
+
     def row(self, smiles: str) -> np.ndarray:
         """The one row of ``max_tokens`` places that stands for a molecule.
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _OURS, _THEIRS, _GREY = "#1b6ca8", "#d1495b", "#8d99ae"
 _SAMPLES = 1000
 _MANIFOLD = 15
+_BEST = 8
 
 
 def draw_run(result: "Result", task: Task | None = None) -> list[Path]:
@@ -160,12 +161,17 @@ def _manifolds(task: Task, stages: dict[str, list[Any]]) -> Figure:
 
 
 def _best_objects(result: "Result", task: Task, base: Dataset) -> Figure:
-    """Each seed's best objects."""
+    """Each seed's best objects, larger where they are in colour."""
     assert task.to_images is not None
     like = base.objects[0]
     seeds = result.folder.config.seed_numbers
+    side = 2.4 if task.to_images(np.asarray(base.objects[:1])).ndim == 4 else 1.2
     figure, axes = plt.subplots(
-        len(seeds), 8, figsize=(9, 1.35 * len(seeds)), layout="constrained", squeeze=False
+        len(seeds),
+        _BEST,
+        figsize=(side * _BEST, (side + 0.2) * len(seeds)),
+        layout="constrained",
+        squeeze=False,
     )
     queries = result.queries()
     for row, seed in zip(axes, seeds, strict=True):
@@ -173,7 +179,7 @@ def _best_objects(result: "Result", task: Task, base: Dataset) -> Figure:
         good.sort(key=lambda q: -(q.score or 0))
         for axis in row:
             axis.set_axis_off()
-        for axis, query in zip(row, good[:8], strict=False):
+        for axis, query in zip(row, good[:_BEST], strict=False):
             stored = np.frombuffer(query.object, like.dtype).reshape(1, *like.shape)
             axis.imshow(task.to_images(stored)[0], cmap="gray")
             axis.set_title(f"{query.score:.4g}", fontsize=8)

@@ -97,7 +97,8 @@ class Task:
       version: of data, model and pretraining together; part of the cache's key.
       options: what distinguishes this instance of the task, for the run's record.
       to_text: one object in storage form to a line of text, for tables.
-      to_images: storage form to ``[B, H, W]`` pictures in [0, 1], for the figures.
+      to_images: storage form to pictures in [0, 1], ``[B, H, W]`` grey or ``[B, H, W, 3]``, for
+        the figures.
     """
 
     name: str

@@ -127,6 +127,7 @@ def molecules(
             "workers": workers,
         },
         to_text=spelling.smiles,
+        to_images=spelling.pictures,
     )
 
 
