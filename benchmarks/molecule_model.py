@@ -9,10 +9,10 @@ figures of the prior's properties and samples beside them. Ratios carry over, ti
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -263,6 +263,43 @@ SECTIONS = {
     "speed": section_speed,
 }
 
+
+def write_card() -> None:
+    """The measured figures and what the model is, beside the weights."""
+    from wrlso.tasks.molecules_task import SHIPPED
+
+    model = _model()
+    card = {name: json.loads(text) for name, text in model.card.items()}
+    measured = (RESULTS / "molecule_model.md").read_text().split("\n\n", 1)[1]
+    parameters = sum(leaf.size for leaf in _leaves(model.params))
+    size = SHIPPED.stat().st_size / 1e6
+    SHIPPED.with_suffix(".md").write_text(
+        f"# Model card: molecules\n\nA variational autoencoder of molecules: recurrent encoder "
+        f"({model.sizes['encoder_units']} units in each direction) and decoder "
+        f"({model.sizes['decoder_units']} units, with feedback), {model.sizes['latent_dim']} "
+        f"latent dimensions, {parameters:,} parameters, stored in half precision ({size:.1f} MB). "
+        f"It reads and writes {len(model.fragments) - 1} symbols: SELFIES tokens and frequent "
+        "strings of them, so that every string is a molecule. The latent space is standardised: "
+        "encodings of the training data have mean 0 and variance 1 in every dimension.\n\n"
+        f"Trained by `wrlso train molecules` on {card['molecules']:,} molecules "
+        f"({card['data']}, digest {card['digest']}), {card['held_out']:,} of them kept back, in "
+        f"{card['seconds'] / 3600:.1f} hours on two CPU cores. Settings: "
+        + ", ".join(f"{name} {value:g}" for name, value in card["config"].items())
+        + ".\n\nIt knows the kinds of atoms, charges and bonds of its training data (drug-like "
+        "molecules of up to 38 heavy atoms, no configuration of stereo centres). Samples of its "
+        "prior are possible molecules, not necessarily stable or makeable ones.\n\n"
+        f"Measured: {measured}"
+    )
+
+
+def _leaves(tree: Any) -> list[Any]:
+    import jax
+
+    return jax.tree.leaves(tree)
+
+
 if __name__ == "__main__":
-    Path(RESULTS).mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
     main("benchmarks.molecule_model", "The model of molecules", __doc__, SECTIONS)
+    if "MODEL" not in os.environ and not sys.argv[1:]:
+        write_card()

@@ -50,6 +50,9 @@ def test_a_model_file_holds_all_that_a_task_needs(trained):
     assert {name: json.loads(text) for name, text in model.card.items()} == card
     assert len(model.fragments) == 20
     assert dict(model.sizes) == SMALL
+    rows = small_task(folder).load_data().objects
+    mean, log_std = model.vae(20).encode(model.params, rows)
+    np.testing.assert_allclose(mean.var(0) + np.exp(2 * log_std).mean(0), 1, atol=0.3)
     # Trained to the end: the same again, in no time.
     again = train_molecules(*arguments, sizes=SMALL, symbols=20, workers=1, progress=False)
     assert again == card

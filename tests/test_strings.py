@@ -10,7 +10,7 @@ import pytest
 
 from wrlso.elbo import constant_beta
 from wrlso.retrain import minibatches, train
-from wrlso.strings import lengths, make_vae
+from wrlso.strings import lengths, make_vae, standardize_latents
 from wrlso.weighting import uniform_weights
 
 TOKENS, LENGTH = 4, 5
@@ -116,3 +116,20 @@ def test_it_learns_to_reconstruct():
     assert bool(info.finite)
     back = vae.decode(params, vae.encode(params, rows)[0])
     assert float((back == rows).all(1).mean()) > 0.9
+
+
+def test_other_coordinates_are_the_same_model():
+    vae, params = model()
+    shift, scale = jnp.array([0.5, -1.0, 2.0]), jnp.array([0.3, 1.0, 4.0])
+    moved = standardize_latents(params, shift, scale)
+    objects = all_strings()
+    mean, log_std = vae.encode(params, objects)
+    new_mean, new_log_std = vae.encode(moved, objects)
+    np.testing.assert_allclose(shift + scale * new_mean, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(jnp.log(scale) + new_log_std, log_std, rtol=1e-4, atol=1e-5)
+    z = jax.random.normal(jax.random.key(1), (len(objects), 3))
+    np.testing.assert_allclose(
+        vae.log_likelihood(moved, z, objects),
+        vae.log_likelihood(params, shift + scale * z, objects),
+        rtol=1e-4,
+    )

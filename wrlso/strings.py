@@ -70,6 +70,35 @@ def make_vae(
     )
 
 
+def standardize_latents(params: Any, shift: Array, scale: Array) -> Any:
+    """The same model in other coordinates of its latent space.
+
+    A KL term of small weight hardly says where in the space the data lie: they end up in a small
+    part of what the prior covers. The first layers of the decoder and the last of the encoder
+    are linear, so that they can be moved without any change to what the model does.
+
+    Args:
+      params: of :func:`make_vae`.
+      shift, scale: ``[d]``. What was ``shift + scale * z`` becomes ``z``.
+    """
+    latent_dim = len(shift)
+    out = params["encoder"]["out"]
+    factor = jnp.concatenate([1 / scale, jnp.ones(latent_dim)])
+    moved = jnp.concatenate([-shift / scale, -jnp.log(scale)])
+    encoder = {"kernel": out["kernel"] * factor, "bias": out["bias"] * factor + moved}
+    decoder = {
+        name: {
+            "kernel": params["decoder"][name]["kernel"] * scale[:, None],
+            "bias": params["decoder"][name]["bias"] + shift @ params["decoder"][name]["kernel"],
+        }
+        for name in ("start", "gates")
+    }
+    return {
+        "encoder": {**params["encoder"], "out": encoder},
+        "decoder": {**params["decoder"], **decoder},
+    }
+
+
 def lengths(objects: Array) -> Array:
     """``[B]``: symbols before the first 0."""
     ended = objects == 0

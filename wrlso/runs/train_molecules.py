@@ -25,10 +25,14 @@ from wrlso.runs.training import (
     split,
     train_strings,
 )
-from wrlso.strings import cut_lengths, make_vae
+from wrlso.strings import cut_lengths, make_vae, standardize_latents
+from wrlso.vae import VAE
 
 SIZES = {"latent_dim": 56, "encoder_units": 256, "decoder_units": 512}
 """Of the model that comes with the package."""
+
+_STANDARDIZED = 5000
+"""Molecules by which the latent space is standardised after training, at most."""
 
 
 def train_molecules(
@@ -69,10 +73,12 @@ def train_molecules(
     vae = make_vae(len(fragments), cuts[-1], **sizes, compute=compute, cut=False)
     folder = out.with_suffix(".training")
     params = train_strings(vae, rows, cuts, folder, config, progress)
+    parts = split(len(rows), config)
+    params = _standardized(vae, params, rows[parts.train])
     # As the model will be used: parameters in half precision, products in float32.
     params = jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), params)
     plain = make_vae(len(fragments), cuts[-1], **sizes, cut=False)
-    held_out = rows[split(len(rows), config).held_out]
+    held_out = rows[parts.held_out]
     exact = reconstructed(jax.jit(partial(round_trip, plain)), params, held_out)
     card = {
         "data": Path(data).name,
@@ -86,6 +92,16 @@ def train_molecules(
     stored = {name: json.dumps(value) for name, value in card.items()}
     save_model(out, MoleculeModel(params, fragments, dict(sizes), stored))
     return card
+
+
+def _standardized(vae: VAE, params: Any, rows: np.ndarray) -> Any:
+    """The model in coordinates in which encodings have mean 0 and variance 1, as the prior."""
+    chosen = rows[:: -(-len(rows) // _STANDARDIZED)]
+    encode = jax.jit(vae.encode)
+    parts = [encode(params, chosen[i : i + 500]) for i in range(0, len(chosen), 500)]
+    mean, log_std = (np.concatenate(part) for part in zip(*parts, strict=True))
+    shift, scale = mean.mean(0), np.sqrt(mean.var(0) + np.exp(2 * log_std).mean(0))
+    return standardize_latents(params, jnp.asarray(shift), jnp.asarray(scale))
 
 
 def prepare(
