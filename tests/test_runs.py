@@ -562,6 +562,33 @@ def test_a_killed_sweep_goes_on(tmp_path, monkeypatch, saved_before):
         assert resumed[name].queries() == whole[name].queries()
 
 
+def test_runs_of_a_sweep_that_stand_apart_go_on_apart(tmp_path, monkeypatch):
+    """One is killed at the end of its second round; then others join. None is begun anew, and
+    none keeps a state beyond the queries that its log has."""
+    whole = tiny_sweep(tmp_path / "whole", SETTINGS)
+    original, saved = RunFolder.save_checkpoint, []
+
+    def dies_after(count):
+        def save(self, done, state):
+            original(self, done, state)
+            saved.append((self.path.name, done))
+            if len(saved) == count:
+                raise Killed
+
+        return save
+
+    for names, count in ((["k=0.01"], 2), (list(SETTINGS), 2), (["k=1", "k=0.01"], 1)):
+        saved.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "save_checkpoint", dies_after(count))
+            with pytest.raises(Killed):
+                tiny_sweep(tmp_path / "sweep", {name: SETTINGS[name] for name in names})
+    assert saved == [("k=1", 2)]
+    resumed = tiny_sweep(tmp_path / "sweep", SETTINGS)
+    for name in SETTINGS:
+        assert resumed[name].queries() == whole[name].queries()
+
+
 def test_a_sweep_with_an_objective_on_the_host(tmp_path):
     """Every lane is answered into the log of its own run; one run of it can be resumed alone."""
     asked = []
@@ -592,6 +619,11 @@ def test_sweeps_that_cannot_be_meant_are_refused(tmp_path):
         tiny_sweep(tmp_path / "sweep", {"a": METHOD}, budget=13)
     with pytest.raises(ValueError, match=r"'\.\./b' cannot name a folder"):
         tiny_sweep(tmp_path / "sweep", {"../b": METHOD})
+    with pytest.raises(ValueError, match=r"'\.\.' cannot name a folder"):
+        tiny_sweep(tmp_path / "sweep", {"..": METHOD})
+    whole_number = methods.weighted_retraining(k=1, retrain_every=4)
+    for _ in range(2):
+        assert tiny_sweep(tmp_path / "sweep", {"whole": whole_number})["whole"].best.shape == (3,)
     with pytest.raises(ValueError, match="above budget"):
         tiny_sweep(tmp_path / "new", {"a": METHOD, "b": methods.retrain_only(50)})
     assert not (tmp_path / "new").exists()

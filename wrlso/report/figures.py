@@ -64,8 +64,12 @@ def draw_run(result: "Result", task: Task | None = None) -> list[Path]:
 
 def plot_curves(axis: Axes, curves: Sequence[np.ndarray], label: str, color: str = _OURS) -> None:
     """Best so far against queries: every seed thin, their mean thick, one s.d. shaded."""
-    length = min(map(len, curves))
-    ours = np.stack([curve[:length] for curve in curves])
+    curves = [curve for curve in curves if len(curve)]
+    if not curves:
+        return
+    length = max(map(len, curves))
+    # A seed that ended early keeps its best.
+    ours = np.stack([np.pad(curve, (0, length - len(curve)), mode="edge") for curve in curves])
     queries = np.arange(1, length + 1)
     for curve in curves:
         axis.plot(np.arange(1, len(curve) + 1), curve, color=color, lw=0.6, alpha=0.5)

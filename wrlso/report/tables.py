@@ -68,6 +68,8 @@ def title(summary: Mapping[str, Any]) -> str:
     numbers = [f"{name} = {float(value):g}" for name, value in summary["hyper"].items()]
     r = summary["retrain_every"]
     numbers.append("never retrained" if r is None else f"r = {r}")
+    if summary.get("epochs") is not None:
+        numbers.append(f"epochs = {summary['epochs']:g}")
     return (
         f"{summary['task']}, {summary['method']} ({', '.join(numbers)}), "
         f"proposer {summary['proposer']}"

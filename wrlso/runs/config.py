@@ -109,7 +109,7 @@ def describe(method: Method) -> dict[str, Any]:
     return {
         "method": method.name,
         "weighting": method.weighting,
-        "hyper": dict(method.hyper),
+        "hyper": {name: float(value) for name, value in method.hyper.items()},
         "retrain_every": method.retrain_every,
         "epochs": method.epochs,
     }

@@ -129,8 +129,11 @@ def sweep(
     groups: dict[str, list[RunFolder]] = {}
     configs = {}
     for name, method in methods.items():
-        if not re.fullmatch(r"[\w=.,+-]+", name):
-            raise ValueError(f"methods: {name!r} cannot name a folder: use letters, digits, -_.=,+")
+        if not re.fullmatch(r"[\w=,+-][\w=.,+-]*", name):
+            raise ValueError(
+                f"methods: {name!r} cannot name a folder: use letters, digits and -_=,+ (and dots, "
+                "but not first)"
+            )
         config = _configure(
             task,
             method,
@@ -144,13 +147,14 @@ def sweep(
             seed_mode=seed_mode,
         )
         configs[name] = replace(config, task_digest=digest)
+    found = {name: _find(Path(out) / name, config) for name, config in configs.items()}
     for name, config in configs.items():
-        folder = _open_or_create(Path(out) / name, config)
-        groups.setdefault(config.static(), []).append(folder)
+        folder = found[name] or RunFolder.create(Path(out) / name, config)
+        if not folder.summary_file.exists():
+            groups.setdefault(config.static(), []).append(folder)
     for group in groups.values():
-        unfinished = [folder for folder in group if not folder.summary_file.exists()]
-        if unfinished:
-            _drive(unfinished, task, base, progress)
+        for abreast in _abreast(group):
+            _drive(abreast, task, base, progress)
     return {name: Result(Path(out) / name) for name in methods}
 
 
@@ -169,9 +173,28 @@ def _configure(task: Task, method: Method, proposer: str | None, **settings: Any
     return config
 
 
-def _open_or_create(path: Path, config: RunConfig) -> RunFolder:
+def _abreast(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:
+    """Runs that can go on together: which stand at the same round or, as a kill may leave them,
+    one apart."""
+    groups: list[list[RunFolder]] = []
+    for folder in sorted(folders, key=_rounds_done):
+        done = _rounds_done(folder)
+        first = _rounds_done(groups[-1][0]) if groups else -2
+        if first == done or (first == done - 1 and first in (0, *folder.checkpoints())):
+            groups[-1].append(folder)
+        else:
+            groups.append([folder])
+    return groups
+
+
+def _rounds_done(folder: RunFolder) -> int:
+    return max(folder.checkpoints(), default=0)
+
+
+def _find(path: Path, config: RunConfig) -> RunFolder | None:
+    """The folder of a run that was begun already, after looking whether it is the one meant."""
     if not (path / "config.json").exists():
-        return RunFolder.create(path, config)
+        return None
     folder = RunFolder(path)
     stored = replace(folder.config, devices=config.devices, seed_mode=config.seed_mode)
     if stored.to_json() != config.to_json():

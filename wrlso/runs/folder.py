@@ -14,6 +14,11 @@ from wrlso.runs.config import RunConfig
 from wrlso.runs.log import QueryLog
 
 
+def _counts(path: Path) -> bool:
+    """Not what a process left behind that was killed while it wrote the first file."""
+    return not (path.name.startswith("config.json") and path.name.endswith(".part"))
+
+
 class RunFolder:
     """Paths and files of one run. ``RunFolder(path)`` opens one; see also :meth:`create`."""
 
@@ -31,7 +36,7 @@ class RunFolder:
           ValueError: if it exists with anything in it, or cannot be written.
         """
         try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and (not path.is_dir() or any(map(_counts, path.iterdir()))):
                 raise ValueError(
                     f"out = {path} exists already and is never overwritten: choose another "
                     f"folder, or continue that run with 'wrlso resume {path}'"
@@ -96,10 +101,10 @@ class RunFolder:
         save_tree(self._checkpoint(rounds_done), state)
 
     def forget_checkpoints(self, rounds_done: int, keep: set[int]) -> None:
-        """Of the states before a round's, only those in ``keep`` stay."""
-        for earlier in self.checkpoints():
-            if earlier < rounds_done and earlier not in keep:
-                self._checkpoint(earlier).unlink()
+        """Of the states before a round's, only those in ``keep`` stay; of those after it none."""
+        for other in self.checkpoints():
+            if other > rounds_done or (other < rounds_done and other not in keep):
+                self._checkpoint(other).unlink()
 
     def load_checkpoint(self, rounds_done: int, like: Any) -> Any:
         """The state after a round."""

@@ -62,10 +62,12 @@ class Session:
         self.round, self.state = self._restore(params, base)
         self.surrogate: Any = ()
         self.host: Host | None = None
-        if task.host_objective is None:  # cheap to ask again; a host's answers are kept instead
-            for member in members:
+        for member in members:
+            # States beyond are of a session that others did not take part in to its end.
+            member.folder.forget_checkpoints(self.round, set(member.folder.checkpoints()))
+            if task.host_objective is None:  # cheap to ask again; a host's answers are kept instead
                 member.log.forget_from(self.round)
-        else:
+        if task.host_objective is not None:
             self.host = Host(task.host_objective)
             acquired = jax.tree.map(np.asarray, self.state.acquired)
             self.seen = Seen(base, acquired, len(self.seeds))

@@ -77,6 +77,7 @@ def summarize(
         "method": config.method,
         "hyper": {k: str(v) if np.isinf(v) else v for k, v in config.hyper.items()},
         "retrain_every": config.retrain_every,
+        "epochs": config.epochs,
         "proposer": config.proposer,
         "budget": config.budget,
         "seeds": per_seed,
