@@ -5,8 +5,8 @@
     python -m benchmarks.paper --quick               a small grid, to see whether everything works
 
 Runs are kept under --runs; interrupted, the same command goes on, and finished runs are read. Runs
-that differ in traced numbers only share a program. Results, of what has been run so far, go to
---results: paper-TASK.md, -seeds.csv, -queries.csv.gz and figures.
+that differ in traced numbers only share a program. Results of all that is finished go to --results:
+paper-TASK.md, -seeds.csv, -queries.csv.gz and figures.
 """
 
 import argparse
@@ -21,81 +21,106 @@ import wrlso
 from benchmarks import paper_figures, published_runs
 from benchmarks.experiments import RESULTS
 from benchmarks.paper_grid import QUICK, TASKS, Scale, Setting, settings
-from benchmarks.paper_tables import SIGN, document, is_headline, write_queries, write_seeds
-from wrlso import Result
+from benchmarks.paper_tables import SIGN, Row, Rows, document, write_queries, write_seeds
+from wrlso import Dataset, Result
 from wrlso.parallel import request_cpu_devices
 from wrlso.tasks import TASKS as FACTORIES
 from wrlso.tasks import Task
 
-Rows = list[tuple[Setting, Result]]
-
 
 def main() -> None:
     options = _options()
-    request_cpu_devices(options.seeds or 15)
+    request_cpu_devices(options.seeds or 5)
     published = published_runs.load(options.published)
-    for task in [options.task] if options.task else TASKS:
-        reproduce(task, options, published)
+    names = [options.task] if options.task else TASKS
+    tasks = {name: FACTORIES[name](**_task_options(name, options)) for name in names}
+    for name, task in tasks.items():
+        reproduce(name, task, options, published)
 
 
-def reproduce(name: str, options: argparse.Namespace, published: published_runs.Runs) -> None:
-    """Run the grid of a task and write its results, anew after each sweep."""
-    task = FACTORIES[name](**_task_options(name, options))
+def reproduce(
+    name: str, task: Task, options: argparse.Namespace, published: published_runs.Runs
+) -> None:
+    """Run the grid of a task and write its results, anew after each program's runs."""
     scale = _scale(name, options)
     grid = settings(name, scale, full=options.full or name != "molecules")
-    if options.only:
-        grid = [s for s in grid if any(word in s.name for word in options.only)]
-    rows: Rows = []
-    together = lambda s: (s.budget, s.seeds, s.proposer or "")  # noqa: E731
-    for _, group in itertools.groupby(grid, together):
-        chosen = list(group)
-        results = wrlso.sweep(
-            task,
-            {setting.folder: setting.method for setting in chosen},
-            out=options.runs / name,
-            budget=chosen[0].budget,
-            seeds=chosen[0].seeds,
-            proposer=chosen[0].proposer,
-        )
-        rows += [(setting, results[setting.folder]) for setting in chosen]
-        write(name, task, rows, published, options)
-        print((options.results / f"paper-{name}.md").read_text(), flush=True)
+    chosen = [s for s in grid if any(word in s.name for word in options.only or [""])]
+    if not chosen:
+        raise SystemExit(f"--only {options.only}: none of {[s.name for s in grid]}")
+    folder, base = options.runs / name, task.load_data()
+    for _, group in itertools.groupby(chosen, _program):
+        run(task, list(group), folder)
+        write(name, task, base, finished(grid, folder), published, options)
+    print((options.results / f"paper-{name}.md").read_text(), flush=True)
+
+
+def _program(setting: Setting) -> tuple:
+    """What is the same for settings that can run side by side."""
+    method = setting.method
+    return (
+        *(setting.budget, setting.seeds, setting.proposer or method.proposer),
+        *(method.weighting, method.retrain_every, method.epochs),
+    )
+
+
+def run(task: Task, group: list[Setting], folder: Path) -> None:
+    """Run settings side by side."""
+    first = group[0]
+    wrlso.sweep(
+        task,
+        {setting.folder: setting.method for setting in group},
+        out=folder,
+        budget=first.budget,
+        seeds=first.seeds,
+        proposer=first.proposer,
+    )
+
+
+def finished(grid: list[Setting], folder: Path) -> Rows:
+    """All of the grid that has been run, now or before."""
+    found = [(s, folder / s.folder) for s in grid]
+    return [Row(s, Result(path)) for s, path in found if (path / "summary.json").exists()]
 
 
 def write(
-    name: str, task: Task, rows: Rows, published: published_runs.Runs, options: argparse.Namespace
+    name: str,
+    task: Task,
+    base: Dataset,
+    rows: Rows,
+    published: published_runs.Runs,
+    options: argparse.Namespace,
 ) -> None:
     """Tables, CSVs and figures of what has been run."""
     options.results.mkdir(parents=True, exist_ok=True)
     stem = options.results / f"paper-{name}"
-    words = ["python -m benchmarks.paper", f"--task {name}"]
-    words += [f"--{key.replace('_', '-')} FILE" for key in _data_options(name, options)]
-    words += [f"--{flag}" for flag in ("quick", "full") if getattr(options, flag)]
-    tables = document(name, task.options, rows, published, " ".join(words))
-    stem.with_suffix(".md").write_text(tables)
+    text = document(name, task.options, base, rows, published, _command(name, options))
+    stem.with_suffix(".md").write_text(text)
     write_seeds(rows, stem.with_name(stem.name + "-seeds.csv"))
     write_queries(rows, stem.with_name(stem.name + "-queries.csv.gz"))
-    _draw(name, task, rows, published, options.results)
-
-
-def _draw(name: str, task: Task, rows: Rows, published: published_runs.Runs, folder: Path) -> None:
     sign = SIGN[name]
     figures = {
         "weights": paper_figures.weight_histograms(
-            np.asarray(task.load_data().scores), f"the base data of {name}"
+            np.asarray(base.scores), f"the base data of {name}"
         ),
         "cumulative-weights": paper_figures.cumulative_weights(),
         "scores": paper_figures.moved_scores(rows, sign),
         "methods": paper_figures.all_curves(name, rows, published, sign),
     }
-    if any(setting.method.weighting == "rank" for setting, _ in rows):
+    if any(row.setting.method.weighting == "rank" for row in rows):
         figures["k-and-r"] = paper_figures.loop_curves(name, rows, published, sign)
-    paper_figures.save(figures, folder, f"paper-{name}")
-    heads = [result for setting, result in rows if is_headline(setting)]
-    if heads:
-        for path in heads[0].plot(task):
+    paper_figures.save(figures, options.results, f"paper-{name}")
+    for row in [row for row in rows if row.setting.headline][:1]:
+        for path in row.result.plot(task):
             if path.stem in ("manifold", "prior_samples", "best_objects"):
-                shutil.copy(path, folder / f"paper-{name}-{path.stem.replace('_', '-')}.png")
+                shutil.copy(path, f"{stem}-{path.stem.replace('_', '-')}.png")
+
+
+def _command(name: str, options: argparse.Namespace) -> str:
+    words = ["python -m benchmarks.paper", f"--task {name}"]
+    words += [f"--{key.replace('_', '-')} FILE" for key in _files(name, options)]
+    words += [f"--{flag}" for flag in ("quick", "full") if getattr(options, flag)]
+    words += [f"--seeds {options.seeds}"] if options.seeds else []
+    return " ".join(words)
 
 
 def _scale(name: str, options: argparse.Namespace) -> Scale:
@@ -108,17 +133,16 @@ def _scale(name: str, options: argparse.Namespace) -> Scale:
 
 
 def _task_options(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    chosen: dict[str, Any] = {}
-    for key in _data_options(name, options):
-        chosen[key.split("_")[-1]] = str(getattr(options, key))
+    chosen = {key.split("_")[-1]: str(getattr(options, key)) for key in _files(name, options)}
     if name == "molecules":
         chosen |= {"max_tokens": options.max_tokens, "max_heavy_atoms": options.max_heavy_atoms}
     return chosen
 
 
-def _data_options(name: str, options: argparse.Namespace) -> list[str]:
-    keys = {"expressions": ("expressions_data",), "molecules": ("molecules_data",)}.get(name, ())
-    return [key for key in keys if getattr(options, key) is not None]
+def _files(name: str, options: argparse.Namespace) -> list[str]:
+    """The options that name files of a task."""
+    keys = [f"{name}_data", f"{name}_model"]
+    return [key for key in keys if getattr(options, key, None) is not None]
 
 
 def _options() -> argparse.Namespace:
@@ -128,25 +152,27 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--task", choices=TASKS, help="one task; all if left out")
     parser.add_argument("--quick", action="store_true", help="tiny budgets, 2 seeds")
     parser.add_argument(
-        "--full", action="store_true", help="molecules: the whole grid, not only what is published"
+        "--full",
+        action="store_true",
+        help="molecules: the whole grid, as for the others (days);\n"
+        "else the corners, k = 0.1 and one configuration of each baseline",
     )
     parser.add_argument("--only", nargs="+", help="rows whose name contains one of these words")
     parser.add_argument(
-        "--seeds", type=int, help="seeds of every method (5; baselines on molecules: 3)"
+        "--seeds", type=int, help="of every method (default 5; baselines on molecules 3)"
     )
-    parser.add_argument("--expressions-data", type=Path, help="a file of expressions")
-    parser.add_argument("--molecules-data", type=Path, help="a file of molecules, as ZINC250k")
+    file = "a file of {}; sampled if left out".format
+    parser.add_argument("--expressions-data", type=Path, help=file("expressions"))
+    parser.add_argument("--molecules-data", type=Path, help=file("molecules, such as ZINC250k"))
+    parser.add_argument("--molecules-model", type=Path, help="default: the one that comes along")
     parser.add_argument("--max-tokens", type=int, default=297, help="of a molecule")
     parser.add_argument("--max-heavy-atoms", type=int, default=173, help="of a molecule")
     parser.add_argument("--published", type=Path, help="the authors' runs, a CSV file")
     parser.add_argument("--runs", type=Path, help="folder of the runs (runs/paper)")
     parser.add_argument("--results", type=Path, help="folder of the results (benchmarks/results)")
     options = parser.parse_args()
-    if options.quick:
-        options.runs = options.runs or Path("runs/paper-quick")
-        options.results = options.results or options.runs / "results"
-    options.runs = options.runs or Path("runs/paper")
-    options.results = options.results or RESULTS
+    options.runs = options.runs or Path("runs/paper-quick" if options.quick else "runs/paper")
+    options.results = options.results or (options.runs / "results" if options.quick else RESULTS)
     return options
 
 

@@ -1,7 +1,7 @@
 """The paper's figures, of ours and of the published runs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.paper_grid import SECOND, Setting
+from benchmarks.paper_grid import BASELINES
+from benchmarks.paper_tables import Row, Rows
 from benchmarks.published_runs import Runs, counterpart
 from wrlso.report.figures import plot_curves
-from wrlso.runs.result import Result
 from wrlso.runs.summary import best_so_far
 from wrlso.weighting import cumulative_weight, rank_weight_share, rank_weights
-
-Rows = Sequence[tuple[Setting, Result]]
 
 _KS = (1e-4, 1e-3, 1e-2, 1e-1, math.inf)
 _COLORS = ("#1b6ca8", "#e07a1f", "#3a8f5c", "#8b5fbf", "#b5443b", "#6b7280", "#c2a21c", "#3bb3c3")
@@ -59,59 +57,62 @@ def cumulative_weights() -> Figure:
 
 def loop_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
     """Best so far for several k at the smallest r, and several r at the smallest k (Fig. 4)."""
-    ranked = [row for row in rows if row[0].method.weighting == "rank" and row[0].proposer is None]
-    often = min(r for s, _ in ranked if (r := s.method.retrain_every) is not None)
-    strong = min(s.method.hyper["k"] for s, _ in ranked)
+    ranked = [
+        row
+        for row in rows
+        if row.setting.method.weighting == "rank" and row.setting.proposer is None
+    ]
+    often = min((row.setting.method.retrain_every or math.inf for row in ranked), default=None)
+    strong = min((row.setting.method.hyper["k"] for row in ranked), default=None)
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
     for axis, title, chosen in (
-        (axes[0], f"r = {often}", [x for x in ranked if x[0].method.retrain_every == often]),
-        (axes[1], f"k = {strong:g}", [x for x in ranked if x[0].method.hyper["k"] == strong]),
+        (axes[0], f"r = {often}", [x for x in ranked if x.setting.method.retrain_every == often]),
+        (axes[1], f"k = {strong}", [x for x in ranked if x.setting.method.hyper["k"] == strong]),
     ):
-        for (setting, result), color in zip(chosen, _COLORS, strict=False):
-            _curve(axis, task, setting, result, runs, color, sign)
+        for row, color in zip(chosen, _COLORS, strict=False):
+            _curve(axis, task, row, runs, color, sign)
         axis.set(title=title, xlabel="charged queries")
         axis.legend(frameon=False, fontsize=8)
-    axes[0].set_ylabel("best so far")
+    axes[0].set_ylabel("best so far; dashed: published")
     return figure
 
 
 def all_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
     """The best configuration of every method, up to its whole budget (Fig. 5)."""
-    best: dict[str, tuple[Setting, Result]] = {}
-    for setting, result in rows:
-        kind = setting.name.split(", ")[0] + (" (bo)" if setting.proposer else "")
-        if kind not in best or np.nanmean(result.best) > np.nanmean(best[kind][1].best):
-            best[kind] = setting, result
+    best: dict[tuple, Row] = {}
+    for row in rows:
+        kind = row.setting.name.split(", ")[0], row.summary["proposer"]
+        if kind not in best or np.nanmean(row.best) > np.nanmean(best[kind].best):
+            best[kind] = row
     figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
     colors = plt.get_cmap("tab20")(np.linspace(0, 1, max(len(best), 2)))
-    for (setting, result), color in zip(best.values(), colors, strict=True):
-        _curve(axis, task, setting, result, runs, color, sign)
+    for row, color in zip(best.values(), colors, strict=False):
+        _curve(axis, task, row, runs, color, sign)
     axis.set(xscale="log", xlabel="charged queries", ylabel="best so far",
              title=f"{task}: the best configuration of each method; dashed: published")  # fmt: skip
     axis.legend(frameon=False, fontsize=7)
     return figure
 
 
-def _curve(
-    axis: Axes, task: str, setting: Setting, result: Result, runs: Runs, color: Any, sign: int
-) -> None:
-    ours = [sign * curve for curve in result.curves()]
-    plot_curves(axis, ours, setting.name, color)
-    theirs = [sign * best_so_far(scores) for scores in counterpart(runs, task, setting.method)]
+def _curve(axis: Axes, task: str, row: Row, runs: Runs, color: Any, sign: int) -> None:
+    ours = [sign * best_so_far(scores) for scores in row.scores]
+    peeks = " (peeks)" if row.summary["uncharged_evaluations"] else ""
+    plot_curves(axis, ours, row.name + peeks, color)
+    theirs = [best_so_far(scores) for scores in counterpart(runs, task, row.setting)]
     if theirs:
-        length = min(map(len, theirs))
-        mean = np.mean([curve[:length] for curve in theirs], axis=0)
+        length = max(map(len, theirs))
+        held = [np.pad(curve, (0, length - len(curve)), mode="edge") for curve in theirs]
+        mean = sign * np.mean(held, axis=0)
         axis.plot(np.arange(1, length + 1), mean, "--", color=color, lw=1.2)
 
 
 def moved_scores(rows: Rows, sign: int) -> Figure:
     """Scores asked for in the first and in the last fifth of each method's queries (cf. Fig. 3)."""
-    rows = [row for row in rows if row[0].family == SECOND] or list(rows)
+    rows = [row for row in rows if row.setting.family == BASELINES] or list(rows)
     figure, axis = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.2), layout="constrained")
-    for place, (_, result) in enumerate(rows):
+    for place, row in enumerate(rows):
         for shift, part, color in ((-0.17, 0, "#8d99ae"), (0.17, 1, _COLORS[0])):
-            parts = [_fifth(scores, part) for scores in result.scores()]
-            together = sign * np.concatenate(parts)
+            together = sign * np.concatenate([_fifth(scores, part) for scores in row.scores])
             together = together[np.isfinite(together)]
             if len(together):
                 axis.boxplot(
@@ -119,7 +120,7 @@ def moved_scores(rows: Rows, sign: int) -> Figure:
                     patch_artist=True, boxprops={"facecolor": color}, whis=(5, 95),
                     medianprops={"color": "white"},
                 )  # fmt: skip
-    axis.set_yticks(range(len(rows)), [setting.name for setting, _ in rows], fontsize=8)
+    axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("score of what is asked; grey: first fifth of the queries, blue: last fifth")
     return figure

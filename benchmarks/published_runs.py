@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wrlso.methods import Method
+from benchmarks.paper_grid import Setting
 
 MEAN_AT_500 = {"shapes": 882.8, "expressions": -0.480, "molecules": 19.66}
 """Published mean best after 500 queries, k = 1e-3, r = 50, higher is better."""
@@ -42,12 +42,14 @@ def load(path: Path | None) -> Runs:
     }
 
 
-def counterpart(runs: Runs, task: str, method: Method) -> list[np.ndarray]:
+def counterpart(runs: Runs, task: str, setting: Setting) -> list[np.ndarray]:
     """The published seeds of a method as configured; none if there are none, or they are void.
 
     The published baselines on expressions all carry the same numbers.
     """
-    if method.weighting not in _METHODS or (task == "expressions" and method.weighting != "rank"):
+    method = setting.method
+    void = task == "expressions" and method.weighting != "rank"
+    if method.weighting not in _METHODS or setting.proposer is not None or void:
         return []
     numbers = tuple(method.hyper.get(c) for c in ("k", "quantile", "noise", "alpha"))
     key = (_TASKS[task], _METHODS[method.weighting], *numbers, method.retrain_every or _NEVER)

@@ -4,6 +4,7 @@ Scores are higher-is-better, in the order of the charged queries, NaN where one 
 """
 
 import heapq
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,10 +34,15 @@ def running_top_mean(scores: np.ndarray, n: int = 10) -> np.ndarray:
     return means
 
 
-def area_under_top(scores: np.ndarray, n: int = 10) -> float:
-    """Mean over queries of the running top-n mean, from the first query that succeeded."""
-    means = running_top_mean(scores, n)
-    return float(np.nanmean(means)) if np.isfinite(means).any() else np.nan
+def area_under_top(scores: np.ndarray, budget: int, n: int = 10) -> float:
+    """Mean of the running top-n mean over ``budget`` queries, from the first that succeeded on; a
+    seed that ended early keeps what it had."""
+    means = running_top_mean(scores[:budget], n)
+    means = means[np.isfinite(means)]
+    if not len(means):
+        return np.nan
+    missing = budget - len(scores[:budget])
+    return float((means.sum() + missing * means[-1]) / (len(means) + missing))
 
 
 def queries_to_reach(scores: np.ndarray, target: float) -> int | None:
@@ -46,25 +52,24 @@ def queries_to_reach(scores: np.ndarray, target: float) -> int | None:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Bootstrap interval (BCa) of the mean over seeds; NaN of fewer than two."""
+    """Bootstrap interval of the mean over seeds: BCa, or of percentiles where the few seeds do not
+    define the former; NaN of fewer than two seeds."""
     sample = np.asarray(values, float)
     if len(sample) < 2 or not np.isfinite(sample).all():
         return np.nan, np.nan
     if np.ptp(sample) == 0:
         return float(sample[0]), float(sample[0])
-    found = stats.bootstrap(
-        (sample,), np.mean, confidence_level=LEVEL, rng=np.random.default_rng(0)
-    ).confidence_interval
-    # Of few seeds, the acceleration of some samples is not defined.
-    if not np.isfinite([found.low, found.high]).all():
-        found = stats.bootstrap(
-            (sample,),
-            np.mean,
-            confidence_level=LEVEL,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-    return float(found.low), float(found.high)
+    low = high = np.nan
+    for method in ("BCa", "percentile"):
+        if not np.isfinite([low, high]).all():
+            low, high = stats.bootstrap(
+                (sample,),
+                np.mean,
+                confidence_level=LEVEL,
+                method=method,
+                rng=np.random.default_rng(0),
+            ).confidence_interval
+    return float(low), float(high)
 
 
 def p_value(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -84,10 +89,12 @@ def p_value(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def verdict(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """What the seeds support: ``above``, ``below``, or that the two cannot be told apart."""
+    """What the seeds support: ``better``, ``worse``, or that the two cannot be told apart."""
     p = p_value(ours, theirs)
-    if np.isnan(p):
-        return "too few seeds"
+    # Of all divisions of the seeds, the two that separate them whole.
+    least = 2 / math.comb(len(ours) + len(theirs), len(ours))
+    if np.isnan(p) or least > 1 - LEVEL:
+        return "too few seeds to tell"
     if p > 1 - LEVEL:
         return f"not told apart (p = {p:.2g})"
-    return f"{'above' if np.mean(ours) > np.mean(theirs) else 'below'} (p = {p:.2g})"
+    return f"{'better' if np.mean(ours) > np.mean(theirs) else 'worse'} (p = {p:.2g})"

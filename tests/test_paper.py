@@ -8,8 +8,7 @@ import pytest
 
 from benchmarks import published_runs
 from benchmarks import statistics as stats
-from benchmarks.paper_grid import FIRST, QUICK, TASKS, Scale, settings
-from benchmarks.paper_tables import is_headline
+from benchmarks.paper_grid import LOOP, QUICK, TASKS, Scale, settings
 from wrlso.runs.config import RunConfig, describe
 
 NAN = np.nan
@@ -24,10 +23,12 @@ def test_running_top_mean_is_that_of_a_sort():
         good = np.sort(scores[:i][np.isfinite(scores[:i])])[::-1][:10]
         expected.append(good.mean() if len(good) else NAN)
     np.testing.assert_allclose(stats.running_top_mean(scores), expected)
-    assert stats.area_under_top(scores) == pytest.approx(np.nanmean(expected))
+    assert stats.area_under_top(scores, 60) == pytest.approx(np.nanmean(expected))
+    held = np.nanmean(expected + [expected[-1]] * 40)
+    assert stats.area_under_top(scores, 100) == pytest.approx(held)
     assert stats.top_at(scores, 10, 60) == pytest.approx(expected[-1])
-    assert np.isnan(stats.area_under_top(scores[:2]))
-    assert np.isnan(stats.area_under_top(scores[:0]))
+    assert np.isnan(stats.area_under_top(scores[:2], 60))
+    assert np.isnan(stats.area_under_top(scores[:0], 60))
 
 
 def test_queries_to_reach_a_target():
@@ -39,13 +40,13 @@ def test_what_seeds_can_tell():
     """Five against five: two complete separations of the 252 divisions, p = 2 / 252."""
     low, high = [1.0, 2.0, 3.0, 4.0, 5.0], [11.0, 12.0, 13.0, 14.0, 16.0]
     assert stats.p_value(high, low) == pytest.approx(2 / 252)
-    assert stats.verdict(high, low) == "above (p = 0.0079)"
-    assert stats.verdict(low, high) == "below (p = 0.0079)"
+    assert stats.verdict(high, low) == "better (p = 0.0079)"
+    assert stats.verdict(low, high) == "worse (p = 0.0079)"
     assert stats.verdict(low, [1.5, 2.5, 3.5, 4.5, 5.5]).startswith("not told apart")
-    assert stats.verdict([1.0], low) == "too few seeds"
-    assert stats.verdict([1.0, NAN], low) == "too few seeds"
+    assert stats.verdict([1.0], low) == "too few seeds to tell"
+    assert stats.verdict([1.0, NAN], low) == "too few seeds to tell"
     # Two against two can never be told apart.
-    assert stats.verdict([9.0, 9.5], [1.0, 1.5]).startswith("not told apart")
+    assert stats.verdict([9.0, 9.5], [1.0, 1.5]) == "too few seeds to tell"
 
 
 def test_intervals_of_the_mean():
@@ -62,10 +63,10 @@ def test_the_grid(task, scale):
     grid = settings(task, scale)
     assert len({s.folder for s in grid}) == len({s.name for s in grid}) == len(grid)
     assert all(re.fullmatch(r"[\w=.,+-]+", s.folder) for s in grid)
-    assert sum(is_headline(s) for s in grid) == 1 + (task == "shapes")
-    loop = [s for s in grid if s.family == FIRST]
+    assert sum(s.headline for s in grid) == 1 + (task == "shapes")
+    loop = [s for s in grid if s.family == LOOP]
     assert len(loop) == 9 + (task == "shapes")
-    assert {s.method.weighting for s in grid if s.family != FIRST} == {
+    assert {s.method.weighting for s in grid if s.family != LOOP} == {
         "dbas", "dbas_reference", "cem_pi", "cem_pi_reference", "feedback", "rwr", "uniform",
     }  # fmt: skip
     programs = {
@@ -86,8 +87,8 @@ def test_the_small_grid_of_molecules_has_the_corners_and_every_baseline():
         "retrain only, r = 50",
         "weight only, k = 0.001",
         "LSO",
-        "DbAS, quantile = 0.95, r = 200",
-        "DbAS reference, quantile = 0.95, r = 200",
+        "DbAS, quantile = 0.95, noise = 0.1, r = 200",
+        "DbAS reference, quantile = 0.95, noise = 0.1, r = 200",
         "CEM-PI, quantile = 0.95, r = 200",
         "CEM-PI reference, quantile = 0.95, r = 200",
         "FB-VAE, quantile = 0.95, r = 200",
@@ -108,8 +109,8 @@ def test_published_runs_are_found_by_configuration(tmp_path):
     runs = published_runs.load(path)
 
     def best(task, name):
-        method = next(s.method for s in settings(task, Scale()) if s.name == name)
-        return [scores.tolist() for scores in published_runs.counterpart(runs, task, method)]
+        setting = next(s for s in settings(task, Scale()) if s.name == name)
+        return [scores.tolist() for scores in published_runs.counterpart(runs, task, setting)]
 
     # There lower is better; here higher.
     headline = "weighted retraining, k = 0.001, r = 50"
@@ -118,6 +119,6 @@ def test_published_runs_are_found_by_configuration(tmp_path):
     assert best("molecules", "RWR, alpha = 0.1, r = 200") == [[3], [5]]
     assert best("molecules", "RWR, alpha = 0.1, r = 500") == []
     # Void: all published baselines on expressions carry the same numbers.
-    assert best("expressions", "DbAS, quantile = 0.8, r = 200") == []
+    assert best("expressions", "DbAS, quantile = 0.8, noise = 0.1, r = 200") == []
     assert best("shapes", "random search") == []
     assert published_runs.load(None) == {}
