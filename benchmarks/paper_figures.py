@@ -72,7 +72,8 @@ def loop_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
         for row, color in zip(chosen, _COLORS, strict=False):
             _curve(axis, task, row, runs, color, sign)
         axis.set(title=title, xlabel="charged queries")
-        axis.legend(frameon=False, fontsize=8)
+        if chosen:
+            axis.legend(frameon=False, fontsize=8)
     axes[0].set_ylabel("best so far; dashed: published")
     return figure
 
