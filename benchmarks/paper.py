@@ -6,7 +6,7 @@
 
 Runs are kept under --runs; interrupted, the same command goes on, and finished runs are read. Runs
 that differ in traced numbers only share a program. Results of all that is finished go to --results:
-paper-TASK.md, -seeds.csv, -queries.csv.gz and figures.
+paper-TASK.md (of molecules, with the size limit), -seeds.csv, -queries.csv.gz and figures.
 """
 
 import argparse
@@ -47,11 +47,11 @@ def reproduce(
     chosen = [s for s in grid if any(word in s.name for word in options.only or [""])]
     if not chosen:
         raise SystemExit(f"--only {options.only}: none of {[s.name for s in grid]}")
-    folder, base = options.runs / name, task.load_data()
+    folder, base = options.runs / _label(name, options), task.load_data()
     for _, group in itertools.groupby(chosen, _program):
         run(task, list(group), folder)
         write(name, task, base, finished(grid, folder), published, options)
-    print((options.results / f"paper-{name}.md").read_text(), flush=True)
+    print((options.results / f"paper-{_label(name, options)}.md").read_text(), flush=True)
 
 
 def _program(setting: Setting) -> tuple:
@@ -92,7 +92,7 @@ def write(
 ) -> None:
     """Tables, CSVs and figures of what has been run."""
     options.results.mkdir(parents=True, exist_ok=True)
-    stem = options.results / f"paper-{name}"
+    stem = options.results / f"paper-{_label(name, options)}"
     text = document(name, task.options, base, rows, published, _command(name, options))
     stem.with_suffix(".md").write_text(text)
     write_seeds(rows, stem.with_name(stem.name + "-seeds.csv"))
@@ -108,16 +108,26 @@ def write(
     }
     if any(row.setting.method.weighting == "rank" for row in rows):
         figures["k-and-r"] = paper_figures.loop_curves(name, rows, published, sign)
-    paper_figures.save(figures, options.results, f"paper-{name}")
+    paper_figures.save(figures, stem)
     for row in [row for row in rows if row.setting.headline][:1]:
         for path in row.result.plot(task):
             if path.stem in ("manifold", "prior_samples", "best_objects"):
                 shutil.copy(path, f"{stem}-{path.stem.replace('_', '-')}.png")
 
 
+_LIMITS = ("max-tokens", "max-heavy-atoms")
+
+
+def _label(name: str, options: argparse.Namespace) -> str:
+    """The name in files: molecules of different limits are different tasks."""
+    return f"molecules-{options.max_heavy_atoms}-atoms" if name == "molecules" else name
+
+
 def _command(name: str, options: argparse.Namespace) -> str:
     words = ["python -m benchmarks.paper", f"--task {name}"]
     words += [f"--{key.replace('_', '-')} FILE" for key in _files(name, options)]
+    if name == "molecules":
+        words += [f"--{key} {getattr(options, key.replace('-', '_'))}" for key in _LIMITS]
     words += [f"--{flag}" for flag in ("quick", "full") if getattr(options, flag)]
     words += [f"--seeds {options.seeds}"] if options.seeds else []
     return " ".join(words)

@@ -132,8 +132,8 @@ def _fifth(scores: np.ndarray, which: int) -> np.ndarray:
     return scores[-size:] if which else scores[:size]
 
 
-def save(figures: Mapping[str, Figure], folder: Path, stem: str) -> None:
-    """Write ``stem-NAME.png``."""
+def save(figures: Mapping[str, Figure], stem: Path) -> None:
+    """Write ``STEM-NAME.png``."""
     for name, figure in figures.items():
-        figure.savefig(folder / f"{stem}-{name}.png", dpi=110)
+        figure.savefig(f"{stem}-{name}.png", dpi=110)
         plt.close(figure)
