@@ -105,7 +105,11 @@ def _baselines(task: str, scale: Scale, full: bool) -> Iterator[Setting]:
     quantiles = [{"quantile": q} for q in ((0.8, 0.95) if full else (0.95,))]
     noisy = [{**chosen, "noise": numbers["noise"]} for chosen in quantiles]
     alphas = [{"alpha": a} for a in (numbers["alphas"] if full else numbers["alphas"][-1:])]
-    budget = {"budget": scale.baseline_budget, "seeds": scale.baseline_seeds, "family": BASELINES}
+    budget: dict[str, Any] = {
+        "budget": scale.baseline_budget,
+        "seeds": scale.baseline_seeds,
+        "family": BASELINES,
+    }
     for r in scale.seldom if full else scale.seldom[:1]:
         for printed, choices in (
             ("DbAS", noisy),
