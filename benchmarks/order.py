@@ -2,8 +2,8 @@
 
     python -m benchmarks.order expressions
 
-Reads benchmarks/results/<stem>-seeds.csv and writes <stem>-order.md: for the best score, the mean of
-the best 10 and of the best 50, how each method compares with the first one of the file.
+Reads benchmarks/results/<stem>-seeds.csv and writes <stem>-order.md: for the best score, the mean
+of the best 10 and of the best 50, how each method compares with the first one of the file.
 """
 
 import argparse
