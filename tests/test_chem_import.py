@@ -1,4 +1,4 @@
-"""The chemistry is optional: not loaded with the library, and missed with advice."""
+"""The chemistry is not loaded with the library, and missed with advice."""
 
 import subprocess
 import sys
@@ -20,5 +20,5 @@ def test_missing_packages_are_named_with_the_remedy():
     )
     assert done.stderr.strip().splitlines()[-1] == (
         "ImportError: wrlso.chem needs rdkit, networkx, which cannot be imported: "
-        "pip install 'wrlso[molecules]'"
+        "pip install rdkit networkx"
     )

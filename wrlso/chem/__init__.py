@@ -6,5 +6,5 @@ _missing = [name for name in ("rdkit", "selfies", "networkx") if find_spec(name)
 if _missing:
     raise ImportError(
         f"wrlso.chem needs {', '.join(_missing)}, which cannot be imported: "
-        "pip install 'wrlso[molecules]'"
+        f"pip install {' '.join(_missing)}"
     )
