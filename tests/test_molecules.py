@@ -16,6 +16,7 @@ from wrlso.chem.spelling import RowScore, Spelling
 from wrlso.chem.tokens import make_alphabet, split
 from wrlso.cli import main
 from wrlso.data import Status
+from wrlso.report.tables import comparison_table
 from wrlso.runs.train_molecules import train_molecules
 from wrlso.runs.training import TrainingConfig
 from wrlso.strings import make_vae
@@ -95,6 +96,9 @@ def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
         failed = [q for q in queries if q.status == Status.FAILED]
         assert all("heavy atoms" in q.reason or "without atoms" in q.reason for q in failed)
         assert result.summary["seeds"][seed]["best_object"] in smiles
+    said = "molecules (objective = penalized_logp, max_tokens = 20, max_heavy_atoms = 14)"
+    assert said in result.table()
+    assert said in comparison_table([result.summary])
     assert (tmp_path / "run" / "figures" / "best_objects.png") in result.plot(task)
 
 

@@ -1,5 +1,6 @@
 """The figures of one run: the paper's Figs. 1 to 4 and 6 for the run's own task."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ def _best_so_far(result: "Result") -> Figure:
     for query in range(0, config.budget, config.retrain_every or config.budget):
         axis.axvline(query, color=_GREY, lw=0.5, alpha=0.4)
     axis.set(xlabel="charged queries", ylabel="best score so far")
-    axis.set_title(title(result.summary), fontsize=9)
+    axis.set_title(textwrap.fill(title(result.summary), 80), fontsize=9)
     if uncharged := result.summary["uncharged_evaluations"]:
         axis.text(
             0.98, 0.02, f"+ {uncharged:,} uncharged evaluations", transform=axis.transAxes,

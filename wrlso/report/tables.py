@@ -70,10 +70,9 @@ def title(summary: Mapping[str, Any]) -> str:
     numbers.append("never retrained" if r is None else f"r = {r}")
     if summary.get("epochs") is not None:
         numbers.append(f"epochs = {summary['epochs']:g}")
-    return (
-        f"{summary['task']}, {summary['method']} ({', '.join(numbers)}), "
-        f"proposer {summary['proposer']}"
-    )
+    stated = ", ".join(f"{name} = {value}" for name, value in summary.get("stated", {}).items())
+    task = f"{summary['task']} ({stated})" if stated else summary["task"]
+    return f"{task}, {summary['method']} ({', '.join(numbers)}), proposer {summary['proposer']}"
 
 
 def costs(summary: Mapping[str, Any]) -> str:

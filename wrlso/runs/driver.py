@@ -285,7 +285,8 @@ def _drive(folders: Sequence[RunFolder], task: Task, base: Dataset, progress: bo
         describe = _describer(task, base)
         compiled = session.compiled.compilations
         for folder, log in ((m.folder, m.log) for m in members):
-            folder.save_summary(summarize(folder.config, log, compiled, len(members), describe))
+            summary = summarize(folder.config, log, compiled, len(members), task.stated, describe)
+            folder.save_summary(summary)
             log.tidy()
 
 

@@ -1,6 +1,6 @@
 """From the log to the numbers of a run: everything here can be rebuilt at any time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,15 @@ def summarize(
     log: QueryLog,
     compilations: dict[str, int],
     side_by_side: int = 1,
+    stated: Mapping[str, Any] | None = None,
     describe: Callable[[Query], str] | None = None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``.
 
     ``describe`` turns a seed's best query into a line of text. ``compilations`` are those of the
     program, in which ``side_by_side`` runs took part; each has an equal share of its seconds.
+
+    ``stated`` is what every table says of the task.
 
     Standard deviations are over seeds, with divisor S as in the published
     results; None where a seed has no successful query. ``wall_seconds`` is that
@@ -74,6 +77,7 @@ def summarize(
     return {
         "task": config.task,
         "task_options": dict(config.task_options),
+        "stated": dict(stated or {}),
         "method": config.method,
         "hyper": {k: str(v) if np.isinf(v) else v for k, v in config.hyper.items()},
         "retrain_every": config.retrain_every,

@@ -96,6 +96,8 @@ class Task:
       bo: settings of proposer ``bo``, such as the surrogate's kind and data.
       version: of data, model and pretraining together; part of the cache's key.
       options: what distinguishes this instance of the task, for the run's record.
+      stated: what every table must say of the task, by name, such as a size limit without which
+        scores mean nothing.
       to_text: one object in storage form to a line of text, for tables.
       to_images: storage form to pictures in [0, 1], ``[B, H, W]`` grey or ``[B, H, W, 3]``, for
         the figures.
@@ -116,6 +118,7 @@ class Task:
     bo: BOConfig = field(default_factory=BOConfig)
     version: str = "1"
     options: Mapping[str, Any] = field(default_factory=dict)
+    stated: Mapping[str, Any] = field(default_factory=dict)
     to_text: Callable[[np.ndarray], str] | None = None
     to_images: Callable[[np.ndarray], np.ndarray] | None = None
 

@@ -88,5 +88,6 @@ def expressions(
             "pretrain_seed": pretrain_seed,
             "pretrain_epochs": pretrain_epochs,
         },
+        stated={"target": target},
         to_text=decode,
     )

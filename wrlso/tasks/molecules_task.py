@@ -126,6 +126,11 @@ def molecules(
             "timeout": timeout,
             "workers": workers,
         },
+        stated={
+            "objective": name,
+            "max_tokens": max_tokens,
+            "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
+        },
         to_text=spelling.smiles,
         to_images=spelling.pictures,
     )
