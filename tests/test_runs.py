@@ -453,6 +453,9 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomically(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
+    # Others may read it as they may read any other file.
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
