@@ -16,8 +16,9 @@ run: $(VENV)/.installed-run
 	$(BIN)/wrlso run shapes --method weighted_retraining --k 1e-3 --retrain-every 50 \
 	  --budget 500 --seeds 5 --proposer grid --out $(OUT)
 
+## A file's tests stay in one process: they share what is trained and compiled.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -13,9 +13,6 @@ import pytest
 
 from wrlso.cli import main
 
-# One process for all: the pretrained model and the first run are made once.
-pytestmark = pytest.mark.xdist_group("cli")
-
 TINY = ["--pretrain-epochs", "1", "--budget", "60", "--retrain-every", "10", "--seeds", "2"]
 
 
