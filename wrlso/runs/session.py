@@ -57,7 +57,8 @@ class Session:
         }
         hyper["learning_rate"] = [task.retrain.learning_rate] * len(self.seeds)
         hyper["beta"] = [task.retrain.beta] * len(self.seeds)
-        self.hyper = {name: self._padded(values, np.float32, 1) for name, values in hyper.items()}
+        padded = {name: self._padded(values, np.float32, 1) for name, values in hyper.items()}
+        self.hyper = spread(self.plan, padded)
         self.data = replicate(self.plan, loop.share(base, task.identity))
         self.round, self.state = self._restore(params, base)
         self.surrogate: Any = ()
@@ -105,8 +106,9 @@ class Session:
         ]
         self.state, info = self.compiled.retrain(self.state, self._lane(steps), self._global(0))
         uncharged = self.algorithm.proposer.uncharged * self.algorithm.asks
+        done: dict[QueryLog, list[Round]] = {log: [] for log in self.logs}
         for i in np.flatnonzero(open_seeds):
-            done = Round(
+            retrained = Round(
                 seed=self.seeds[i],
                 round=self.round,
                 steps=steps[i],
@@ -116,7 +118,9 @@ class Session:
                 diverged=int(not info.finite[i] and info.effective_rows[i] > 0),
                 uncharged=uncharged,
             )
-            self.logs[i].add_rounds([done])
+            done[self.logs[i]].append(retrained)
+        for log, rounds in done.items():
+            log.add_rounds(rounds)
 
     def ask(self, ask: int) -> None:
         """One batch of queries of every seed: propose, evaluate, record, add to the data."""
