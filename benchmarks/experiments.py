@@ -18,7 +18,7 @@ import wrlso
 from wrlso import Result
 from wrlso.methods import Method
 from wrlso.report.tables import markdown
-from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import Query
 from wrlso.tasks import TASKS, Task
 
 RESULTS = Path(__file__).parent / "results"
@@ -65,22 +65,17 @@ def execute(task: str, entry: Entry, runs: Path, seeds: int, budget: int) -> Res
     recipe = json.dumps([entry.options, entry.proposer, entry.climb], sort_keys=True)
     digest = hashlib.sha256(recipe.encode()).hexdigest()[:8]
     words = re.sub(r"[^\w.-]+", "_", f"{entry.name}-{entry.variant}")
-    out = runs / f"{task}-{words}-{digest}"
+    name = f"{task}-{words}-{digest}"
     made: Task = TASKS[task](**entry.options)
-    if (out / "config.json").exists():
-        stored = RunFolder(out).config
-        if (stored.budget, stored.seeds) != (budget, seeds):
-            raise SystemExit(f"{out} has another budget or number of seeds: choose other --runs")
-        return wrlso.resume(out, task=made)
-    return wrlso.run(
+    return wrlso.sweep(
         made,
-        entry.method,
-        out=out,
+        {name: entry.method},
+        out=runs,
         budget=budget,
         seeds=seeds,
         proposer=entry.proposer,
         climb=entry.climb,
-    )
+    )[name]
 
 
 def table(rows: Rows, show: Presentation) -> str:
@@ -145,14 +140,19 @@ def _write_queries(rows: Rows, path: Path) -> None:
     """Every query; ``entry`` is the number of the method in the other file."""
     with path.open("w", newline="") as file:
         out = csv.writer(file)
-        out.writerow(["entry", "seed", "round", "index", "score", "status"])
+        out.writerow(QUERY_COLUMNS)
         for number, (entry, result) in enumerate(rows, 1):
             if entry.details:
-                out.writerows(
-                    [number, q.seed, q.round, q.index,
-                     "" if q.score is None else f"{q.score:.6g}", q.status.name]
-                    for q in result.queries()
-                )  # fmt: skip
+                out.writerows(query_cells(number, query) for query in result.queries())
+
+
+QUERY_COLUMNS = ("entry", "seed", "round", "index", "score", "status")
+
+
+def query_cells(number: int, query: Query) -> list[Any]:
+    """A query of the entry of that number, under :data:`QUERY_COLUMNS`."""
+    score = "" if query.score is None else f"{query.score:.6g}"
+    return [number, query.seed, query.round, query.index, score, query.status.name]
 
 
 def parse_options(

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from benchmarks.paper_grid import BASELINES
 from benchmarks.paper_tables import Row, Rows
 from benchmarks.published_runs import Runs, counterpart
-from wrlso.report.figures import plot_curves
+from wrlso.report.figures import held, plot_curves
 from wrlso.runs.summary import best_so_far
 from wrlso.weighting import cumulative_weight, rank_weight_share, rank_weights
 
@@ -101,10 +101,8 @@ def _curve(axis: Axes, task: str, row: Row, runs: Runs, color: Any, sign: int) -
     plot_curves(axis, ours, row.name + peeks, color)
     theirs = [best_so_far(scores) for scores in counterpart(runs, task, row.setting)]
     if theirs:
-        length = max(map(len, theirs))
-        held = [np.pad(curve, (0, length - len(curve)), mode="edge") for curve in theirs]
-        mean = sign * np.mean(held, axis=0)
-        axis.plot(np.arange(1, length + 1), mean, "--", color=color, lw=1.2)
+        mean = sign * held(theirs).mean(0)
+        axis.plot(np.arange(1, len(mean) + 1), mean, "--", color=color, lw=1.2)
 
 
 def moved_scores(rows: Rows, sign: int) -> Figure:

@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks import published_runs
 from benchmarks import statistics as stats
+from benchmarks.experiments import QUERY_COLUMNS, query_cells
 from benchmarks.paper_grid import BASELINES, LOOP, Setting
 from wrlso import Dataset, Result
 from wrlso.report.tables import markdown
-from wrlso.runs.log import Query
 
 SIGN = {"shapes": 1, "expressions": -1, "molecules": 1}
 """A score times this is what is shown."""
@@ -36,11 +36,6 @@ class Row:
     def __init__(self, setting: Setting, result: Result) -> None:
         self.setting, self.result = setting, result
         self.summary, self.best = result.summary, result.best.tolist()
-
-    @cached_property
-    def queries(self) -> list[Query]:
-        """Every query, without what is large in it."""
-        return self.result.queries()
 
     @cached_property
     def scores(self) -> list[np.ndarray]:
@@ -253,11 +248,7 @@ def write_queries(rows: Rows, path: Path) -> None:
     """Every query; ``entry`` as in the other file. The same queries give the same bytes."""
     text = io.StringIO()
     out = csv.writer(text)
-    out.writerow(["entry", "seed", "round", "index", "score", "status"])
+    out.writerow(QUERY_COLUMNS)
     for number, row in enumerate(rows, 1):
-        out.writerows(
-            [number, q.seed, q.round, q.index, "" if q.score is None else f"{q.score:.5g}",
-             q.status.name]
-            for q in row.queries
-        )  # fmt: skip
+        out.writerows(query_cells(number, query) for query in row.result.queries())
     path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))

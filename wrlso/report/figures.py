@@ -68,15 +68,19 @@ def plot_curves(axis: Axes, curves: Sequence[np.ndarray], label: str, color: str
     curves = [curve for curve in curves if len(curve)]
     if not curves:
         return
-    length = max(map(len, curves))
-    # A seed that ended early keeps its best.
-    ours = np.stack([np.pad(curve, (0, length - len(curve)), mode="edge") for curve in curves])
-    queries = np.arange(1, length + 1)
+    ours = held(curves)
+    queries = np.arange(1, ours.shape[1] + 1)
     for curve in curves:
         axis.plot(np.arange(1, len(curve) + 1), curve, color=color, lw=0.6, alpha=0.5)
     mean, sd = ours.mean(0), ours.std(0)
     axis.fill_between(queries, mean - sd, mean + sd, color=color, alpha=0.18, lw=0)
     axis.plot(queries, mean, color=color, lw=2, label=label)
+
+
+def held(curves: Sequence[np.ndarray]) -> np.ndarray:
+    """``[S, Q]``: curves to the end of the longest; a seed that ended early keeps its best."""
+    length = max(map(len, curves))
+    return np.stack([np.pad(curve, (0, length - len(curve)), mode="edge") for curve in curves])
 
 
 def _best_so_far(result: "Result") -> Figure:
