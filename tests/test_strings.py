@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wrlso.elbo import constant_beta
-from wrlso.retrain import minibatches, train
+from wrlso.retrain import draw_by_length, minibatches, train
 from wrlso.strings import lengths, make_vae, standardize_latents
 from wrlso.weighting import uniform_weights
 
@@ -133,3 +133,30 @@ def test_other_coordinates_are_the_same_model():
         vae.log_likelihood(params, shift + scale * z, objects),
         rtol=1e-4,
     )
+
+
+def test_minibatches_of_like_length_hold_what_is_drawn():
+    rows = all_strings()
+    weights = jax.random.uniform(jax.random.key(3), (len(rows),)).at[:5].set(0)
+    weights /= weights.sum()
+    batches = minibatches(weights, weights > 0)
+    pick = jax.jit(
+        lambda number: draw_by_length(
+            jax.random.key(1), number, batches, 32, lambda i: lengths(rows[i])
+        )
+    )
+    drawn = np.array([pick(number) for number in range(800)])
+    assert drawn.shape == (800, 32)
+    share = np.bincount(drawn.ravel(), minlength=len(rows)) / drawn.size
+    assert share[:5].max() == 0
+    error = (share - weights) / np.sqrt(np.maximum(weights, 1e-9) / drawn.size)
+    assert np.abs(error[5:]).max() < 4.5
+    # Together, 16 minibatches are in order of length, apart from the order they come in.
+    n = np.asarray(lengths(rows))[drawn]
+    spread = n.max(1) - n.min(1)
+    assert spread.mean() < 1 < np.ptp(n)
+    first = n[:16][np.argsort(n[:16].mean(1))].ravel()
+    assert (np.diff(first) >= 0).all()
+    # That order differs, so that length says nothing about when.
+    assert np.abs(np.corrcoef(np.arange(16), n.mean(1).reshape(-1, 16).mean(0))[0, 1]) < 0.8
+    assert len({tuple(np.argsort(m)) for m in n.mean(1).reshape(-1, 16)}) > 40

@@ -67,6 +67,7 @@ def make_vae(
         lambda params, latents, objects: short(
             partial(log_likelihood, params["decoder"], latents), objects
         ),
+        lengths=lengths if cut else None,
     )
 
 

@@ -41,6 +41,8 @@ class VAE:
       valid: ``objects [B, ...] -> [B]`` booleans, false where a decode is not an
         object at all; None if every decode is one.
       relaxation: continuous objects, None if there are none.
+      lengths: ``objects [B, ...] -> [B]``, where a minibatch costs as much as its longest object:
+        training then puts objects of like length together. None if all cost the same.
     """
 
     latent_dim: int
@@ -50,3 +52,4 @@ class VAE:
     log_likelihood: Callable[[Any, Array, Array], Array]
     valid: Callable[[Array], Array] | None = None
     relaxation: Relaxation | None = None
+    lengths: Callable[[Array], Array] | None = None
