@@ -352,3 +352,42 @@ def test_what_is_known_teaches_without_being_charged():
     assert int(told_state.acquired.used) == 3
     assert heard[0].scores.shape == (6,)
     np.testing.assert_array_equal(np.asarray(heard[0].scores)[[0, 2, 5]], [2.0, 0.5, 4.0])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("known", [0, 2, 6, 30])
+def test_only_what_may_be_needed_is_decoded(batch, known):
+    """Of a pool without objects: the likely ones, and the others where too few of them are new."""
+    task, algorithm, _ = tiny_algorithm("weighted_retraining", "prior")
+    decoded = []
+
+    def counting(params, z):
+        objects = task.vae.decode(params, z)
+        jax.debug.callback(lambda _: decoded.append(len(z)), objects[0, 0])
+        return objects
+
+    vae = dataclasses.replace(task.vae, decode=counting)
+    latents = 2 * jax.random.normal(jax.random.key(0), (30, 2))
+    objects = task.vae.decode(task.params, latents)
+    base = Dataset(jnp.concatenate([objects[:known], objects[:1]]), jnp.arange(known + 1.0))
+    shared = loop.share(base)
+    state = loop.init(algorithm, task.params, base)
+
+    def ask(pool, likely):
+        proposer = propose.Proposer(
+            "fixed", lambda key, view, surrogate: pool, batch, likely=likely, lessons=4
+        )
+        changed = dataclasses.replace(algorithm, proposer=proposer, vae=vae)
+        out = loop.ask(changed, jax.random.key(0), state, (), shared)
+        jax.effects_barrier()
+        return out
+
+    whole = ask(propose.Pool(latents, objects), 0)
+    assert decoded == []
+    lazy = ask(propose.Pool(latents), 6)
+    jax.tree.map(np.testing.assert_array_equal, lazy, whole)
+    new = len(
+        {tuple(o) for o in np.asarray(objects[:6])} - {tuple(o) for o in base.objects.tolist()}
+    )
+    assert decoded == ([6] if new >= batch else [6, 24])
+    assert decoded in ([6], [6, 24])

@@ -15,7 +15,7 @@ from jax import Array, lax
 
 from wrlso import acquisition as acq
 from wrlso.maximize import maximize
-from wrlso.propose import Pool, Proposer, View, decode_all
+from wrlso.propose import Pool, Proposer, View
 from wrlso.surrogate import (
     Surrogate,
     SurrogateConfig,
@@ -100,8 +100,7 @@ def bo(vae: VAE, batch: int = 1, room: int = 100, config: BOConfig | None = None
         choose = _thompson if config.acquisition == "thompson" else _climb
         x = choose(key, surrogate, config, batch)
         latents = surrogate.latent_units.invert(x)
-        latents = jnp.clip(latents, -config.bound, config.bound).astype(jnp.float32)
-        return Pool(latents, decode_all(vae, view.params, latents))
+        return Pool(jnp.clip(latents, -config.bound, config.bound).astype(jnp.float32))
 
     return Proposer(
         "bo",
@@ -114,6 +113,7 @@ def bo(vae: VAE, batch: int = 1, room: int = 100, config: BOConfig | None = None
             room=(room // batch) * (batch + config.lessons) + batch,
         ),
         observe=partial(observe, penalty=config.surrogate.penalty),
+        likely=max(batch - 1 + config.starts, config.lessons),
         lessons=config.lessons,
         memory=initial_memory(vae, config.surrogate),
     )

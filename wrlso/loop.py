@@ -29,7 +29,7 @@ from wrlso.identity import (
     first_occurrence,
     sort_fingerprints,
 )
-from wrlso.propose import Objective, Pool, Proposer, Told, View
+from wrlso.propose import Objective, Proposer, Told, View, decode_all
 from wrlso.retrain import RetrainConfig, RetrainInfo
 from wrlso.vae import VAE
 from wrlso.weighting import Weighting
@@ -152,27 +152,45 @@ def ask(
     algorithm: Algorithm, key: Array, state: State, surrogate: Any, shared: Shared
 ) -> Candidates:
     """Lines 6 and 7: optimise the surrogate and decode the points found."""
+    latents, objects = algorithm.proposer.propose(key, _view(state, shared), surrogate)
+    if objects is not None:
+        return _choose(algorithm, latents, objects, state, shared)
+    decode = partial(decode_all, algorithm.vae, state.params)
+    n = algorithm.proposer.likely
+    likely = decode(latents[:n])
+    found = _choose(algorithm, latents[:n], likely, state, shared)
+    if n >= len(latents):
+        return found
+
+    def among_all() -> Candidates:
+        objects = jnp.concatenate([likely, decode(latents[n:])])
+        return _choose(algorithm, latents, objects, state, shared)
+
+    return lax.cond((found.status == Status.DUPLICATE).any(), among_all, lambda: found)
+
+
+def _choose(
+    algorithm: Algorithm, latents: Array, objects: Array, state: State, shared: Shared
+) -> Candidates:
+    """The first points whose objects are new, and what those before them teach."""
     acquired = state.acquired
-    pool = algorithm.proposer.propose(key, _view(state, shared), surrogate)
     own = sort_fingerprints(acquired.prints, in_use(acquired))
     rows, fresh, found = first_fresh(
-        fingerprint(pool.objects, algorithm.identity),
-        [shared.known, own],
-        algorithm.proposer.batch,
+        fingerprint(objects, algorithm.identity), [shared.known, own], algorithm.proposer.batch
     )
-    objects = pool.objects[rows]
+    lessons = _lessons(algorithm, latents, rows.max(), found, acquired, shared.base)
+    latents, objects = latents[rows], objects[rows]
     valid = True if algorithm.vae.valid is None else algorithm.vae.valid(objects)
     status = jnp.where(valid, Status.OK, Status.INVALID)
     status = jnp.where(fresh, status, Status.DUPLICATE)
     room = algorithm.budget - acquired.used
     status = jnp.where(jnp.arange(len(rows)) < room, status, Status.UNUSED)
-    lessons = _lessons(algorithm, pool, rows.max(), found, acquired, shared.base)
-    return Candidates(pool.latents[rows], objects, status.astype(jnp.int32), lessons)
+    return Candidates(latents, objects, status.astype(jnp.int32), lessons)
 
 
 def _lessons(
     algorithm: Algorithm,
-    pool: Pool,
+    latents: Array,
     last: Array,
     found: list[Array],
     acquired: Acquired,
@@ -186,7 +204,7 @@ def _lessons(
     known &= jnp.arange(len(known)) <= last
     rows = jnp.argsort(~known, stable=True)[: algorithm.proposer.lessons]
     learnt = jnp.where(known, score, jnp.nan)[rows]
-    return Told(pool.latents[rows], learnt, (known & ~jnp.isfinite(score))[rows])
+    return Told(latents[rows], learnt, (known & ~jnp.isfinite(score))[rows])
 
 
 def tell(

@@ -23,10 +23,13 @@ _SLICE = 250
 
 
 class Pool(NamedTuple):
-    """Candidates in order of preference: ``latents [P, d]`` and their ``objects [P, ...]``."""
+    """Candidates in order of preference: ``latents [P, d]`` and their ``objects [P, ...]``.
+
+    Without objects, the loop decodes the first ``Proposer.likely`` of them, and the others only
+    where too few of these are new."""
 
     latents: Array
-    objects: Array
+    objects: Array | None = None
 
 
 class View(NamedTuple):
@@ -70,6 +73,7 @@ class Proposer:
         retraining. ``memory`` is what lasts from one round to the next (and into
         checkpoints), the surrogate what lasts for a round; any pytrees.
       observe: ``(surrogate, Told) -> surrogate``, called after each batch.
+      likely: points of a pool without objects that are decoded first, at least ``batch`` and ``lessons``.
       lessons: points of each pool, at most, whose objects are known already that are
         observed together with a batch: such a point costs nothing and would else be
         proposed again and again.
@@ -82,6 +86,7 @@ class Proposer:
     uncharged: int = 0
     fit: Callable[[Array, View, Any], tuple[Any, Any]] = _no_surrogate
     observe: Callable[[Any, Told], Any] = _no_lesson
+    likely: int = 0
     lessons: int = 0
     memory: Any = ()
 
