@@ -128,6 +128,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
     words += [f"--{key.replace('_', '-')} FILE" for key in _files(name, options)]
     if name == "molecules":
         words += [f"--{key} {getattr(options, key.replace('-', '_'))}" for key in _LIMITS]
+        words += ["--half-products"] if options.half_products else []
     words += [f"--{flag}" for flag in ("quick", "full") if getattr(options, flag)]
     words += [f"--seeds {options.seeds}"] if options.seeds else []
     return " ".join(words)
@@ -145,7 +146,8 @@ def _scale(name: str, options: argparse.Namespace) -> Scale:
 def _task_options(name: str, options: argparse.Namespace) -> dict[str, Any]:
     chosen = {key.split("_")[-1]: str(getattr(options, key)) for key in _files(name, options)}
     if name == "molecules":
-        chosen |= {"max_tokens": options.max_tokens, "max_heavy_atoms": options.max_heavy_atoms}
+        keys = ("max_tokens", "max_heavy_atoms", "half_products")
+        chosen |= {key: getattr(options, key) for key in keys}
     return chosen
 
 
@@ -177,6 +179,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--molecules-model", type=Path, help="default: the one that comes along")
     parser.add_argument("--max-tokens", type=int, default=297, help="of a molecule")
     parser.add_argument("--max-heavy-atoms", type=int, default=173, help="of a molecule")
+    parser.add_argument(
+        "--half-products",
+        action="store_true",
+        help="molecules: retrain in bfloat16; faster where the\nprocessor can",
+    )
     parser.add_argument("--published", type=Path, help="the authors' runs, a CSV file")
     parser.add_argument("--runs", type=Path, help="folder of the runs (runs/paper)")
     parser.add_argument("--results", type=Path, help="folder of the results (benchmarks/results)")

@@ -122,6 +122,12 @@ def test_retraining_happens_when_the_method_says():
     assert weighted.steps(0, 160) == 10
     assert weighted.steps(2, 168) == 6
     assert once.steps(1, 168) == 0
+    least = dataclasses.replace(
+        weighted, config=dataclasses.replace(weighted.config, least_steps=8)
+    )
+    assert [least.steps(0, 160), least.steps(2, 168)] == [10, 8]
+    none = dataclasses.replace(least, config=dataclasses.replace(least.config, epochs=0.0))
+    assert none.steps(2, 168) == 0
 
 
 def test_budget_that_retraining_does_not_divide():

@@ -12,9 +12,16 @@ from wrlso import loop, surrogate
 from wrlso.data import Dataset, Status, append, empty_acquired
 from wrlso.gp import exact, sparse
 from wrlso.gp.fit import FitConfig
+from wrlso.gp.kernels import Matern52
 from wrlso.identity import fingerprint, first_occurrence
 from wrlso.propose import Told, View
-from wrlso.surrogate import SurrogateConfig, choose_rows, fit_surrogate, initial_memory
+from wrlso.surrogate import (
+    SurrogateConfig,
+    _inducing,
+    choose_rows,
+    fit_surrogate,
+    initial_memory,
+)
 
 QUICK = FitConfig(restarts=1, evaluations=3)
 
@@ -210,3 +217,19 @@ def test_scores_all_alike():
     mean, variance = surrogate.predict(fit, jnp.zeros((1, 2)))
     assert np.isfinite([mean[0], variance[0]]).all()
     assert count_bits(task.load_data().objects).shape == (200,)
+
+
+def test_a_lone_peak_is_not_smoothed_away():
+    """One point of 2,000 far above the others, which 40 centres of clusters would not show."""
+    x = jax.random.normal(jax.random.key(0), (2000, 6))
+    y = (0.1 * jnp.sin(x[:, 0])).at[7].set(6.0)
+    mask = jnp.arange(2000) < 1900
+    inducing = _inducing(jax.random.key(1), x, y, mask, 40)
+    assert inducing.shape == (40, 6)
+    best = np.argsort(-np.asarray(y[:1900]))[:10]
+    np.testing.assert_array_equal(inducing[:10], x[best])
+    kernel = Matern52(jnp.full(6, 0.7), jnp.asarray(1.0))
+    at_peak = sparse.predict(sparse.condition(kernel, 0.01, x, y, inducing, mask), x[7:8])[0]
+    centres = sparse.k_means(jax.random.key(1), x, 40, mask)
+    smoothed = sparse.predict(sparse.condition(kernel, 0.01, x, y, centres, mask), x[7:8])[0]
+    assert at_peak[0] > 2.5 > 0.3 > smoothed[0]

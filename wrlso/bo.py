@@ -7,7 +7,7 @@ that are good data points and draws from the prior and around good data.
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +46,9 @@ class BOConfig:
       lessons: maxima found at each ask, at most, that decode to known objects and are
         observed although nothing is evaluated.
       bound: latent points stay in ``[-bound, bound]`` in every dimension.
+      region: climbs that start at good data or near them stay this close to these, in every
+        dimension; None: they go anywhere within the bounds. In many dimensions nearly all of
+        the box is far from all data, where a model may decode to anything.
       surrogate: the model of the scores.
     """
 
@@ -56,6 +59,7 @@ class BOConfig:
     evaluations: int = 60
     lessons: int = 2
     bound: float = 3.0
+    region: float | None = None
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
 
     def __post_init__(self) -> None:
@@ -68,6 +72,8 @@ class BOConfig:
                 f"starts must be between 1 and a third of candidates = {self.candidates}, got "
                 f"{self.starts}"
             )
+        if self.region is not None and not self.region > 0:
+            raise ValueError(f"region must be positive or None, got {self.region:g}")
         if self.evaluations < 1 or self.bound <= 0 or min(self.beta, self.lessons) < 0:
             raise ValueError(
                 "evaluations must be at least 1, bound positive, beta, lessons not negative, got "
@@ -132,14 +138,20 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
       no climb started from, best first, so that something new is among them.
     """
     score = partial(_acquisition, surrogate, config)
-    lower, upper = _box(surrogate, config)
     draws = _draws(key, surrogate, config)
-    draws = draws[jnp.argsort(-score(draws))]
-    near = _good_data(jax.random.fold_in(key, 1), surrogate, config.starts // 2)
-    from_prior = config.starts - len(near)
-    starts = jnp.concatenate([jnp.clip(near, lower, upper), draws[:from_prior]])
-    found = maximize(score, starts, lower, upper, config.evaluations, until_arrived=True)
-    return jnp.concatenate([found.points, draws[from_prior:]])
+    draws = jax.tree.map(lambda a: a[jnp.argsort(-score(draws.points))], draws)
+    near = _good_data(jax.random.fold_in(key, 1), surrogate, config)
+    n = config.starts - len(near.points)
+    starts = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:n]]), near, draws)
+    found = maximize(
+        score,
+        starts.points,
+        starts.lower,
+        starts.upper,
+        config.evaluations,
+        until_arrived=True,
+    )
+    return jnp.concatenate([found.points, draws.points[n:]])
 
 
 def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
@@ -157,7 +169,7 @@ def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Ar
 
 def _thompson(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
     """Points ``[P, d]``: each the best of a joint sample at prior draws."""
-    x = _draws(key, surrogate, config)
+    x = _draws(key, surrogate, config).points
     sample_key = jax.random.fold_in(key, 1)
     rows = acq.thompson(sample_key, *predict_joint(surrogate, x), max(batch, 3 * config.starts))
     return x[rows]
@@ -171,28 +183,53 @@ def _acquisition(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
     return improvement[config.acquisition](mean, variance, surrogate.best)
 
 
+class _Starts(NamedTuple):
+    """``points [n, d]``, and the box that each may climb in, ``lower, upper [n, d]``."""
+
+    points: Array
+    lower: Array
+    upper: Array
+
+
 def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
     corner = jnp.full(surrogate.latents.shape[1], config.bound)
     return surrogate.latent_units.apply(-corner), surrogate.latent_units.apply(corner)
 
 
-def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
+def _near(
+    surrogate: Surrogate, config: BOConfig, points: Array, step: Array, scale: Array | float
+) -> _Starts:
+    """Points moved by steps, and no further than a region reaches."""
+    lower, upper = _box(surrogate, config)
+    centres = jnp.clip(points, lower, upper)
+    region = jnp.inf if config.region is None else config.region
+    reach = region / surrogate.latent_units.deviation
+    lower, upper = jnp.maximum(lower, centres - reach), jnp.minimum(upper, centres + reach)
+    return _Starts(jnp.clip(points + scale * step, lower, upper), lower, upper)
+
+
+def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
     """Half from the prior, half around good data, 0.3 to 1 away in each dimension: a model may map
-    a whole region to one object, so what is new begins beyond it."""
+    a whole region to one object, so what is new begins beyond it. Where regions are smaller,
+    0.3 to 1 times as far as they reach."""
     prior_key, near_key, scale_key = jax.random.split(key, 3)
     n, d = config.candidates // 2, surrogate.latents.shape[1]
+    lower, upper = _box(surrogate, config)
     draws = surrogate.latent_units.apply(jax.random.normal(prior_key, (config.candidates - n, d)))
+    box = (jnp.broadcast_to(side, draws.shape) for side in (lower, upper))
+    anywhere = _Starts(jnp.clip(draws, lower, upper), *box)
     good = _best_data(surrogate, config.starts)
     scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), minval=-0.5, maxval=0.0)
     step = scale * jax.random.normal(near_key, (n, d)) / surrogate.latent_units.deviation
-    near = good[jnp.arange(n) % len(good)] + step
-    return jnp.clip(jnp.concatenate([draws, near]), *_box(surrogate, config))
+    farthest = min(1.0, config.region or 1.0)
+    near = _near(surrogate, config, good[jnp.arange(n) % len(good)], step, farthest)
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), anywhere, near)
 
 
-def _good_data(key: Array, surrogate: Surrogate, n: int) -> Array:
-    """At most n latents of highest score, each moved a little."""
-    near = _best_data(surrogate, n)
-    return near + 0.1 * jax.random.normal(key, near.shape)
+def _good_data(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
+    """Latents of highest score, each moved a little, for half of the starts at most."""
+    good = _best_data(surrogate, config.starts // 2)
+    return _near(surrogate, config, good, jax.random.normal(key, good.shape), 0.1)
 
 
 def _best_data(surrogate: Surrogate, n: int) -> Array:

@@ -109,7 +109,8 @@ class Algorithm:
         if round > 0 and not self.retrain_after_first:
             return 0
         epochs = self.config.first_epochs if round == 0 else self.config.epochs
-        return math.ceil(epochs * rows / self.config.batch_size)
+        steps = math.ceil(epochs * rows / self.config.batch_size)
+        return max(steps, self.config.least_steps) if epochs > 0 else 0
 
 
 def share(base: Dataset, identity: Identity | None = None) -> Shared:

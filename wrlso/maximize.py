@@ -77,7 +77,7 @@ def maximize(
     Args:
       function: ``[S, d] -> [S]``, each value depending on its own row only.
       starts: ``[S, d]``; put within the bounds first. What is NaN starts mid-way.
-      lower, upper: ``[d]`` bounds.
+      lower, upper: bounds, ``[d]``, or ``[S, d]`` where each start has its own.
       evaluations: of the function, each of all S points (static).
       value_and_grad: instead of ``function``.
       until_arrived: end as soon as three quarters of the starts have arrived at a maximum,

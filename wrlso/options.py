@@ -123,6 +123,8 @@ class Molecules(RunOptions):
     """Atoms other than hydrogen, at most; larger molecules fail. 38 is ZINC250k's largest."""
     penalty: float | None = None
     """The score that the surrogate takes a failure for. Default: -4 for penalised logP, else 0."""
+    half_products: bool = False
+    """Multiply in bfloat16 while the model is retrained; faster where the processor can."""
     timeout: float = 60.0
     """Seconds for one molecule; then it has failed."""
     workers: int | None = None

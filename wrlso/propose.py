@@ -73,7 +73,8 @@ class Proposer:
         retraining. ``memory`` is what lasts from one round to the next (and into
         checkpoints), the surrogate what lasts for a round; any pytrees.
       observe: ``(surrogate, Told) -> surrogate``, called after each batch.
-      likely: points of a pool without objects that are decoded first, at least ``batch`` and ``lessons``.
+      likely: points of a pool without objects that are decoded first, at least ``batch`` and
+        ``lessons``.
       lessons: points of each pool, at most, whose objects are known already that are
         observed together with a batch: such a point costs nothing and would else be
         proposed again and again.

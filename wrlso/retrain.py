@@ -165,6 +165,8 @@ class RetrainConfig:
       learning_rate: Adam's.
       beta: factor of the KL.
       form: how weights enter training, see :func:`minibatches`.
+      least_steps: training steps at least, unless there is no pass at all: a few steps on small
+        data move a model by little.
     """
 
     first_epochs: float = 1.0
@@ -173,6 +175,7 @@ class RetrainConfig:
     learning_rate: float = 1e-3
     beta: float = 1.0
     form: WeightForm = "sample"
+    least_steps: int = 0
 
 
 class RetrainInfo(NamedTuple):

@@ -34,7 +34,8 @@ class SurrogateConfig:
       best: distinct base objects of highest score that it always sees.
       random: further distinct base objects, drawn anew at each fit. The seed's own
         queries are always seen, all of them.
-      inducing: M, for the sparse GP.
+      inducing: M, for the sparse GP: a quarter are the data of highest score, the others
+        centres of clusters.
       fit: priors, bounds and effort of the hyperparameters' fit.
       penalty: the score that a failed query counts as; None to leave failures out, so that
         nothing is learnt from them.
@@ -121,7 +122,7 @@ def fit_surrogate(
     y = jnp.where(mask, score_units.apply(scores), 0.0)
 
     x_all, y_all, mask_all = (_pad(a, room) for a in (x, y, mask))
-    inducing = sparse.k_means(cluster_key, x, min(config.inducing, len(x)), mask)
+    inducing = _inducing(cluster_key, x, y, mask, min(config.inducing, len(x)))
 
     def evidence(hyper: Hyperparameters) -> Array:
         kernel = _kernel(config, hyper)
@@ -140,6 +141,14 @@ def fit_surrogate(
     return hyper, Surrogate(
         gp, latent_units, score_units, x_all, y_all, mask_all, best, jnp.int32(len(x))
     )
+
+
+def _inducing(key: Array, x: Array, y: Array, mask: Array, n: int) -> Array:
+    """Inducing points ``[n, d]``: a quarter where the scores are highest, the others in the centres
+    of clusters of all data. A single point that scores far above its neighbours, as the best one
+    does, would be smoothed away between centres."""
+    _, best = lax.top_k(jnp.where(mask, y, -jnp.inf), n // 4)
+    return jnp.concatenate([x[best], sparse.k_means(key, x, n - n // 4, mask)])
 
 
 def _pad(rows: Array, room: int) -> Array:

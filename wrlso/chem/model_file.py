@@ -34,10 +34,15 @@ class MoleculeModel:
     sizes: Mapping[str, Any]
     card: Mapping[str, str]
 
-    def vae(self, max_tokens: int) -> VAE:
-        """The VAE for molecules of at most ``max_tokens`` SELFIES tokens."""
+    def vae(self, max_tokens: int, half_products: bool = False) -> VAE:
+        """The VAE for molecules of at most ``max_tokens`` SELFIES tokens; its encoder and its
+        likelihood multiply in bfloat16 with ``half_products``, its decodes never."""
         return make_vae(
-            len(self.fragments), max_tokens, sizes=self.fragments.sizes, **dict(self.sizes)
+            len(self.fragments),
+            max_tokens,
+            sizes=self.fragments.sizes,
+            compute=jnp.bfloat16 if half_products else None,
+            **dict(self.sizes),
         )
 
 

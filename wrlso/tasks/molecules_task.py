@@ -44,6 +44,7 @@ def molecules(
     max_tokens: int = 80,
     max_heavy_atoms: int | None = 38,
     penalty: float | None = None,
+    half_products: bool = False,
     timeout: float = 60.0,
     workers: int | None = None,
 ) -> Task:
@@ -63,6 +64,8 @@ def molecules(
         larger is a failure. None: no limit.
       penalty: what a failure counts as for the surrogate; None: the paper's -4 for penalised
         logP, 0 for the others.
+      half_products: multiply in bfloat16 while the model is retrained and molecules are
+        encoded; faster where the processor can.
       timeout: seconds for one molecule.
       workers: processes; None: one a core.
 
@@ -93,18 +96,24 @@ def molecules(
     return Task(
         name="molecules",
         summary="find a molecule of high score, such as penalised logP",
-        vae=trained.vae(max_tokens),
+        vae=trained.vae(max_tokens, half_products),
         load_data=partial(_from_prior, trained, row_score, name, workers)
         if data is None
         else partial(_from_file, data, row_score, name, workers),
         host_objective=HostObjective(row_score, spelling.canonical, workers, timeout),
         params=trained.params,
         retrain=RetrainConfig(
-            first_epochs=1.0, epochs=0.1, batch_size=128, learning_rate=3e-4, beta=0.03
+            first_epochs=0.1,
+            epochs=0.05,
+            least_steps=80,
+            batch_size=128,
+            learning_rate=3e-4,
+            beta=0.03,
         ),
         proposer="bo",
         bo=BOConfig(
             evaluations=40,
+            region=0.3,
             surrogate=SurrogateConfig(
                 kind="sparse",
                 best=2000,
@@ -123,6 +132,7 @@ def molecules(
             "max_tokens": max_tokens,
             "max_heavy_atoms": max_heavy_atoms,
             "penalty": penalty,
+            "half_products": half_products,
             "timeout": timeout,
             "workers": workers,
         },
