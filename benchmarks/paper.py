@@ -110,7 +110,7 @@ def write(
         figures["k-and-r"] = paper_figures.loop_curves(name, rows, published, sign)
     paper_figures.save(figures, stem)
     for row in [row for row in rows if row.setting.headline][:1]:
-        for path in row.result.plot(task):
+        for path in row.result.plot(task, host_samples=300):
             if path.stem in ("manifold", "prior_samples", "best_objects"):
                 shutil.copy(path, f"{stem}-{path.stem.replace('_', '-')}.png")
 

@@ -1,7 +1,7 @@
 """The figures of one run: the paper's Figs. 1 to 4 and 6 for the run's own task."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,11 @@ from matplotlib.figure import Figure
 from wrlso import loop
 from wrlso.baselines import WEIGHTINGS
 from wrlso.data import Dataset, all_rounds, all_scores
-from wrlso.propose import Objective, decode_all
+from wrlso.propose import decode_all
 from wrlso.report.published import published
 from wrlso.report.tables import title
 from wrlso.runs.build import make_algorithm, task_of
+from wrlso.runs.evaluate import Host
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.tasks.base import Task
 from wrlso.weighting import cumulative_weight, effective_sample_size, rank_weight_share
@@ -35,12 +36,17 @@ _MANIFOLD = 15
 _BEST = 8
 
 
-def draw_run(result: "Result", task: Task | None = None) -> list[Path]:
+def draw_run(result: "Result", task: Task | None = None, host_samples: int = 0) -> list[Path]:
     """Draw all figures that fit the task into the run's ``figures`` folder.
 
     Prior samples are scored for the figures only: 1,000 evaluations a seed at
     each of up to four stages, after the run, of which no method sees anything.
-    They are skipped for objectives on the host, which may be expensive.
+    Objectives on the host may be expensive, and score none unless asked to.
+
+    Args:
+      result: of the run.
+      task: of the run, if it is your own.
+      host_samples: prior samples a seed and stage to be scored by an objective on the host.
 
     Returns:
       The paths of the figures.
@@ -53,7 +59,10 @@ def draw_run(result: "Result", task: Task | None = None) -> list[Path]:
         "weights": _weights(result, task, base),
     }
     if task.objective is not None:
-        figures["prior_samples"] = _prior_samples(task, task.objective, stages)
+        figures["prior_samples"] = _prior_samples(task, jax.jit(task.objective), stages, _SAMPLES)
+    elif task.host_objective is not None and host_samples > 0:
+        with Host(task.host_objective) as host:
+            figures["prior_samples"] = _prior_samples(task, host.scores, stages, host_samples)
     if task.to_images is not None and task.vae.latent_dim == 2:
         figures["manifold"] = _manifolds(task, stages)
     if task.to_images is not None:
@@ -135,21 +144,25 @@ def _weights(result: "Result", task: Task, base: Dataset) -> Figure:
     return figure
 
 
-def _prior_samples(task: Task, objective: Objective, stages: dict[str, list[Any]]) -> Figure:
+def _prior_samples(
+    task: Task, score: Callable[[Any], Any], stages: dict[str, list[Any]], count: int
+) -> Figure:
     """Scores of prior samples before and after retraining (Fig. 3)."""
 
     @jax.jit
-    def scores(params: Any) -> jax.Array:
-        latents = jax.random.normal(jax.random.key(0), (_SAMPLES, task.vae.latent_dim))
-        return objective(decode_all(task.vae, params, latents))
+    def sample(params: Any) -> jax.Array:
+        latents = jax.random.normal(jax.random.key(0), (count, task.vae.latent_dim))
+        return decode_all(task.vae, params, latents)
 
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    samples = [np.concatenate([scores(p) for p in params]) for params in stages.values()]
-    parts = axis.violinplot(samples, showmedians=True, widths=0.8)
-    for body in parts["bodies"]:  # type: ignore[attr-defined]
-        body.set_facecolor(_OURS)
+    for place, params in enumerate(stages.values(), 1):
+        scores = np.concatenate([score(sample(p)) for p in params])
+        scores = scores[np.isfinite(scores)]
+        if len(scores):
+            parts = axis.violinplot([scores], [place], showmedians=True, widths=0.8)
+            parts["bodies"][0].set_facecolor(_OURS)  # type: ignore[index]
     axis.set_xticks(range(1, len(stages) + 1), list(stages))
-    axis.set(ylabel="score", title=f"{_SAMPLES:,} prior samples of each seed's model (not charged)")
+    axis.set(ylabel="score", title=f"{count:,} prior samples of each seed's model (not charged)")
     return figure
 
 

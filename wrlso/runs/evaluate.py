@@ -90,6 +90,14 @@ class Host:
             else self._pool.outcomes(asked)
         )
 
+    def scores(self, objects: np.ndarray) -> np.ndarray:
+        """Scores of objects ``[B, ...]``, NaN for a failure."""
+        scores = np.full(len(objects), np.nan)
+        for outcome in self.outcomes("score", list(np.asarray(objects))):
+            if outcome.kind == "ok":
+                scores[outcome.position] = as_score(outcome.value)[0]
+        return scores
+
     def _here(self, position: int, asked: tuple[Wanted, np.ndarray]) -> Outcome:
         try:
             return Outcome(position, "ok", self._call(asked))

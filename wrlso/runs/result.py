@@ -48,8 +48,9 @@ class Result:
 
         return run_table(self.summary)
 
-    def plot(self, task: Any = None) -> list[Path]:
-        """Draw the run's figures into its folder (needs ``wrlso[plots]``)."""
+    def plot(self, task: Any = None, host_samples: int = 0) -> list[Path]:
+        """Draw the run's figures into its folder (needs ``wrlso[plots]``); of prior samples only
+        with as many ``host_samples`` where the objective is on the host."""
         from wrlso.report.figures import draw_run
 
-        return draw_run(self, task)
+        return draw_run(self, task, host_samples)
