@@ -11,6 +11,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
+import pytest
+
+from wrlso import recurrent
 
 # A shell starts what it puts in the background with Ctrl-C ignored, which would be inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -18,3 +21,12 @@ os.environ.setdefault("WRLSO_CACHE", tempfile.mkdtemp(prefix="wrlso-test-cache-"
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_compilation_cache_dir", os.path.join(os.environ["WRLSO_CACHE"], "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture(scope="module")
+def rolled_loops():
+    """Loops of the recurrent unit are not unrolled: ``test_recurrent`` compares both ways, and this
+    one compiles in a fraction of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recurrent, "_UNROLLED", 0)
+        yield

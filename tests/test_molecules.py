@@ -24,6 +24,8 @@ from wrlso.tasks import TASKS
 from wrlso.tasks import molecules_task as task_module
 from wrlso.tasks.molecules_task import molecules
 
+pytestmark = pytest.mark.usefixtures("rolled_loops")
+
 SMALL = {"latent_dim": 4, "encoder_units": 8, "decoder_units": 16}
 
 

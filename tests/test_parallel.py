@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,3 +121,15 @@ def test_shapes_seeds_are_independent_of_how_they_are_run(tmp_path, architecture
     eight = found("eight", 8, devices=8)
     assert {key: eight[key] for key in one} == one
     assert found("alone", 1, first_seed=2) == {k: v for k, v in one.items() if k[0] == 2}
+
+
+def test_importing_does_not_start_jax():
+    """Else the devices that a run asks for would not come."""
+    program = (
+        "import benchmarks.paper, wrlso.cli, wrlso.report.figures, jax\n"
+        "from wrlso.parallel import request_cpu_devices\n"
+        "request_cpu_devices(5, devices=3)\n"
+        "assert len(jax.devices()) == 3, jax.devices()"
+    )
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=root)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from wrlso import recurrent
 from wrlso.recurrent import GRU, gru_states, gru_step, init_gru, over_steps
 
 T, B, INPUTS, UNITS = 5, 3, 4, 6
@@ -37,7 +38,9 @@ def flax_states(gru, start, x):
     return jnp.stack(states)
 
 
-def test_states_and_gradients_equal_flaxs():
+@pytest.mark.parametrize("unrolled", [0, T])
+def test_states_and_gradients_equal_flaxs(unrolled, monkeypatch):
+    monkeypatch.setattr(recurrent, "_UNROLLED", unrolled)
     gru, start, x = problem()
     np.testing.assert_allclose(gru_states(gru, start, x), flax_states(gru, start, x), atol=1e-6)
 

@@ -18,6 +18,8 @@ from wrlso.runs.training import (
 )
 from wrlso.strings import make_vae
 
+pytestmark = pytest.mark.usefixtures("rolled_loops")
+
 CUTS = [5, 9]
 CONFIG = TrainingConfig(epochs=2, decay=0, batch_size=16, learning_rate=2e-2, beta=0.01, seed=3)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from wrlso.expressions.grammar import MAX_STEPS, NOTHING, PRODUCTIONS
@@ -19,7 +20,7 @@ Decoding = Literal["argmax", "majority"]
 
 SYMBOLS = len(PRODUCTIONS)
 _SAMPLES = 5
-_LEFT = MAX_STEPS - jnp.arange(MAX_STEPS)
+_LEFT = MAX_STEPS - np.arange(MAX_STEPS, dtype=np.int32)
 
 
 def make_vae(
