@@ -90,7 +90,8 @@ def document(
             parts.append(f"## {title}, {budget} charged queries a seed")
             parts.append(_table(name, chosen))
     heads = [row for row in rows if row.setting.headline]
-    parts += [_against_others(name, head, rows) for head in heads]
+    if len(rows) > 1:
+        parts += [_against_others(name, head, rows) for head in heads]
     if compared := _against_published(name, rows, published):
         parts.append(compared)
     return "\n\n".join([*parts, _costs(rows)]) + "\n"

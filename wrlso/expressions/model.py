@@ -7,7 +7,6 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from wrlso.expressions.grammar import MAX_STEPS, NOTHING, PRODUCTIONS
@@ -20,7 +19,11 @@ Decoding = Literal["argmax", "majority"]
 
 SYMBOLS = len(PRODUCTIONS)
 _SAMPLES = 5
-_LEFT = MAX_STEPS - np.arange(MAX_STEPS, dtype=np.int32)
+
+
+def _left() -> Array:
+    """``[15]``: steps left before each; no constant of the module, which would start JAX."""
+    return MAX_STEPS - jnp.arange(MAX_STEPS, dtype=jnp.int32)
 
 
 def make_vae(
@@ -149,7 +152,7 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
 
     def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
         latents = latents.astype(jnp.float32)
-        possible = allowed(stacks(objects)[:, :-1], _LEFT)
+        possible = allowed(stacks(objects)[:, :-1], _left())
         before = jnp.concatenate([jnp.full_like(objects[:, :1], NOTHING), objects[:, :-1]], 1)
         repeated = jnp.broadcast_to(latents[:, None], (*objects.shape, latent_dim))
         x = seen(repeated, before, possible, jnp.arange(MAX_STEPS)).swapaxes(0, 1)
@@ -174,7 +177,7 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
         rows = latents.shape[:1]
         start = jnp.asarray(ends.apply(params["ends"], latents, method="first"))
         carry = (start, jnp.full(rows, START, jnp.int32), jnp.full(rows, NOTHING, jnp.uint8))
-        _, chosen = lax.scan(step, carry, (jnp.arange(MAX_STEPS), _LEFT, noise.swapaxes(0, 1)))
+        _, chosen = lax.scan(step, carry, (jnp.arange(MAX_STEPS), _left(), noise.swapaxes(0, 1)))
         return chosen.swapaxes(0, 1)
 
     return VAE(latent_dim, init, encode, _decoder(decode, decoding), log_likelihood)
@@ -219,7 +222,7 @@ def _paper(latent_dim: int, decoding: Decoding, units: int = 100, layers: int = 
         return jnp.asarray(last.apply(params["last"], x)).swapaxes(0, 1)
 
     def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
-        possible = allowed(stacks(objects)[:, :-1], _LEFT, finish=False)
+        possible = allowed(stacks(objects)[:, :-1], _left(), finish=False)
         return _log_likelihood(logits(params, latents), possible, objects)
 
     def decode(params: dict, latents: Array, noise: Array) -> Array:
@@ -231,7 +234,7 @@ def _paper(latent_dim: int, decoding: Decoding, units: int = 100, layers: int = 
 
         scores = (logits(params, latents) + noise).swapaxes(0, 1)
         start = jnp.full(latents.shape[:1], START, jnp.int32)
-        return lax.scan(step, start, (_LEFT, scores))[1].swapaxes(0, 1)
+        return lax.scan(step, start, (_left(), scores))[1].swapaxes(0, 1)
 
     return VAE(
         latent_dim, init, encode, _decoder(decode, decoding), log_likelihood, valid=is_complete

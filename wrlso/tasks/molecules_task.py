@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -97,9 +97,12 @@ def molecules(
         name="molecules",
         summary="find a molecule of high score, such as penalised logP",
         vae=trained.vae(max_tokens, half_products),
-        load_data=partial(_from_prior, trained, row_score, name, workers)
-        if data is None
-        else partial(_from_file, data, row_score, name, workers),
+        # Read once: a run and its figures ask for them, each.
+        load_data=cache(
+            partial(_from_prior, trained, row_score, name, workers)
+            if data is None
+            else partial(_from_file, data, row_score, name, workers)
+        ),
         host_objective=HostObjective(row_score, spelling.canonical, workers, timeout),
         params=trained.params,
         retrain=RetrainConfig(
