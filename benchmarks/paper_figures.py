@@ -1,7 +1,7 @@
 """The paper's figures, of ours and of the published runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,9 @@ def loop_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
         for row, color in zip(chosen, _COLORS, strict=False):
             _curve(axis, task, row, runs, color, sign)
         axis.set(title=title, xlabel="charged queries")
-        if chosen:
+    _focus(axes)
+    for axis in axes:
+        if axis.lines:
             axis.legend(frameon=False, fontsize=8)
     axes[0].set_ylabel("best so far; dashed: published")
     return figure
@@ -92,7 +94,17 @@ def all_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
     axis.set(xscale="log", xlabel="charged queries", ylabel="best so far",
              title=f"{task}: the best configuration of each method; dashed: published")  # fmt: skip
     axis.legend(frameon=False, fontsize=7)
+    _focus([axis])
     return figure
+
+
+def _focus(axes: Sequence[Axes]) -> None:
+    """Show the range of the curves from the tenth query on: the first scores may be far below."""
+    curves = [np.asarray(line.get_ydata())[9:] for axis in axes for line in axis.lines]
+    values = np.concatenate([curve[np.isfinite(curve)] for curve in curves] or [np.zeros(0)])
+    if len(values) and np.ptp(values) > 0:
+        margin = 0.05 * np.ptp(values)
+        axes[0].set_ylim(values.min() - margin, values.max() + margin)
 
 
 def _curve(axis: Axes, task: str, row: Row, runs: Runs, color: Any, sign: int) -> None:
