@@ -196,16 +196,14 @@ def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
     return surrogate.latent_units.apply(-corner), surrogate.latent_units.apply(corner)
 
 
-def _near(
-    surrogate: Surrogate, config: BOConfig, points: Array, step: Array, scale: Array | float
-) -> _Starts:
+def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) -> _Starts:
     """Points moved by steps, and no further than a region reaches."""
     lower, upper = _box(surrogate, config)
     centres = jnp.clip(points, lower, upper)
     region = jnp.inf if config.region is None else config.region
     reach = region / surrogate.latent_units.deviation
     lower, upper = jnp.maximum(lower, centres - reach), jnp.minimum(upper, centres + reach)
-    return _Starts(jnp.clip(points + scale * step, lower, upper), lower, upper)
+    return _Starts(jnp.clip(points + step, lower, upper), lower, upper)
 
 
 def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
@@ -222,14 +220,14 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
     scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), minval=-0.5, maxval=0.0)
     step = scale * jax.random.normal(near_key, (n, d)) / surrogate.latent_units.deviation
     farthest = min(1.0, config.region or 1.0)
-    near = _near(surrogate, config, good[jnp.arange(n) % len(good)], step, farthest)
+    near = _near(surrogate, config, good[jnp.arange(n) % len(good)], farthest * step)
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), anywhere, near)
 
 
 def _good_data(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
     """Latents of highest score, each moved a little, for half of the starts at most."""
     good = _best_data(surrogate, config.starts // 2)
-    return _near(surrogate, config, good, jax.random.normal(key, good.shape), 0.1)
+    return _near(surrogate, config, good, 0.1 * jax.random.normal(key, good.shape))
 
 
 def _best_data(surrogate: Surrogate, n: int) -> Array:

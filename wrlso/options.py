@@ -124,7 +124,8 @@ class Molecules(RunOptions):
     penalty: float | None = None
     """The score that the surrogate takes a failure for. Default: -4 for penalised logP, else 0."""
     half_products: bool = False
-    """Multiply in bfloat16 while the model is retrained; faster where the processor can."""
+    """Multiply in bfloat16 while the model is retrained and molecules are encoded; faster where
+    the processor can."""
     timeout: float = 60.0
     """Seconds for one molecule; then it has failed."""
     workers: int | None = None
