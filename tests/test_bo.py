@@ -52,7 +52,8 @@ def test_draws_are_from_the_prior_and_around_good_data():
         latents=far, scores=surrogate.scores.at[:3].set(jnp.array([10.0, 11.0, 12.0]))
     )
     config = BOConfig(starts=3, candidates=400)
-    draws = np.asarray(_draws(jax.random.key(0), surrogate, config).points)
+    good = _best_data(surrogate, config.starts)
+    draws = np.asarray(_draws(jax.random.key(0), surrogate, config, good).points)
     assert draws.shape == (400, 2)
     assert (np.abs(draws) <= config.bound + 1e-6).all()
     away = np.linalg.norm(draws - 2.6, axis=1)
@@ -75,7 +76,7 @@ def test_climbs_from_good_data_stay_in_their_region():
     inside = distance <= 0.25 + 1e-6
     assert inside.sum() >= 4
     assert (np.abs(points[:8] - jnp.array([1.0, -0.5])).max(1) < 0.25).sum() >= 1
-    draws = _draws(jax.random.key(0), surrogate, config)
+    draws = _draws(jax.random.key(0), surrogate, config, _best_data(surrogate, config.starts))
     near = slice(32, None)
     assert (draws.upper[near] - draws.lower[near]).max() <= 0.5 + 1e-6
     assert ((draws.points <= draws.upper) & (draws.points >= draws.lower)).all()

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from wrlso.data import Dataset, Status, empty_acquired
 from wrlso.elbo import constant_beta
 from wrlso.host.files import write_atomically
 from wrlso.host.tensors import load_metadata, load_tree, save_tree
+from wrlso.identity import fingerprint
 from wrlso.loop import Candidates
 from wrlso.propose import Told
 from wrlso.report.export import write_csv
@@ -231,6 +233,9 @@ def test_what_was_scored_under_another_spelling_is_neither_scored_nor_charged(tm
     duplicates = [q for q in queries if q.status == Status.DUPLICATE]
     assert duplicates
     assert all(q.score is None for q in duplicates)
+    # The model is retrained after r charged queries, however many were asked for.
+    by_round = Counter(q.round for q in charged)
+    assert set(by_round.values()) == {result.folder.config.retrain_every}
 
 
 def test_a_crash_or_a_hang_in_a_worker_loses_one_query(tmp_path):
@@ -298,7 +303,8 @@ def test_the_base_data_set_is_shared_by_all_seeds(tmp_path):
     size = (folder.path / "checkpoints" / "round00003.safetensors").stat().st_size
     task = make_tiny_task()
     params = sum(leaf.nbytes for leaf in jax.tree.leaves(task.params))
-    buffer = 12 * (2 + 2 * 4 + 4 + 4) + 4
+    prints, again = 2 * 4, 2 * 4 + 4
+    buffer = 12 * (2 + 2 * 4 + 4 + 4 + 2 * prints + 4 + again) + 2 * 4
     assert size < 2 * (params + buffer) + 2000
     assert folder.checkpoints() == [1, 3]
 
@@ -462,7 +468,8 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     """Another machine's rounding may propose something else on resuming: what was paid stays."""
     objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
     lessons = Told(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
-    asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons)
+    decoded = jax.vmap(fingerprint)(objects)
+    asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons, decoded)
     log = QueryLog(tmp_path / "log.sqlite")
     place = Place([7], [log], 2, 10)
     base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
@@ -489,8 +496,8 @@ def test_a_seed_that_ends_early_is_pointed_out(tmp_path):
     result = tiny_run(tmp_path / "run", make_tiny_task(vae=constant, params=task.params), seeds=2)
     assert "Seed 0 ended after 1 of 12 queries" in result.table()
     assert result.summary["seeds"][1]["charged"] == 1
-    # Every round of the extra ones was tried, and logged what it found.
-    assert result.summary["seeds"][1]["status"] == {"OK": 1, "DUPLICATE": 6 * 4 - 1}
+    # Every extra round was tried, and the first round's ask twice, as it brought something.
+    assert result.summary["seeds"][1]["status"] == {"OK": 1, "DUPLICATE": 6 * 4 + 3 - 1}
 
 
 def test_a_finished_run_can_be_read_where_nothing_can_be_written(tmp_path):

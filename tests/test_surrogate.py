@@ -43,7 +43,7 @@ def acquired_by(task, latents, status, scores):
     return append(
         empty_acquired(6, objects[0], 2), objects, latents,
         jnp.asarray(scores, jnp.float32), jnp.asarray(status), fingerprint(objects),
-        jnp.ones(len(latents), bool),
+        fingerprint(objects), jnp.ones(len(latents), bool),
     )  # fmt: skip
 
 

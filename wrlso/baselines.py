@@ -73,7 +73,7 @@ def feedback_weights(
     """Feedback (FB-VAE, after Gupta and Zou 2019): equal weights for a buffer of fixed size.
 
     It begins with the base data. After each round, those new points enter that reach the
-    ``quantile`` of all scores known by then, each in the place of the oldest row.
+    ``quantile`` of this round's scores, each in the place of the oldest row.
 
     Args:
       scores: ``[N]``; base rows first, then queries in their order.
@@ -83,7 +83,7 @@ def feedback_weights(
     """
     scores, valid = usable_scores(scores, mask)
     rounds = jnp.asarray(rounds)
-    threshold = _by_round(scores, valid, rounds, quantile, pooled=True)
+    threshold = _by_round(scores, valid, rounds, quantile)
     base = valid & (rounds == BASE)
     entered = valid & (rounds != BASE) & (scores >= threshold)
     # The newest as many rows as the base data had, of all that ever were in the buffer.
@@ -121,9 +121,10 @@ def masked_quantile(scores: Array, valid: Array, quantile: ArrayLike) -> Array:
     place = jnp.asarray(quantile, scores.dtype) * (valid.sum() - 1)
     below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, len(scores) - 1)
     above = jnp.clip(below + 1, 0, jnp.maximum(valid.sum() - 1, 0))
-    share = place - below
-    mixed = jnp.where(share > 0, ordered[below] * (1 - share) + ordered[above] * share, 0.0)
-    found = jnp.where(share > 0, mixed, ordered[below])
+    low, high = ordered[below], ordered[above]
+    between = low + (place - below) * (high - low)
+    # Not beyond its neighbours by rounding: of equal scores none is below their quantile.
+    found = jnp.where(place > below, jnp.minimum(between, high), low)
     return jnp.where(valid.any(), found, jnp.nan)
 
 
@@ -146,7 +147,7 @@ def _last_round(
     highest threshold of all rounds."""
     scores, valid = usable_scores(scores, mask)
     rounds = jnp.asarray(rounds)
-    threshold = _by_round(scores, valid, rounds, quantile, pooled=False)
+    threshold = _by_round(scores, valid, rounds, quantile)
     last = jnp.where(valid, rounds, BASE).max()
     highest = jnp.where(valid & jnp.isfinite(threshold), threshold, -jnp.inf).max()
     return scores, valid & (rounds == last), highest
@@ -156,16 +157,14 @@ _MOST_ROUNDS = 256
 """Rounds whose thresholds are told apart; later ones share the last's."""
 
 
-def _by_round(
-    scores: Array, valid: Array, rounds: Array, quantile: ArrayLike, pooled: bool
-) -> Array:
-    """``[N]``: the threshold of each row's round: of all rows until then (pooled) or of its own."""
+def _by_round(scores: Array, valid: Array, rounds: Array, quantile: ArrayLike) -> Array:
+    """``[N]``: the ``quantile`` of the scores of each row's round."""
     rounds = jnp.minimum(rounds, _MOST_ROUNDS - 2)
 
     def threshold(number: Array) -> Array:
-        rows = valid & ((rounds <= number) if pooled else (rounds == number))
+        rows = valid & (rounds == number)
         return lax.cond(
-            (valid & (rounds == number)).any(),
+            rows.any(),
             lambda: masked_quantile(scores, rows, quantile),
             lambda: jnp.full((), jnp.nan, scores.dtype),
         )

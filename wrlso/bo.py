@@ -138,9 +138,12 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
       no climb started from, best first, so that something new is among them.
     """
     score = partial(_acquisition, surrogate, config)
-    draws = _draws(key, surrogate, config)
-    draws = jax.tree.map(lambda a: a[jnp.argsort(-score(draws.points))], draws)
-    near = _good_data(jax.random.fold_in(key, 1), surrogate, config)
+    draw_key, near_key = jax.random.split(key)
+    good = _best_data(surrogate, config.starts)
+    draws = _draws(draw_key, surrogate, config, good)
+    best_first = jnp.argsort(-score(draws.points))
+    draws = jax.tree.map(lambda a: a[best_first], draws)
+    near = _good_data(near_key, surrogate, config, good[: config.starts // 2])
     n = config.starts - len(near.points)
     starts = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:n]]), near, draws)
     found = maximize(
@@ -169,8 +172,8 @@ def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Ar
 
 def _thompson(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
     """Points ``[P, d]``: each the best of a joint sample at prior draws."""
-    x = _draws(key, surrogate, config).points
-    sample_key = jax.random.fold_in(key, 1)
+    draw_key, sample_key = jax.random.split(key)
+    x = _draws(draw_key, surrogate, config, _best_data(surrogate, config.starts)).points
     rows = acq.thompson(sample_key, *predict_joint(surrogate, x), max(batch, 3 * config.starts))
     return x[rows]
 
@@ -206,7 +209,7 @@ def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) ->
     return _Starts(jnp.clip(points + step, lower, upper), lower, upper)
 
 
-def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
+def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
     """Half from the prior, half around good data, 0.3 to 1 away in each dimension: a model may map
     a whole region to one object, so what is new begins beyond it. Where regions are smaller,
     0.3 to 1 times as far as they reach."""
@@ -216,7 +219,6 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
     draws = surrogate.latent_units.apply(jax.random.normal(prior_key, (config.candidates - n, d)))
     box = (jnp.broadcast_to(side, draws.shape) for side in (lower, upper))
     anywhere = _Starts(jnp.clip(draws, lower, upper), *box)
-    good = _best_data(surrogate, config.starts)
     scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), minval=-0.5, maxval=0.0)
     step = scale * jax.random.normal(near_key, (n, d)) / surrogate.latent_units.deviation
     farthest = min(1.0, config.region or 1.0)
@@ -224,9 +226,8 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), anywhere, near)
 
 
-def _good_data(key: Array, surrogate: Surrogate, config: BOConfig) -> _Starts:
-    """Latents of highest score, each moved a little, for half of the starts at most."""
-    good = _best_data(surrogate, config.starts // 2)
+def _good_data(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
+    """Good data, each moved a little."""
     return _near(surrogate, config, good, 0.1 * jax.random.normal(key, good.shape))
 
 

@@ -1,8 +1,9 @@
 """Data sets: base data shared by all seeds, acquired points owned by each seed."""
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -35,12 +36,23 @@ class Dataset(NamedTuple):
     scores: Array
 
 
+class Spellings(NamedTuple):
+    """What DUPLICATE queries decoded to, which an evaluation knew for another spelling of a scored
+    object: fingerprints and ``scores`` of C, NaN for a failure, ``used []`` int32: rows in use.
+    """
+
+    prints: Fingerprints
+    scores: Array
+    used: Array
+
+
 class Acquired(NamedTuple):
     """A seed's own queries, in order; capacity C is the budget, the rest is padding.
 
     ``objects [C, ...]``, ``latents [C, d]`` (as proposed), ``scores [C]`` (NaN unless the
-    status is OK), ``status [C]`` int32, ``prints``: fingerprints of C objects, ``round [C]`` int32:
-    when each was asked for, ``used []`` int32: rows in use.
+    status is OK), ``status [C]`` int32, ``prints``: fingerprints of C objects, ``decoded``: of
+    what the latents decoded to, which may be other spellings of these, ``round [C]`` int32: when
+    each was asked for, ``used []`` int32: rows in use; and ``again``: what was not charged.
     """
 
     objects: Array
@@ -48,20 +60,31 @@ class Acquired(NamedTuple):
     scores: Array
     status: Array
     prints: Fingerprints
+    decoded: Fingerprints
     round: Array
     used: Array
+    again: Spellings
 
 
 def empty_acquired(capacity: int, object_like: Array, latent_dim: int) -> Acquired:
     """An empty buffer for objects of the shape and dtype of ``object_like``."""
+
+    def prints() -> Fingerprints:
+        return Fingerprints(*(jnp.zeros(capacity, jnp.uint32) for _ in range(2)))
+
+    def scores() -> Array:
+        return jnp.full(capacity, jnp.nan, jnp.float32)
+
     return Acquired(
         objects=jnp.zeros((capacity, *object_like.shape), object_like.dtype),
         latents=jnp.zeros((capacity, latent_dim), jnp.float32),
-        scores=jnp.full(capacity, jnp.nan, jnp.float32),
+        scores=scores(),
         status=jnp.full(capacity, int(Status.UNUSED), jnp.int32),
-        prints=Fingerprints(*(jnp.zeros(capacity, jnp.uint32) for _ in range(2))),
+        prints=prints(),
+        decoded=prints(),
         round=jnp.zeros(capacity, jnp.int32),
         used=jnp.zeros((), jnp.int32),
+        again=Spellings(prints(), scores(), jnp.zeros((), jnp.int32)),
     )
 
 
@@ -72,26 +95,28 @@ def append(
     scores: Array,
     status: Array,
     prints: Fingerprints,
+    decoded: Fingerprints,
     charged: Array,
     round: ArrayLike = 0,
 ) -> Acquired:
     """Append the ``charged`` rows of a batch, in order; rows beyond the capacity are dropped."""
-    capacity = acquired.scores.shape[0]
-    place = jnp.where(charged, acquired.used + jnp.cumsum(charged) - 1, capacity)
-    return Acquired(
-        objects=acquired.objects.at[place].set(objects, mode="drop"),
-        latents=acquired.latents.at[place].set(latents, mode="drop"),
-        scores=acquired.scores.at[place].set(scores, mode="drop"),
-        status=acquired.status.at[place].set(status, mode="drop"),
-        prints=Fingerprints(
-            *(
-                old.at[place].set(new, mode="drop")
-                for old, new in zip(acquired.prints, prints, strict=True)
-            )
-        ),
-        round=acquired.round.at[place].set(jnp.asarray(round, jnp.int32), mode="drop"),
-        used=jnp.minimum(acquired.used + charged.sum(), capacity).astype(jnp.int32),
-    )
+    rounds = jnp.full(scores.shape, round, jnp.int32)
+    new = objects, latents, scores, status, prints, decoded, rounds
+    filled, used = _fill(tuple(acquired[:-2]), new, acquired.used, charged)
+    return Acquired._make([*filled, used, acquired.again])
+
+
+def remember(spellings: Spellings, prints: Fingerprints, scores: Array, which: Array) -> Spellings:
+    """Append the rows of a batch that ``which`` says; rows beyond the capacity are dropped."""
+    filled, used = _fill(tuple(spellings[:-1]), (prints, scores), spellings.used, which)
+    return Spellings._make([*filled, used])
+
+
+def _fill(buffer: Any, new: Any, used: Array, which: Array) -> tuple[Any, Array]:
+    capacity = jax.tree.leaves(buffer)[0].shape[0]
+    place = jnp.where(which, used + jnp.cumsum(which) - 1, capacity)
+    filled = jax.tree.map(lambda old, rows: old.at[place].set(rows, mode="drop"), buffer, new)
+    return filled, jnp.minimum(used + which.sum(), capacity).astype(jnp.int32)
 
 
 def in_use(acquired: Acquired) -> Array:

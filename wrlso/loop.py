@@ -21,8 +21,17 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from wrlso import retrain as retraining
-from wrlso.data import Acquired, Dataset, Status, append, empty_acquired, in_use
+from wrlso.data import (
+    Acquired,
+    Dataset,
+    Status,
+    append,
+    empty_acquired,
+    in_use,
+    remember,
+)
 from wrlso.identity import (
+    Fingerprints,
     Known,
     fingerprint,
     first_fresh,
@@ -41,7 +50,7 @@ Identity = Callable[[Array], Array]
 in two spellings. A property of objects: it reads no score."""
 
 RETRAIN, FIT = -1, 2**31 - 2
-"""Instead of an ask's number in :func:`query_key`."""
+"""Instead of an ask's number in :func:`query_key`; further fits of a round are ``FIT - 1, ...``."""
 
 
 class State(NamedTuple):
@@ -65,7 +74,8 @@ class Shared(NamedTuple):
 class Candidates(NamedTuple):
     """A batch to evaluate: ``latents [q, d]``, ``objects [q, ...]``, ``status [q]``; and what the
     pool taught by itself, ``lessons``: points that were preferred to some of these, but
-    decode to objects that were scored before.
+    decode to objects that were scored before. ``decoded``: fingerprints of the objects as decoded,
+    which stay as they are where the evaluation puts another spelling in an object's place.
 
     Rows with status OK are to be scored; INVALID ones are charged without being
     scored; DUPLICATE and UNUSED ones are neither.
@@ -75,6 +85,7 @@ class Candidates(NamedTuple):
     objects: Array
     status: Array
     lessons: Told
+    decoded: Fingerprints
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,59 +161,115 @@ def fit(algorithm: Algorithm, key: Array, state: State, shared: Shared) -> tuple
 
 
 def ask(
-    algorithm: Algorithm, key: Array, state: State, surrogate: Any, shared: Shared
+    algorithm: Algorithm,
+    key: Array,
+    state: State,
+    surrogate: Any,
+    shared: Shared,
+    limit: ArrayLike | None = None,
 ) -> Candidates:
-    """Lines 6 and 7: optimise the surrogate and decode the points found."""
+    """Lines 6 and 7: optimise the surrogate and decode the points found.
+
+    Args:
+      algorithm: the method on its task (static).
+      key: typed PRNG key of this ask.
+      state: the seed's state.
+      surrogate: as fitted, and told of earlier queries.
+      shared: from :func:`share`.
+      limit: charged queries that the seed may have had after this batch, such as those when the
+        round began and r more; None: the budget. Places beyond are UNUSED.
+    """
+    limit = algorithm.budget if limit is None else limit
+    room = jnp.asarray(limit, jnp.int32) - state.acquired.used
+    # Only a batch's shapes are needed where there is nothing to ask for.
+    return lax.cond(
+        room > 0,
+        lambda: _search(algorithm, key, state, surrogate, shared, room),
+        lambda: _no_candidates(algorithm, state.acquired, shared.base),
+    )
+
+
+def _search(
+    algorithm: Algorithm, key: Array, state: State, surrogate: Any, shared: Shared, room: Array
+) -> Candidates:
     latents, objects = algorithm.proposer.propose(key, _view(state, shared), surrogate)
+    batch, lessons = algorithm.proposer.batch, algorithm.proposer.lessons
+    if len(latents) < max(batch, lessons):
+        raise ValueError(
+            f"proposer {algorithm.proposer.name!r} gave a pool of {len(latents)} points, fewer "
+            f"than batch = {batch} or lessons = {lessons}"
+        )
     if objects is not None:
-        return _choose(algorithm, latents, objects, state, shared)
+        return _choose(algorithm, latents, objects, state, shared, room)
     decode = partial(decode_all, algorithm.vae, state.params)
-    n = algorithm.proposer.likely
+    n = algorithm.proposer.likely or len(latents)
     likely = decode(latents[:n])
-    found = _choose(algorithm, latents[:n], likely, state, shared)
+    found = _choose(algorithm, latents[:n], likely, state, shared, room)
     if n >= len(latents):
         return found
 
     def among_all() -> Candidates:
         objects = jnp.concatenate([likely, decode(latents[n:])])
-        return _choose(algorithm, latents, objects, state, shared)
+        return _choose(algorithm, latents, objects, state, shared, room)
 
     return lax.cond((found.status == Status.DUPLICATE).any(), among_all, lambda: found)
 
 
 def _choose(
-    algorithm: Algorithm, latents: Array, objects: Array, state: State, shared: Shared
+    algorithm: Algorithm,
+    latents: Array,
+    objects: Array,
+    state: State,
+    shared: Shared,
+    room: Array,
 ) -> Candidates:
     """The first points whose objects are new, and what those before them teach."""
-    acquired = state.acquired
-    own = sort_fingerprints(acquired.prints, in_use(acquired))
-    rows, fresh, found = first_fresh(
+    own, own_scores = _own(state.acquired)
+    rows, fresh, (in_base, in_own) = first_fresh(
         fingerprint(objects, algorithm.identity), [shared.known, own], algorithm.proposer.batch
     )
-    lessons = _lessons(algorithm, latents, rows.max(), found, acquired, shared.base)
+    score = jnp.where(in_own >= 0, own_scores[in_own], jnp.nan)
+    score = jnp.where(in_base >= 0, shared.base.scores[in_base], score)
+    known = ((in_base >= 0) | (in_own >= 0)) & (jnp.arange(len(latents)) <= rows.max())
+    lessons = _lessons(algorithm, latents, known, score)
     latents, objects = latents[rows], objects[rows]
     valid = True if algorithm.vae.valid is None else algorithm.vae.valid(objects)
     status = jnp.where(valid, Status.OK, Status.INVALID)
     status = jnp.where(fresh, status, Status.DUPLICATE)
-    room = algorithm.budget - acquired.used
     status = jnp.where(jnp.arange(len(rows)) < room, status, Status.UNUSED)
-    return Candidates(latents, objects, status.astype(jnp.int32), lessons)
+    return Candidates(latents, objects, status.astype(jnp.int32), lessons, fingerprint(objects))
 
 
-def _lessons(
-    algorithm: Algorithm,
-    latents: Array,
-    last: Array,
-    found: list[Array],
-    acquired: Acquired,
-    base: Dataset,
-) -> Told:
-    """The first points of a pool that decode to what is known, up to the last that is chosen."""
-    in_base, in_acquired = found
-    score = jnp.where(in_acquired >= 0, acquired.scores[in_acquired], jnp.nan)
-    score = jnp.where(in_base >= 0, base.scores[in_base], score)
-    known = (in_base >= 0) | (in_acquired >= 0)
-    known &= jnp.arange(len(known)) <= last
+def _no_candidates(algorithm: Algorithm, acquired: Acquired, base: Dataset) -> Candidates:
+    def like(rows: Array, n: int) -> Array:
+        return jnp.zeros((n, *rows.shape[1:]), rows.dtype)
+
+    batch, lessons = algorithm.proposer.batch, algorithm.proposer.lessons
+    return Candidates(
+        like(acquired.latents, batch),
+        like(base.objects, batch),
+        jnp.full(batch, int(Status.UNUSED), jnp.int32),
+        Told(
+            like(acquired.latents, lessons),
+            jnp.full(lessons, jnp.nan, base.scores.dtype),
+            jnp.zeros(lessons, bool),
+        ),
+        jax.tree.map(lambda words: like(words, batch), acquired.decoded),
+    )
+
+
+def _own(acquired: Acquired) -> tuple[Known, Array]:
+    """All spellings that a seed has asked for, and what they score: NaN for a failure."""
+    again = acquired.again
+    parts = zip(acquired.prints, acquired.decoded, again.prints, strict=True)
+    asked = in_use(acquired)
+    mask = jnp.concatenate([asked, asked, jnp.arange(len(again.scores)) < again.used])
+    known = sort_fingerprints(Fingerprints(*map(jnp.concatenate, parts)), mask)
+    return known, jnp.concatenate([acquired.scores, acquired.scores, again.scores])
+
+
+def _lessons(algorithm: Algorithm, latents: Array, known: Array, score: Array) -> Told:
+    """The first points of a pool that decode to what is ``known``."""
     rows = jnp.argsort(~known, stable=True)[: algorithm.proposer.lessons]
     learnt = jnp.where(known, score, jnp.nan)[rows]
     return Told(latents[rows], learnt, (known & ~jnp.isfinite(score))[rows])
@@ -224,18 +291,21 @@ def tell(
       state: the seed's state.
       surrogate: as fitted, and told of earlier queries.
       candidates: as asked.
-      scores: ``[q]``; what is not finite is recorded as a failure. The score of a DUPLICATE, if
-        it is finite, is learnt by the surrogate only.
+      scores: ``[q]``; what is not finite is recorded as a failure. The score of a DUPLICATE is
+        learnt by the surrogate only: -inf where it failed before, NaN where nothing is known.
       status: ``[q]``, the candidates' status as the evaluation left it.
       round: in which they were asked for.
 
     Returns:
       The new state and surrogate, which also learns the candidates' lessons.
     """
+    scores = jnp.asarray(scores, jnp.float32)
     status = settle(scores, status)
-    scores = jnp.where(jnp.isfinite(scores), scores, jnp.nan).astype(jnp.float32)
-    uncharged = (status == Status.DUPLICATE) | (status == Status.UNUSED)
-    learnt = jnp.where((status == Status.OK) | (status == Status.DUPLICATE), scores, jnp.nan)
+    duplicate = status == Status.DUPLICATE
+    uncharged = duplicate | (status == Status.UNUSED)
+    failed = ~uncharged & (status != Status.OK) | duplicate & jnp.isneginf(scores)
+    scores = jnp.where(jnp.isfinite(scores), scores, jnp.nan)
+    learnt = jnp.where((status == Status.OK) | duplicate, scores, jnp.nan)
     scores = jnp.where(status == Status.OK, scores, jnp.nan)
     acquired = append(
         state.acquired,
@@ -244,10 +314,14 @@ def tell(
         scores,
         status,
         fingerprint(candidates.objects, algorithm.identity),
+        candidates.decoded,
         ~uncharged,
         round,
     )
-    new = Told(candidates.latents, learnt, ~uncharged & (status != Status.OK))
+    spelled = duplicate & (jnp.isfinite(learnt) | failed)
+    again = remember(acquired.again, candidates.decoded, learnt, spelled)
+    acquired = acquired._replace(again=again)
+    new = Told(candidates.latents, learnt, failed)
     told = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.lessons, new)
     return state._replace(acquired=acquired), algorithm.proposer.observe(surrogate, told)
 
@@ -259,7 +333,7 @@ def _view(state: State, shared: Shared) -> View:
 def score(objective: Objective, candidates: Candidates) -> tuple[Array, Array]:
     """Scores ``[q]``, NaN where there is nothing to score, and status ``[q]``, of an objective in
     JAX."""
-    scores = objective(candidates.objects)
+    scores = objective(candidates.objects).astype(jnp.float32)
     scores = jnp.where(candidates.status == Status.OK, scores, jnp.nan)
     return scores, settle(scores, candidates.status)
 
@@ -287,8 +361,8 @@ def simulate(
 
     Jit it, vmap it over seeds or over ``hyper``. Nothing is written anywhere;
     for long experiments use ``wrlso.run``, which logs every query and resumes.
-    The number of rounds is fixed: a seed whose model repeats itself ends with
-    fewer charged queries than the budget, where ``wrlso.run`` would go on.
+    The number of asks is fixed: a seed whose model repeats itself ends with
+    fewer charged queries than the budget, where ``wrlso.run`` would ask again.
 
     Args:
       algorithm: the method on its task (static).
@@ -306,9 +380,9 @@ def simulate(
     later = jnp.array([algorithm.steps(1, n + used) for used in range(algorithm.budget + 1)])
 
     def one_ask(
-        round: Array, carry: tuple[State, Any], key: Array
+        round: Array, limit: Array, carry: tuple[State, Any], key: Array
     ) -> tuple[tuple[State, Any], None]:
-        candidates = ask(algorithm, key, *carry, shared)
+        candidates = ask(algorithm, key, *carry, shared, limit)
         scores, status = score(objective, candidates)
         return tell(algorithm, *carry, candidates, scores, status, round), None
 
@@ -317,8 +391,9 @@ def simulate(
         key = query_key(seed, round, RETRAIN)
         state, _ = retrain(algorithm, key, state, shared, steps, hyper)
         state, surrogate = fit(algorithm, query_key(seed, round, FIT), state, shared)
+        limit = jnp.minimum(state.acquired.used + algorithm.retrain_every, algorithm.budget)
         keys = jax.vmap(lambda i: query_key(seed, round, i))(jnp.arange(algorithm.asks))
-        (state, _), _ = lax.scan(partial(one_ask, round), (state, surrogate), keys)
+        (state, _), _ = lax.scan(partial(one_ask, round, limit), (state, surrogate), keys)
         return state, None
 
     start = init(algorithm, params, shared.base)

@@ -101,11 +101,15 @@ def over_seeds(function: Callable[..., Any], plan: SeedPlan) -> Callable[..., An
       arrays of ``shared`` have none. The rows beyond ``plan.seeds`` are zeros.
     """
 
+    traced = jax.jit(function)  # traced once, however often it is called
+
     def device(active: Any, lanes: Any, shared: Any) -> Any:
         def one(is_active: Any, lane: Any) -> Any:
-            out = jax.eval_shape(function, lane, shared)
+            if plan.lanes == plan.seeds:
+                return traced(lane, shared)
+            out = jax.eval_shape(traced, lane, shared)
             idle = lambda _: jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), out)  # noqa: E731
-            return lax.cond(is_active, lambda x: function(x, shared), idle, lane)
+            return lax.cond(is_active, lambda x: traced(x, shared), idle, lane)
 
         if plan.mode == "vmap":
             return jax.vmap(one)(active, lanes)

@@ -16,6 +16,7 @@ from wrlso.gp import exact, sparse
 from wrlso.gp.fit import FitConfig, Hyperparameters, default_hyperparameters, fit
 from wrlso.gp.kernels import KERNELS, Stationary
 from wrlso.gp.standardize import Standardizer, standardizer
+from wrlso.identity import fingerprint
 from wrlso.propose import Told, View, decode_all, encode_all
 from wrlso.vae import VAE
 
@@ -230,11 +231,11 @@ def current_latents(vae: VAE, params: Any, acquired: Acquired) -> tuple[Array, A
     """Latents ``[C, d]`` of a seed's queries under the current model, and whether they are the
     points that were proposed ``[C]``.
 
-    They are as long as these still decode to the objects that were scored; else they
-    are the objects' encodings.
+    They are as long as these still decode to what was scored, in the spelling that it had then;
+    else they are the objects' encodings.
     """
-    decoded = decode_all(vae, params, acquired.latents)
-    aligned = (decoded == acquired.objects).reshape(decoded.shape[0], -1).all(1)
+    decoded = fingerprint(decode_all(vae, params, acquired.latents))
+    aligned = (decoded.high == acquired.decoded.high) & (decoded.low == acquired.decoded.low)
     encoded = encode_all(vae, params, acquired.objects)
     return jnp.where(aligned[:, None], acquired.latents, encoded), aligned
 

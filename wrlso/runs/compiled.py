@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+from jax import lax
 
 from wrlso import loop
 from wrlso.loop import Algorithm, Candidates, Shared, State
@@ -16,16 +18,17 @@ Clock = Callable[[str, float], None]
 
 
 class Lane(NamedTuple):
-    """A seed's small arguments: its number, the training steps of its next retraining, and
-    traced numbers."""
+    """A seed's small arguments: its number, the training steps of its next retraining, the charged
+    queries that it may have at the end of the round, and traced numbers."""
 
     seed: Any
     steps: Any
+    limit: Any
     hyper: Any
 
 
 class Global(NamedTuple):
-    """What all seeds read: data, round and ask."""
+    """What all seeds read: data, round, and the number of the ask or fit within it."""
 
     data: Shared
     round: Any
@@ -76,13 +79,23 @@ class CompiledLoop:
             key = loop.query_key(lane.seed, shared.round, loop.RETRAIN)
             return loop.retrain(algorithm, key, state, shared.data, lane.steps, lane.hyper)
 
-        def fit(state: State, lane: Lane, shared: Global) -> tuple[State, Any]:
-            key = loop.query_key(lane.seed, shared.round, loop.FIT)
+        @jax.jit
+        def fit_open(state: State, seed: Any, shared: Global) -> tuple[State, Any]:
+            key = loop.query_key(seed, shared.round, loop.FIT - shared.ask)
             return loop.fit(algorithm, key, state, shared.data)
+
+        def fit(state: State, lane: Lane, shared: Global) -> tuple[State, Any]:
+            # No surrogate for a seed that has nothing to ask for.
+            _, like = jax.eval_shape(fit_open, state, lane.seed, shared)
+            return lax.cond(
+                state.acquired.used < lane.limit,
+                lambda: fit_open(state, lane.seed, shared),
+                lambda: (state, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like)),
+            )
 
         def ask(carried: tuple[State, Any], lane: Lane, shared: Global) -> Candidates:
             key = loop.query_key(lane.seed, shared.round, shared.ask)
-            return loop.ask(algorithm, key, *carried, shared.data)
+            return loop.ask(algorithm, key, *carried, shared.data, lane.limit)
 
         def tell(
             carried: tuple[State, Any], told: tuple[Candidates, Any, Any], shared: Global

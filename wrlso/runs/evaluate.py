@@ -117,7 +117,8 @@ def evaluate_on_host(
     goes on. What was scored before under another spelling is a DUPLICATE.
 
     Returns:
-      The candidates as evaluated and their scores ``[lanes, q]``, NaN where there is none.
+      The candidates as evaluated and their scores ``[lanes, q]``, NaN where there is none; a
+      DUPLICATE's is what it scored before, -inf if that failed.
     """
     queries: dict[tuple[int, int], Query] = {}
     asked = []
@@ -189,7 +190,8 @@ def _evaluated(
         objects[key], status[key] = things[key], query.status
         if query.status == Status.DUPLICATE:
             before = seen.find(key[0], things[key])
-            scores[key] = np.nan if before is None else before
+            failed = before is not None and np.isnan(before)
+            scores[key] = -np.inf if failed else np.nan if before is None else before
         else:
             scores[key] = np.nan if query.score is None else query.score
             seen.add(key[0], things[key], scores[key])

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -24,6 +24,9 @@ from wrlso.tasks.base import Task
 
 _EXTRA_ROUNDS = 2
 """A seed whose proposals repeat gets up to this many times the budget's rounds."""
+
+_FITS = 3
+"""Surrogates of a round, at most, each with as many asks as r takes where all are new."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,7 @@ class Session:
         self.hyper = spread(self.plan, padded)
         self.data = replicate(self.plan, loop.share(base, task.identity))
         self.round, self.state = self._restore(params, base)
+        self.limits = [self.config.budget] * len(self.seeds)
         self.surrogate: Any = ()
         self.host: Host | None = None
         for member in members:
@@ -86,18 +90,36 @@ class Session:
     def _run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         last = self.algorithm.rounds * _EXTRA_ROUNDS
         while self.round < last and (self.counts < self.config.budget).any():
-            self._retrain()
-            shared = self._global(0)
-            self.state, self.surrogate = self.compiled.fit(self.state, self._lane(), shared)
-            for ask in range(self.algorithm.asks):
-                self.ask(ask)
-                check_interrupt()
-                bar.update(int(self.counts.sum()) - bar.n)
+            self.limits = np.minimum(
+                self.counts + self.algorithm.retrain_every, self.config.budget
+            ).tolist()
+            retrained = self._retrain()
+            asks = self._ask_all(bar, check_interrupt)
+            self._record_rounds(retrained, asks)
             self._describe(bar)
             self.round += 1
             self._save()
 
-    def _retrain(self) -> None:
+    def _ask_all(self, bar: tqdm, check_interrupt: Callable[[], None]) -> int:
+        """Ask until every seed has had its r charged queries, and count the asks. Where proposals
+        were known, with a surrogate that knows of it; not where these bring nothing new."""
+        asks = 0
+        for fit in range(_FITS):
+            before, shared = self.counts.sum(), self._global(fit)
+            self.state, self.surrogate = self.compiled.fit(self.state, self._lane(), shared)
+            for _ in range(self.algorithm.asks):
+                self.ask(asks)
+                asks += 1
+                check_interrupt()
+                bar.update(int(self.counts.sum()) - bar.n)
+                if (self.counts >= self.limits).all():
+                    return asks
+            if self.counts.sum() == before:
+                break
+        return asks
+
+    def _retrain(self) -> list[Round | None]:
+        """Retrain the seeds that go on; what there is to record of each."""
         rows = self.base_rows + self.counts
         open_seeds = self.counts < self.config.budget
         steps = [
@@ -105,20 +127,28 @@ class Session:
             for n, is_open in zip(rows, open_seeds, strict=True)
         ]
         self.state, info = self.compiled.retrain(self.state, self._lane(steps), self._global(0))
-        uncharged = self.algorithm.proposer.uncharged * self.algorithm.asks
-        done: dict[QueryLog, list[Round]] = {log: [] for log in self.logs}
-        for i in np.flatnonzero(open_seeds):
-            retrained = Round(
-                seed=self.seeds[i],
+        return [
+            Round(
+                seed=seed,
                 round=self.round,
                 steps=steps[i],
                 loss=float(info.loss[i]),
                 effective_rows=float(info.effective_rows[i]),
                 # Without any weight there is no training, which is no divergence.
                 diverged=int(not info.finite[i] and info.effective_rows[i] > 0),
-                uncharged=uncharged,
+                uncharged=0,
             )
-            done[self.logs[i]].append(retrained)
+            if open_seeds[i]
+            else None
+            for i, seed in enumerate(self.seeds)
+        ]
+
+    def _record_rounds(self, retrained: list[Round | None], asks: int) -> None:
+        uncharged = self.algorithm.proposer.uncharged * asks
+        done: dict[QueryLog, list[Round]] = {log: [] for log in self.logs}
+        for log, round in zip(self.logs, retrained, strict=True):
+            if round is not None:
+                done[log].append(replace(round, uncharged=uncharged))
         for log, rounds in done.items():
             log.add_rounds(rounds)
 
@@ -176,7 +206,8 @@ class Session:
     def _lane(self, steps: list[int] | None = None) -> Lane:
         numbers = self._padded(self.seeds, np.int32, 0)
         steps_ = self._padded(steps or [0] * len(self.seeds), np.int32, 0)
-        return spread(self.plan, Lane(numbers, steps_, self.hyper))
+        limits = self._padded(self.limits, np.int32, 0)
+        return spread(self.plan, Lane(numbers, steps_, limits, self.hyper))
 
     def _global(self, ask: int) -> Global:
         return Global(
