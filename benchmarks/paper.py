@@ -12,6 +12,8 @@ paper-TASK.md (of molecules, with the size limit), -seeds.csv, -queries.csv.gz a
 import argparse
 import itertools
 import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,9 @@ def reproduce(
     folder, base = options.runs / _label(name, options), task.load_data()
     for _, group in itertools.groupby(chosen, _program):
         run(task, list(group), folder)
-        write(name, task, base, finished(grid, folder), published, options)
+        rows = finished(task, grid, folder)
+        write(name, task, base, rows, published, options, len(grid))
+    draw_headline(name, task, rows, options)
     print((options.results / f"paper-{_label(name, options)}.md").read_text(), flush=True)
 
 
@@ -66,6 +70,8 @@ def _program(setting: Setting) -> tuple:
 def run(task: Task, group: list[Setting], folder: Path) -> None:
     """Run settings side by side."""
     first = group[0]
+    if not all((folder / setting.folder / "summary.json").exists() for setting in group):
+        _note_commit(folder)
     wrlso.sweep(
         task,
         {setting.folder: setting.method for setting in group},
@@ -76,10 +82,46 @@ def run(task: Task, group: list[Setting], folder: Path) -> None:
     )
 
 
-def finished(grid: list[Setting], folder: Path) -> Rows:
-    """All of the grid that has been run, now or before."""
-    found = [(s, folder / s.folder) for s in grid]
-    return [Row(s, Result(path)) for s, path in found if (path / "summary.json").exists()]
+_COMMITS = "commits.txt"
+
+
+def _note_commit(folder: Path) -> None:
+    """Remember which code a session ran."""
+    here = Path(__file__).parent
+    asked = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    said = subprocess.run(asked, cwd=here, capture_output=True, text=True, check=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _COMMITS).open("a") as file:
+        file.write((said.stdout.strip() or "an unknown commit") + "\n")
+
+
+def _commits(folder: Path) -> str:
+    noted = (folder / _COMMITS).read_text().split("\n") if (folder / _COMMITS).exists() else []
+    return ", ".join(dict.fromkeys(filter(None, noted))) or "an unknown commit"
+
+
+def finished(task: Task, grid: list[Setting], folder: Path) -> Rows:
+    """All of the grid that has been run, now or before.
+
+    Raises:
+      ValueError: if a run in the folder is not of this grid: its budget, seeds or task differ.
+    """
+    rows = []
+    for setting in grid:
+        path = folder / setting.folder
+        if not (path / "summary.json").exists():
+            continue
+        row = Row(setting, Result(path))
+        config = row.result.folder.config
+        wanted = (setting.budget, setting.seeds, dict(task.options))
+        if (config.budget, config.seeds, dict(config.task_options)) != wanted:
+            raise ValueError(
+                f"{path} was run with budget = {config.budget}, seeds = {config.seeds} and "
+                f"{dict(config.task_options)}, now asked for are {wanted[0]}, {wanted[1]} and "
+                f"{wanted[2]}: choose another folder with --runs, or the options of then"
+            )
+        rows.append(row)
+    return rows
 
 
 def write(
@@ -89,26 +131,33 @@ def write(
     rows: Rows,
     published: published_runs.Runs,
     options: argparse.Namespace,
+    planned: int,
 ) -> None:
-    """Tables, CSVs and figures of what has been run."""
+    """Tables, CSVs and figures of what has been run of the ``planned`` methods."""
     options.results.mkdir(parents=True, exist_ok=True)
-    stem = options.results / f"paper-{_label(name, options)}"
-    text = document(name, task.options, base, rows, published, _command(name, options))
+    stem = _stem(name, options)
+    command = _command(name, options)
+    commits = _commits(options.runs / _label(name, options))
+    text = document(name, task.options, base, rows, published, command, commits, planned)
     stem.with_suffix(".md").write_text(text)
-    write_seeds(rows, stem.with_name(stem.name + "-seeds.csv"))
+    median = float(np.median(base.scores))
+    write_seeds(rows, median, stem.with_name(stem.name + "-seeds.csv"))
     write_queries(rows, stem.with_name(stem.name + "-queries.csv.gz"))
-    sign = SIGN[name]
+    sign, what = SIGN[name], _title(name, task)
     figures = {
-        "weights": paper_figures.weight_histograms(
-            np.asarray(base.scores), f"the base data of {name}"
-        ),
+        "weights": paper_figures.weight_histograms(np.asarray(base.scores), sign, what),
         "cumulative-weights": paper_figures.cumulative_weights(),
-        "scores": paper_figures.moved_scores(rows, sign),
-        "methods": paper_figures.all_curves(name, rows, published, sign),
+        "scores": paper_figures.moved_scores(rows, sign, what),
+        "methods": paper_figures.all_curves(name, rows, published, sign, what),
     }
     if any(row.setting.method.weighting == "rank" for row in rows):
-        figures["k-and-r"] = paper_figures.loop_curves(name, rows, published, sign)
+        figures["k-and-r"] = paper_figures.loop_curves(name, rows, published, sign, what)
     paper_figures.save(figures, stem)
+
+
+def draw_headline(name: str, task: Task, rows: Rows, options: argparse.Namespace) -> None:
+    """Figures of the run that the others are compared with."""
+    stem = _stem(name, options)
     for row in [row for row in rows if row.setting.headline][:1]:
         for path in row.result.plot(task, host_samples=300):
             if path.stem in ("manifold", "prior_samples", "best_objects"):
@@ -116,6 +165,16 @@ def write(
 
 
 _LIMITS = ("max-tokens", "max-heavy-atoms")
+
+
+def _title(name: str, task: Task) -> str:
+    """What figures say of a task: with what its tables always state."""
+    stated = ", ".join(f"{key} = {value}" for key, value in task.stated.items())
+    return f"{name} ({stated})" if stated else name
+
+
+def _stem(name: str, options: argparse.Namespace) -> Path:
+    return options.results / f"paper-{_label(name, options)}"
 
 
 def _label(name: str, options: argparse.Namespace) -> str:
@@ -131,16 +190,16 @@ def _command(name: str, options: argparse.Namespace) -> str:
         words += ["--half-products"] if options.half_products else []
     words += [f"--{flag}" for flag in ("quick", "full") if getattr(options, flag)]
     words += [f"--seeds {options.seeds}"] if options.seeds else []
+    words += ["--published FILE"] if options.published else []
     return " ".join(words)
 
 
 def _scale(name: str, options: argparse.Namespace) -> Scale:
-    if options.quick:
-        return QUICK
-    chosen: dict[str, Any] = {"baseline_seeds": 3} if name == "molecules" else {}
-    if options.seeds is not None:
-        chosen = {"seeds": options.seeds, "baseline_seeds": options.seeds}
-    return Scale(**chosen)
+    usual = Scale(baseline_seeds=3) if name == "molecules" else Scale()
+    scale = QUICK if options.quick else usual
+    if options.seeds is None:
+        return scale
+    return replace(scale, seeds=options.seeds, baseline_seeds=options.seeds)
 
 
 def _task_options(name: str, options: argparse.Namespace) -> dict[str, Any]:

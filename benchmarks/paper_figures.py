@@ -24,17 +24,20 @@ _KS = (1e-4, 1e-3, 1e-2, 1e-1, math.inf)
 _COLORS = ("#1b6ca8", "#e07a1f", "#3a8f5c", "#8b5fbf", "#b5443b", "#6b7280", "#c2a21c", "#3bb3c3")
 
 
-def weight_histograms(scores: np.ndarray, what: str) -> Figure:
+def weight_histograms(scores: np.ndarray, sign: int, what: str) -> Figure:
     """How the weights of a data set lie over its scores, for several k (the paper's Fig. 2)."""
     figure, axes = plt.subplots(1, len(_KS), figsize=(3 * len(_KS), 3), layout="constrained")
-    low, high = np.quantile(scores, [0.001, 1.0])
+    shown = sign * scores
+    low, high = sorted(sign * np.quantile(scores, [0.001, 1.0]))
     bins = np.linspace(low, high, 60).tolist()
     for axis, k in zip(axes, _KS, strict=True):
         weights = np.asarray(rank_weights(scores, k))
-        axis.hist(scores, bins=bins, weights=np.full(len(scores), 1 / len(scores)), color="#c8ced6")
-        axis.hist(scores, bins=bins, weights=weights, histtype="step", color=_COLORS[0], lw=1.6)
+        axis.hist(shown, bins=bins, weights=np.full(len(shown), 1 / len(shown)), color="#c8ced6")
+        axis.hist(shown, bins=bins, weights=weights, histtype="step", color=_COLORS[0], lw=1.6)
         axis.set(title=f"k = {k:g}", xlabel="score", yticks=[])
-    figure.suptitle(f"Share of training weight by score; grey: unweighted; {what}", fontsize=10)
+    figure.suptitle(
+        f"{what}: share of training weight by score of the base data; grey: unweighted", fontsize=10
+    )
     return figure
 
 
@@ -55,47 +58,61 @@ def cumulative_weights() -> Figure:
     return figure
 
 
-def loop_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
+def loop_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figure:
     """Best so far for several k at the smallest r, and several r at the smallest k (Fig. 4)."""
     ranked = [
         row
         for row in rows
         if row.setting.method.weighting == "rank" and row.setting.proposer is None
     ]
-    often = min((row.setting.method.retrain_every or math.inf for row in ranked), default=None)
-    strong = min((row.setting.method.hyper["k"] for row in ranked), default=None)
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
-    for axis, title, chosen in (
-        (axes[0], f"r = {often}", [x for x in ranked if x.setting.method.retrain_every == often]),
-        (axes[1], f"k = {strong}", [x for x in ranked if x.setting.method.hyper["k"] == strong]),
-    ):
+    often = min((x.setting.method.retrain_every or math.inf for x in ranked), default=math.inf)
+    strong = min((x.setting.method.hyper["k"] for x in ranked), default=math.inf)
+    panels = {
+        f"r = {often}": [x for x in ranked if x.setting.method.retrain_every == often],
+        f"k = {strong:g}": [x for x in ranked if x.setting.method.hyper["k"] == strong],
+    }
+    panels = {title: chosen for title, chosen in panels.items() if chosen}
+    figure, axes = plt.subplots(
+        1, max(len(panels), 1), figsize=(11, 4), layout="constrained", sharey=True, squeeze=False
+    )
+    for axis, (title, chosen) in zip(axes[0], panels.items(), strict=False):
         for row, color in zip(chosen, _COLORS, strict=False):
             _curve(axis, task, row, runs, color, sign)
         axis.set(title=title, xlabel="charged queries")
-    _focus(axes)
-    for axis in axes:
-        if axis.lines:
-            axis.legend(frameon=False, fontsize=8)
-    axes[0].set_ylabel("best so far; dashed: published")
+        axis.legend(frameon=False, fontsize=8)
+    _focus(axes[0])
+    axes[0, 0].set_ylabel("best so far")
+    figure.suptitle(what + _dashed(axes[0]), fontsize=10)
     return figure
 
 
-def all_curves(task: str, rows: Rows, runs: Runs, sign: int) -> Figure:
+def all_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figure:
     """The best configuration of every method, up to its whole budget (Fig. 5)."""
     best: dict[tuple, Row] = {}
     for row in rows:
         kind = row.setting.name.split(", ")[0], row.summary["proposer"]
-        if kind not in best or np.nanmean(row.best) > np.nanmean(best[kind].best):
+        if kind not in best or _mean_best(row) > _mean_best(best[kind]):
             best[kind] = row
     figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
     colors = plt.get_cmap("tab20")(np.linspace(0, 1, max(len(best), 2)))
     for row, color in zip(best.values(), colors, strict=False):
         _curve(axis, task, row, runs, color, sign)
-    axis.set(xscale="log", xlabel="charged queries", ylabel="best so far",
-             title=f"{task}: the best configuration of each method; dashed: published")  # fmt: skip
-    axis.legend(frameon=False, fontsize=7)
+    axis.set(xscale="log", xlabel="charged queries", ylabel="best so far")
+    axis.set_title(f"{what}: the best configuration of each method{_dashed([axis])}", fontsize=10)
+    if axis.lines:
+        axis.legend(frameon=False, fontsize=7)
     _focus([axis])
     return figure
+
+
+def _mean_best(row: Row) -> float:
+    """Of all seeds; a seed without success is worse than any."""
+    return float(np.mean(np.nan_to_num(row.best, nan=-np.inf)))
+
+
+def _dashed(axes: Sequence[Axes]) -> str:
+    drawn = any(line.get_linestyle() == "--" for axis in axes for line in axis.lines)
+    return "; dashed: published" if drawn else ""
 
 
 def _focus(axes: Sequence[Axes]) -> None:
@@ -117,7 +134,7 @@ def _curve(axis: Axes, task: str, row: Row, runs: Runs, color: Any, sign: int) -
         axis.plot(np.arange(1, len(mean) + 1), mean, "--", color=color, lw=1.2)
 
 
-def moved_scores(rows: Rows, sign: int) -> Figure:
+def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
     """Scores asked for in the first and in the last fifth of each method's queries (cf. Fig. 3)."""
     rows = [row for row in rows if row.setting.family == BASELINES] or list(rows)
     figure, axis = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.2), layout="constrained")
@@ -127,13 +144,14 @@ def moved_scores(rows: Rows, sign: int) -> Figure:
             together = together[np.isfinite(together)]
             if len(together):
                 axis.boxplot(
-                    together, positions=[place + shift], vert=False, widths=0.28, showfliers=False,
+                    together, positions=[place + shift], orientation="horizontal", widths=0.28, showfliers=False,
                     patch_artist=True, boxprops={"facecolor": color}, whis=(5, 95),
                     medianprops={"color": "white"},
                 )  # fmt: skip
     axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("score of what is asked; grey: first fifth of the queries, blue: last fifth")
+    axis.set_title(f"{what}; failed queries have no score", fontsize=10)
     return figure
 
 

@@ -43,8 +43,13 @@ class Row:
         return self.result.scores()
 
     @property
+    def peeks(self) -> bool:
+        """Whether it read the objective beyond its budget."""
+        return self.summary["uncharged_evaluations"] > 0
+
+    @property
     def short(self) -> bool:
-        """Whether a seed ended before its budget: its model proposed nothing new any more."""
+        """Whether a seed ended before its budget: too many proposals were known."""
         return any(len(scores) < self.setting.budget for scores in self.scores)
 
     @property
@@ -63,6 +68,8 @@ def document(
     rows: Rows,
     published: published_runs.Runs,
     command: str,
+    commits: str,
+    planned: int,
 ) -> str:
     """All tables of a task.
 
@@ -73,14 +80,17 @@ def document(
       rows: what has been run.
       published: from :func:`published_runs.load`.
       command: that made them.
+      commits: of the sessions that took part.
+      planned: methods in the whole grid.
     """
     target = _show(name, published_runs.MEAN_AT_500[name])
+    median = float(np.median(base.scores))
     parts = [
         f"# The paper's grid on {name}: {_SCORE[name]}",
-        f"`{command}`; {_said(options)}.",
+        f"`{command}`, with the code of {commits}; {_said(options)}.",
+        f"Of the grid's {planned} methods {len(rows)} have been run.",
         f"Base data: {len(base.scores):,} objects, the best of them "
-        f"{_show(name, float(np.max(base.scores)))}, their median "
-        f"{_show(name, float(np.median(base.scores)))}.",
+        f"{_show(name, float(np.max(base.scores)))}, their median {_show(name, median)}.",
         _EXPLAINED.format(level=stats.LEVEL, target=target),
     ]
     for family in (LOOP, BASELINES):
@@ -88,26 +98,28 @@ def document(
         if chosen:
             title, budget = family[0].upper() + family[1:], chosen[0].setting.budget
             parts.append(f"## {title}, {budget} charged queries a seed")
-            parts.append(_table(name, chosen))
+            parts += [_table(name, chosen, median), _top_table(name, chosen)]
     heads = [row for row in rows if row.setting.headline]
     if len(rows) > 1:
         parts += [_against_others(name, head, rows) for head in heads]
     if compared := _against_published(name, rows, published):
         parts.append(compared)
-    return "\n\n".join([*parts, _costs(rows)]) + "\n"
+    return "\n\n".join([*parts, _times(rows), _costs(rows)]) + "\n"
 
 
 _EXPLAINED = (
     "Best, top-10 and top-50 mean of the charged queries so far: mean ± s.d. over seeds (divisor "
-    "S, as published); interval: bootstrap interval of the mean best ({level:.0%}, BCa where it "
-    "is defined). AUC: the running top-10 mean, averaged over the queries from the first success "
-    "on. Reaches: queries after which the best is at least as good as the published mean of k = "
-    "1e-3, r = 50 after 500 queries ({target}), median of the seeds that get there. Charged and "
-    "uncharged: evaluations of all seeds together; uncharged is what was read of the objective "
-    "beyond the budget, so that methods with proposer `grid`, which peeks, do not compare with "
-    "the others. s: wall time of the session that ended the run; methods that ran side by side "
-    "have equal shares. †: a seed ended early, as its model proposed nothing new any more; it "
-    "keeps its best."
+    "S, as published); of all that succeeded while they are fewer. Interval: bootstrap interval of "
+    "the mean best ({level:.0%}, widened for few seeds). AUC: the running top-10 mean, averaged "
+    "over all queries; before a first success it is the median of the base data. Reaches: queries "
+    "after which the best is at least as good as the published mean of k = 1e-3, r = 50 after 500 "
+    "queries ({target}): the median seed, and how many get there. Retrained: times a seed. "
+    "Charged and uncharged: evaluations of all seeds together; uncharged is what was read of the "
+    "objective beyond the budget, so that methods with proposer `grid`, which peeks, do not "
+    "compare with the others. A pass is as many rows as there are data, also for those that weigh "
+    "the last samples only. s: wall time of all sessions; methods that ran side by side have equal "
+    "shares. †: a seed ended early, as too many of its proposals were known; it keeps its best. "
+    "Comparisons are permutation tests of the mean best, not corrected for their number."
 )
 
 _UNSAID = ("workers", "timeout", "model")
@@ -121,14 +133,38 @@ def _said(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in named.items() if key not in _UNSAID)
 
 
+_PHASES = ("retrain", "fit", "ask", "score", "tell", "compile")
+
+
+def _times(rows: Rows) -> str:
+    """Minutes a seed, and where they went."""
+    body = []
+    for row in rows:
+        seconds, wall = row.summary["seconds"], row.summary["wall_seconds"]
+        body.append(
+            [
+                row.name,
+                row.summary["proposer"],
+                f"{wall / 60 / len(row.summary['seeds']):.2g}",
+                *(f"{seconds.get(phase, 0.0) / max(wall, 1e-9):.0%}" for phase in _PHASES),
+            ]
+        )
+    return (
+        "## Minutes a seed, and where they went\n\nFit: encoding the data and fitting the "
+        "surrogate. Score: the objective, where it is on the host with canonical spellings.\n\n"
+        + markdown(["method", "proposer", "minutes", *_PHASES], body)
+    )
+
+
 def _costs(rows: Rows) -> str:
     shares = [(row.summary["compilations"], row.summary["side_by_side"]) for row in rows]
     compiled = sum(sum(counts.values()) / runs for counts, runs in shares)
     programs = sum(max(counts.values()) / runs for counts, runs in shares)
     seconds = sum(row.summary["wall_seconds"] for row in rows)
     return (
-        f"{len(rows)} methods in {programs:.0f} programs ({compiled:.0f} compilations of their "
-        f"functions), {seconds / 60:.0f} minutes of wall time without pretraining."
+        f"Methods: {len(rows)}, in {programs:.0f} programs ({compiled:.0f} compilations of their "
+        f"functions in the sessions that ended them), {seconds / 60:.0f} minutes of wall time "
+        "without pretraining."
     )
 
 
@@ -138,42 +174,69 @@ def _show(name: str, value: float) -> str:
 
 
 def _moments(name: str, values: Sequence[float]) -> str:
+    if not np.isfinite(values).all():
+        return "–"
     return f"{_show(name, float(np.mean(values)))} ± {np.std(values):.{_DIGITS[name]}f}"
 
 
-def _table(name: str, rows: Rows) -> str:
+def _interval(name: str, values: Sequence[float]) -> str:
+    low, high = sorted(SIGN[name] * x for x in stats.interval(values))
+    return "–" if np.isnan(low) else f"[{low:.{_DIGITS[name]}f}, {high:.{_DIGITS[name]}f}]"
+
+
+def _marks(rows: Rows) -> list[int]:
     budget = rows[0].setting.budget
-    marks = [q for q in _MARKS if q < budget] + [budget]
+    return [q for q in _MARKS if q < budget] + [budget]
+
+
+def _table(name: str, rows: Rows, median: float) -> str:
     header = [
         *("method", "proposer"),
-        *(f"best at {q}" for q in marks),
-        "interval",
-        *(f"top-{n} at {budget}" for n in (10, 50)),
-        *("AUC", "reaches", "each seed", "charged", "uncharged", "s"),
+        *(f"best at {q}" for q in _marks(rows)),
+        *("interval", "AUC", "reaches", "each seed", "retrained", "charged", "uncharged", "s"),
     ]
-    return markdown(header, [_cells(name, row, marks) for row in rows])
+    return markdown(header, [_cells(name, row, _marks(rows), median) for row in rows])
 
 
-def _cells(name: str, row: Row, marks: Sequence[int]) -> list[str]:
+def _cells(name: str, row: Row, marks: Sequence[int], median: float) -> list[str]:
     budget, scores = row.setting.budget, row.scores
-    low, high = sorted(SIGN[name] * x for x in stats.interval(row.best))
-    target = published_runs.MEAN_AT_500[name]
-    reached = [stats.queries_to_reach(s, target) for s in scores]
-    got_there = [q for q in reached if q is not None]
-    median = f"{np.median(got_there):.0f} " if got_there else ""
+    reached = [stats.queries_to_reach(s, published_runs.MEAN_AT_500[name]) for s in scores]
+    queries = float(np.median([np.inf if q is None else q for q in reached]))
+    shown = f"{queries:.0f}" if np.isfinite(queries) else "–"
     return [
         row.name,
         row.summary["proposer"],
         *(_moments(name, [stats.top_at(s, 1, q) for s in scores]) for q in marks),
-        f"[{low:.{_DIGITS[name]}f}, {high:.{_DIGITS[name]}f}]",
-        *(_moments(name, [stats.top_at(s, n, budget) for s in scores]) for n in (10, 50)),
-        _moments(name, [stats.area_under_top(s, budget) for s in scores]),
-        f"{median}({len(got_there)} of {len(scores)})",
+        _interval(name, row.best),
+        _moments(name, [stats.area_under_top(s, budget, median) for s in scores]),
+        f"{shown} ({sum(q is not None for q in reached)} of {len(scores)})",
         ", ".join(_show(name, b) for b in row.best),
+        _range([seed.get("retrainings") for seed in row.summary["seeds"]]),
         str(row.summary["charged_evaluations"]),
         str(row.summary["uncharged_evaluations"]),
         f"{row.summary['wall_seconds']:.0f}",
     ]
+
+
+def _range(counts: Sequence[int | None]) -> str:
+    known = sorted({count for count in counts if count is not None})
+    return "–".join(map(str, dict.fromkeys([known[0], known[-1]]))) if known else "?"
+
+
+def _top_table(name: str, rows: Rows) -> str:
+    """Means of several best queries."""
+    marks = _marks(rows)
+    header = ["method", "proposer", *(f"top-{n} at {q}" for n in (10, 50) for q in marks)]
+    body = [
+        [row.name, row.summary["proposer"]]
+        + [
+            _moments(name, [stats.top_at(s, n, q) for s in row.scores])
+            for n in (10, 50)
+            for q in marks
+        ]
+        for row in rows
+    ]
+    return markdown(header, body)
 
 
 def _against_others(name: str, head: Row, rows: Rows) -> str:
@@ -183,16 +246,19 @@ def _against_others(name: str, head: Row, rows: Rows) -> str:
             row.summary["proposer"],
             str(row.setting.budget),
             _moments(name, row.best),
-            stats.verdict(head.best, row.best),
+            _interval(name, row.best),
+            "not compared: one peeks"
+            if row.peeks != head.peeks
+            else stats.verdict(head.best, row.best),
         ]
         for row in rows
         if row is not head
     ]
     return (
         f"## {head.setting.name} ({head.setting.budget} queries, proposer "
-        f"{head.summary['proposer']}) against the others\n\n{_moments(name, head.best)}. "
-        "Permutation tests of the mean best, not corrected for their number.\n\n"
-        + markdown(["method", "proposer", "queries", "best", "the headline is"], body)
+        f"{head.summary['proposer']}) against the others\n\n{_moments(name, head.best)}, "
+        f"{_interval(name, head.best)}.\n\n"
+        + markdown(["method", "proposer", "queries", "best", "interval", "the headline is"], body)
     )
 
 
@@ -215,14 +281,14 @@ def _against_published(name: str, rows: Rows, published: published_runs.Runs) ->
     if not body:
         return ""
     return (
-        "## Against the published seeds\n\nPermutation tests as above; the models differ from the "
-        "paper's, so that levels do, too.\n\n"
-        + markdown(["method", "ours", "published", "ours is"], body)
+        "## Against the published seeds\n\nThe models differ from the paper's, so that levels do, "
+        "too.\n\n" + markdown(["method", "ours", "published", "ours is"], body)
     )
 
 
-def write_seeds(rows: Rows, path: Path) -> None:
-    """A line a seed; scores as the library has them, higher is better."""
+def write_seeds(rows: Rows, median: float, path: Path) -> None:
+    """A line a seed; scores as the library has them, higher is better. ``median``: of the base
+    data, for :func:`statistics.area_under_top`."""
     with path.open("w", newline="") as file:
         out = csv.writer(file)
         columns = [f"top{n}_at_{q}" for n in (1, 10, 50) for q in (*_MARKS, "end")]
@@ -240,7 +306,8 @@ def write_seeds(rows: Rows, path: Path) -> None:
                 ]
                 out.writerow(
                     [number, row.setting.name, row.summary["proposer"], budget, seed["seed"],
-                     seed["charged"], *tops, round(stats.area_under_top(scores, budget), 6),
+                     seed["charged"], *tops,
+                     round(stats.area_under_top(scores, budget, median), 6),
                      seed.get("best_object") or ""]
                 )  # fmt: skip
 

@@ -1,14 +1,21 @@
 """What the paper's grid is made of, and what its tables say."""
 
+import csv
 import gzip
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tiny import make_tiny_task
 
-from benchmarks import published_runs
+import wrlso
+from benchmarks import paper_figures, published_runs
 from benchmarks import statistics as stats
+from benchmarks.paper import finished
 from benchmarks.paper_grid import LOOP, QUICK, TASKS, Scale, settings
+from benchmarks.paper_tables import Row, document, write_queries, write_seeds
+from wrlso import Dataset
 from wrlso.runs.config import RunConfig, describe
 
 NAN = np.nan
@@ -23,12 +30,16 @@ def test_running_top_mean_is_that_of_a_sort():
         good = np.sort(scores[:i][np.isfinite(scores[:i])])[::-1][:10]
         expected.append(good.mean() if len(good) else NAN)
     np.testing.assert_allclose(stats.running_top_mean(scores), expected)
-    assert stats.area_under_top(scores, 60) == pytest.approx(np.nanmean(expected))
-    held = np.nanmean(expected + [expected[-1]] * 40)
-    assert stats.area_under_top(scores, 100) == pytest.approx(held)
+    expected = list(np.nan_to_num(expected, nan=-1.0))  # before the first success
+    assert stats.area_under_top(scores, 60, -1.0) == pytest.approx(np.mean(expected))
+    held = np.mean(expected + [expected[-1]] * 40)
+    assert stats.area_under_top(scores, 100, -1.0) == pytest.approx(held)
     assert stats.top_at(scores, 10, 60) == pytest.approx(expected[-1])
-    assert np.isnan(stats.area_under_top(scores[:2], 60))
-    assert np.isnan(stats.area_under_top(scores[:0], 60))
+    assert stats.area_under_top(scores[:2], 60, -1.0) == -1
+    assert stats.area_under_top(scores[:0], 60, -1.0) == -1
+    # A late first success is no merit.
+    late, steady = np.array([NAN] * 499 + [10.0]), np.full(500, 9.9)
+    assert stats.area_under_top(late, 500, 0.0) < stats.area_under_top(steady, 500, 0.0)
 
 
 def test_queries_to_reach_a_target():
@@ -44,14 +55,17 @@ def test_what_seeds_can_tell():
     assert stats.verdict(low, high) == "worse (p = 0.0079)"
     assert stats.verdict(low, [1.5, 2.5, 3.5, 4.5, 5.5]).startswith("not told apart")
     assert stats.verdict([1.0], low) == "too few seeds to tell"
-    assert stats.verdict([1.0, NAN], low) == "too few seeds to tell"
+    assert stats.verdict([1.0, NAN], low) == "a seed had no success"
+    assert stats.verdict(high, [NAN] * 5) == "a seed had no success"
     # Two against two can never be told apart.
     assert stats.verdict([9.0, 9.5], [1.0, 1.5]) == "too few seeds to tell"
 
 
 def test_intervals_of_the_mean():
     low, high = stats.interval([1.0, 2.0, 3.0, 4.0, 10.0])
-    assert 1 < low < 4 < high < 10
+    assert low < 4 < high
+    half = 2.776 * np.std([1.0, 2.0, 3.0, 4.0, 10.0], ddof=1) / np.sqrt(5)  # Student's t
+    assert 0.8 * 2 * half < high - low < 1.1 * 2 * half
     assert stats.interval([3.0, 3.0, 3.0]) == (3, 3)
     assert all(np.isnan(stats.interval([1.0])))
     assert all(np.isnan(stats.interval([1.0, NAN])))
@@ -122,3 +136,98 @@ def test_published_runs_are_found_by_configuration(tmp_path):
     assert best("expressions", "DbAS, quantile = 0.8, noise = 0.1, r = 200") == []
     assert best("shapes", "random search") == []
     assert published_runs.load(None) == {}
+
+
+def test_intervals_cover_the_mean_of_few_seeds():
+    rng = np.random.default_rng(0)
+    found = [stats.interval(rng.normal(size=5)) for _ in range(200)]
+    assert 0.9 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.98
+
+
+def made_up(setting, scores):
+    """A finished run with these scores of each seed."""
+    best = [None if np.isnan(s).all() else float(np.nanmax(s)) for s in scores]
+    summary = {
+        "proposer": setting.proposer or "bo",
+        "seeds": [
+            {"seed": i, "charged": len(s), "retrainings": 1 + i, "best": b, "best_object": "CC"}
+            for i, (s, b) in enumerate(zip(scores, best, strict=True))
+        ],
+        "charged_evaluations": sum(map(len, scores)),
+        "uncharged_evaluations": 2500 * (setting.proposer == "grid"),
+        "wall_seconds": 90.0,
+        "seconds": {"retrain": 45.0, "session": 90.0},
+        "compilations": {"retrain": 1, "fit": 1},
+        "side_by_side": 1,
+    }
+    nan = [np.nan if b is None else b for b in best]
+    result = SimpleNamespace(
+        summary=summary, best=np.array(nan), scores=lambda: scores, queries=lambda: []
+    )
+    return Row(setting, result)
+
+
+def test_tables_and_figures_say_what_went_wrong(tmp_path):
+    """A method whose seeds all failed, one that ended early, one that peeks."""
+    grid = settings("molecules", Scale(20, (10,), 40, (20,), 2, 2), full=False)
+    by_name = {s.name: s for s in grid}
+    rng = np.random.default_rng(0)
+    good = [rng.normal(size=20), rng.normal(size=20)]
+    rows = [
+        made_up(by_name["weighted retraining, k = 0.001, r = 10"], good),
+        made_up(by_name["LSO"], [np.full(20, NAN), np.full(20, NAN)]),
+        made_up(by_name["weight only, k = 0.001"], [rng.normal(size=20), rng.normal(size=12)]),
+        made_up(by_name["random search"], [rng.normal(size=40), rng.normal(size=40)]),
+    ]
+    rows[2].summary["uncharged_evaluations"] = 7
+    base = Dataset(np.zeros((3, 2), np.uint8), np.array([0.0, 1.0, 4.0]))
+    text = document("molecules", {"data": None}, base, rows, {}, "COMMAND", "abc123", len(grid))
+    lines = {name: [x for x in text.split("\n") if x.startswith(f"| {name}")] for name in by_name}
+    assert "`COMMAND`, with the code of abc123; data = sampled." in text
+    assert "12 methods 4 have been run" in text
+    assert "nan" not in text
+    assert all("a seed had no success" in x or "nan" not in x for x in lines["LSO"])
+    assert "a seed had no success" in lines["LSO"][2]
+    assert "weight only, k = 0.001 †" in text
+    assert "not compared: one peeks" in lines["weight only, k = 0.001"][2]
+    assert "too few seeds to tell" in lines["random search"][2]
+    assert "| 0.75 |" in re.sub(" +", " ", lines["random search"][3])  # minutes a seed
+    assert "1–2" in lines["LSO"][0]
+
+    write_seeds(rows, 1.0, tmp_path / "seeds.csv")
+    write_queries(rows, tmp_path / "queries.csv.gz")
+    seeds = list(csv.DictReader((tmp_path / "seeds.csv").open()))
+    assert [row["setting"] for row in seeds[::2]] == [row.setting.name for row in rows]
+    assert float(seeds[0]["top1_at_end"]) == pytest.approx(good[0].max(), abs=1e-6)
+
+    made = {
+        "weights": paper_figures.weight_histograms(np.asarray(base.scores), 1, "a"),
+        "k-and-r": paper_figures.loop_curves("molecules", rows, {}, 1, "a"),
+        "only": paper_figures.loop_curves("molecules", rows[1:2], {}, 1, "a"),
+        "none": paper_figures.loop_curves("molecules", [], {}, 1, "a"),
+        "methods": paper_figures.all_curves("molecules", rows, {}, 1, "a"),
+        "scores": paper_figures.moved_scores(rows, 1, "a"),
+    }
+    assert [axis.get_title() for axis in made["only"].axes] == ["k = inf"]
+    assert "published" not in made["k-and-r"].get_suptitle()
+    paper_figures.save(made, tmp_path / "figure")
+    assert len(list(tmp_path.glob("figure-*.png"))) == len(made)
+
+
+def test_a_configuration_that_failed_does_not_hide_one_that_did_not():
+    grid = settings("shapes", Scale(20, (10,), 40, (20,), 2, 2))
+    failed, good = (s for s in grid if s.name.startswith("CEM-PI, "))
+    rows = [made_up(failed, [np.full(40, NAN)] * 2), made_up(good, [np.arange(40.0)] * 2)]
+    figure = paper_figures.all_curves("shapes", rows, {}, 1, "a")
+    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == [good.name]
+
+
+def test_runs_of_another_grid_are_not_mixed_in(tmp_path):
+    task = make_tiny_task()
+    grid = settings("shapes", Scale(6, (3,), 9, (3,), 1, 1))
+    chosen = next(s for s in grid if s.name == "LSO")
+    wrlso.run(task, chosen.method, out=tmp_path / chosen.folder, budget=6, seeds=1, progress=False)
+    assert [row.name for row in finished(task, grid, tmp_path)] == ["LSO"]
+    more = settings("shapes", Scale(12, (3,), 9, (3,), 1, 1))
+    with pytest.raises(ValueError, match="was run with budget = 6"):
+        finished(task, more, tmp_path)

@@ -34,8 +34,8 @@ def run_table(summary: Mapping[str, Any]) -> str:
     table = markdown(["seed", "best", "top-10 mean", "top-50 mean", "charged"], rows)
     short = [s for s in summary["seeds"] if s["charged"] < summary["budget"]]
     notes = [
-        f"Seed {s['seed']} ended after {s['charged']} of {summary['budget']} queries: its model "
-        "proposed nothing new any more."
+        f"Seed {s['seed']} ended after {s['charged']} of {summary['budget']} queries: too many "
+        "of its proposals were known."
         for s in short
     ]
     objects = [

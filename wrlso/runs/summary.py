@@ -52,9 +52,10 @@ def summarize(
 
     Standard deviations are over seeds, with divisor S as in the published
     results; None where a seed has no successful query. ``wall_seconds`` is that
-    of the sessions that ended of themselves, without pretraining; ``seconds``
-    has its parts.
+    of all sessions, without pretraining; ``seconds`` has its parts. Of a session that
+    was killed, only what was done in it counts, as what it did besides is not known.
     """
+    rounds = log.rounds()
     per_seed = []
     for seed in config.seed_numbers:
         queries = log.queries(seed)
@@ -68,12 +69,13 @@ def summarize(
                 "top10": top_mean(scores, 10),
                 "top50": top_mean(scores, 50),
                 "charged": len(scores),
+                "retrainings": sum(r.seed == seed and r.steps > 0 for r in rounds),
                 "best_object": describe(top) if describe and top else None,
                 "status": {name: count for name, count in counts.items() if count},
             }
         )
-    rounds = log.rounds()
     seconds = log.seconds()
+    done = sum(s for phase, s in seconds.items() if phase not in ("session", "pretrain"))
     return {
         "task": config.task,
         "task_options": dict(config.task_options),
@@ -89,7 +91,7 @@ def summarize(
         "charged_evaluations": sum(seed["charged"] for seed in per_seed),
         "uncharged_evaluations": sum(r.uncharged for r in rounds),
         "diverged_retrainings": sum(r.diverged for r in rounds),
-        "wall_seconds": seconds.get("session", 0.0),
+        "wall_seconds": max(seconds.get("session", 0.0), done),
         "compile_seconds": seconds.get("compile", 0.0),
         "seconds": seconds,
         "compilations": compilations,
