@@ -24,7 +24,7 @@ SAMPLES = 10_000
 
 
 def _model() -> Any:
-    from wrlso.chem.model_file import load_model
+    from wrlso.tasks.molecules_model import load_model
     from wrlso.tasks.molecules_task import SHIPPED
 
     return load_model(os.environ.get("MODEL") or SHIPPED)

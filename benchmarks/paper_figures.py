@@ -144,9 +144,9 @@ def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
             together = together[np.isfinite(together)]
             if len(together):
                 axis.boxplot(
-                    together, positions=[place + shift], orientation="horizontal", widths=0.28, showfliers=False,
-                    patch_artist=True, boxprops={"facecolor": color}, whis=(5, 95),
-                    medianprops={"color": "white"},
+                    together, positions=[place + shift], orientation="horizontal", widths=0.28,
+                    showfliers=False, patch_artist=True, boxprops={"facecolor": color},
+                    whis=(5, 95), medianprops={"color": "white"},
                 )  # fmt: skip
     axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axis.invert_yaxis()

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("rdkit")
 
 from wrlso.chem import corpus as module
-from wrlso.chem.corpus import encode_corpus, map_chunks, score_corpus
+from wrlso.chem.corpus import encode_corpus, map_chunks
 from wrlso.chem.load import find_zinc
 from wrlso.chem.molecule import canonical, heavy_atoms
 from wrlso.chem.tokens import make_alphabet, split, to_smiles, tokenize
@@ -93,27 +93,6 @@ def test_tokens_that_decode_to_another_molecule_are_reported(tmp_path, monkeypat
     monkeypatch.setattr(module, "join", lambda text, stereo: honest(text, stereo).replace("N", "P"))
     corpus = encode_corpus(["CC", "CN", "CO", "N"], tmp_path, workers=1, progress=False)
     assert corpus.altered.tolist() == [1, 3]
-
-
-def test_scores_are_kept_too(molecules, tmp_path):
-    calls = tmp_path / "calls"
-    calls.mkdir()
-
-    def objective(smiles):
-        (calls / f"{abs(hash(smiles))}").touch()
-        if "Br" in smiles:
-            raise ValueError("no bromine")
-        return float(len(smiles))
-
-    expected = [float("nan") if "Br" in smiles else len(smiles) for smiles in molecules]
-    for _ in range(2):
-        scores = score_corpus(molecules, objective, "length-1", tmp_path, 2, progress=False)
-        np.testing.assert_array_equal(scores, expected)
-        assert bool(list(calls.iterdir())) == (_ == 0)
-        for call in calls.iterdir():
-            call.unlink()
-    score_corpus(molecules, objective, "length-2", tmp_path, 2, progress=False)
-    assert list(calls.iterdir())
 
 
 def test_an_error_in_a_worker_reaches_the_caller(molecules):

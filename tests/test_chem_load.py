@@ -121,6 +121,13 @@ def test_large_files_go_through_workers_and_keep_their_order(tmp_path):
             gzip.compress(b"CCO" * 99, mtime=0)[:-9],
             "a.smi.gz is neither text in UTF-8 nor",
         ),
+        (
+            "a.smi.gz",
+            b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 20,
+            "neither text in UTF-8 nor gzipped",
+        ),
+        ("a.csv", b"CCO,1\nCCN,2\n", "the first line must name the columns"),
+        ("a.csv", b"smiles,x\nCCO,1\n" + b"C" * 200_000 + b",2\n", "line 3, is no row of a table"),
     ],
 )
 def test_files_that_hold_nothing_are_named(tmp_path, name, content, message):
@@ -129,6 +136,15 @@ def test_files_that_hold_nothing_are_named(tmp_path, name, content, message):
         read(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.smi")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_line_end_is_one(tmp_path, end):
+    for name, head in (("a.smi", ""), ("a.csv", f"smiles{end}")):
+        (tmp_path / name).write_bytes((head + end.join(["CCO", "CCN", "foo", ""])).encode())
+        found = read(tmp_path / name)
+        assert found.smiles == ["CCO", "CCN"]
+        assert [r.line for r in found.rejected] == [3 + bool(head)]
 
 
 def test_scores_need_a_table(tmp_path):

@@ -10,7 +10,6 @@ pytest.importorskip("rdkit")
 
 from wrlso import methods, run
 from wrlso.chem.fragments import Fragments
-from wrlso.chem.model_file import MoleculeModel, load_model, save_model
 from wrlso.chem.scores import penalized_logp
 from wrlso.chem.spelling import RowScore, Spelling
 from wrlso.chem.tokens import make_alphabet, split
@@ -22,6 +21,7 @@ from wrlso.runs.training import TrainingConfig
 from wrlso.strings import make_vae
 from wrlso.tasks import TASKS
 from wrlso.tasks import molecules_task as task_module
+from wrlso.tasks.molecules_model import MoleculeModel, load_model, save_model
 from wrlso.tasks.molecules_task import molecules
 
 pytestmark = pytest.mark.usefixtures("rolled_loops")
@@ -118,6 +118,53 @@ def test_without_a_file_a_run_begins_with_samples_of_the_prior(trained, monkeypa
     np.testing.assert_array_equal(again.objects, base.objects)
 
 
+def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, capsys, monkeypatch):
+    folder, *_ = trained
+
+    def objective(smiles):
+        if "Cl" in smiles:
+            raise KeyError("no chlorine")
+        return -100.0 - len(smiles)
+
+    task = small_task(folder, objective=objective)
+    base = task.load_data()
+    fits = [s for s in series() if s != "C" * 13 + "(=O)O"]  # within the limit of 14 atoms
+    assert len(base.scores) == len([s for s in fits if "Cl" not in s])
+    assert "12 of 71 molecules have no score" in capsys.readouterr().out
+    assert task.options["objective"] == "function objective"
+    # A failure is no better than the worst of them.
+    assert task.bo.surrogate.penalty == "lowest"
+    result = run(
+        task,
+        methods.weighted_retraining(k=1e-2, retrain_every=3),
+        out=tmp_path / "run",
+        budget=3,
+        seeds=1,
+        progress=False,
+    )
+    with pytest.raises(ValueError, match="pass the task that it began with"):
+        result.plot()
+    with pytest.raises(ValueError, match="none of the 71 molecules to begin with has a score"):
+        small_task(folder, objective=lambda smiles: None).load_data()
+
+
+def test_scores_of_a_table_are_taken_as_they_are(trained, tmp_path):
+    table = tmp_path / "measured.csv"
+    lines = [f"{i},{smiles},{i / 2}" for i, smiles in enumerate(series())]
+    table.write_text("\n".join(["id,canonical_smiles,pIC50", *lines]))
+    task = small_task(
+        trained[0],
+        data=str(table),
+        column="canonical_smiles",
+        score_column="pic50",
+        objective=lambda smiles: 1 / 0,
+    )
+    fits = [i for i, s in enumerate(series()) if s != "C" * 13 + "(=O)O"]
+    np.testing.assert_array_equal(task.load_data().scores, np.array(fits) / 2)
+    with pytest.raises(ValueError, match="are columns of a table: give it as data"):
+        small_task(trained[0], data=None, column="canonical_smiles")
+
+
 def test_the_task_by_name(trained):
     """Also after its module was imported, which is not of that name."""
     task = TASKS["molecules"](model=str(trained[0] / "model.safetensors"), max_tokens=30)
@@ -172,6 +219,9 @@ def test_limits_are_failures_with_a_reason():
         ({"max_tokens": 1}, "max_tokens must be at least"),
         ({"max_heavy_atoms": 0}, "max_heavy_atoms must be at least 1"),
         ({"command": "no-such-program"}, "no program 'no-such-program'"),
+        ({"penalty": np.nan}, "penalty must be a finite number"),
+        ({"timeout": -1.0}, "timeout must be positive seconds"),
+        ({"workers": -1}, "workers must be 0, positive or None"),
     ],
 )
 def test_bad_arguments(trained, changes, message):
@@ -188,13 +238,26 @@ def test_other_files_are_no_models(tmp_path):
     save_model(tmp_path / "other", model)
     with pytest.raises(ValueError, match="another model"):
         load_model(tmp_path / "other")
+    (tmp_path / "text").write_text("CCO\n")
+    with pytest.raises(ValueError, match="is no model of molecules"):
+        load_model(tmp_path / "text")
     assert vae.latent_dim == 56
 
 
 def test_the_command_line_says_what_a_file_holds(trained, capsys):
-    assert main(["data", str(trained[0] / "series.smi")]) == 0
+    path = trained[0] / "series.smi"
+    assert main(["data", str(path), "--rejected", str(path.with_suffix(".csv"))]) == 0
     printed = capsys.readouterr().out
     assert "not ZINC250k" in printed
     assert f"{len(series())} different molecules; 2 lines rejected" in printed
+    assert path.with_suffix(".csv").read_text().split("\n")[1].startswith("73,no,no molecule,")
+    # The model that comes along has no token for silicon.
+    path.with_name("silicon.smi").write_text("C[Si](C)(C)C\nCCO\n")
+    assert main(["data", str(path.with_name("silicon.smi"))]) == 0
+    assert "1 outside the alphabet" in capsys.readouterr().out
+    assert main(["data", str(path.with_name("silicon.smi")), "--any-tokens"]) == 0
+    assert "2 different molecules" in capsys.readouterr().out
+    assert main(["data", str(path.with_name("none.smi"))]) == 2
+    assert "there is no file or folder" in capsys.readouterr().err
     assert main(["data"]) == 0
     assert "249,455" in capsys.readouterr().out

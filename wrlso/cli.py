@@ -19,6 +19,7 @@ from wrlso.parallel import request_cpu_devices
 
 if TYPE_CHECKING:
     from wrlso.runs.result import Result
+    from wrlso.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,15 @@ class Data:
     """Reject molecules of more SELFIES tokens."""
     max_heavy_atoms: int | None = None
     """Reject molecules of more atoms other than hydrogen."""
+    column: str = "smiles"
+    """The column of a CSV file that holds the SMILES."""
+    model: Path | None = None
+    """Reject molecules that this model has no tokens for. Default: the one that comes with
+    wrlso."""
+    any_tokens: bool = False
+    """Reject none for its tokens: what 'wrlso train molecules' would take."""
+    rejected: Path | None = None
+    """Write every rejected line, with the reason, to this CSV file."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +185,10 @@ def _run(name: str, argv: list[str]) -> int:
     from wrlso.runs.driver import run
     from wrlso.tasks import TASKS
 
+    task = TASKS[name](**options.task_options())
     with _says_how_to_resume(options.out):
         result = run(
-            TASKS[name](**options.task_options()),
+            task,
             method,
             out=options.out,
             budget=options.budget,
@@ -190,36 +201,50 @@ def _run(name: str, argv: list[str]) -> int:
             seed_mode=options.seed_mode,
             progress=options.progress,
         )
-    return _finish(result, options.figures)
+    return _finish(result, options.figures, task)
 
 
 def _resume(command: Resume) -> int:
+    from wrlso.runs.build import task_of
     from wrlso.runs.driver import resume
     from wrlso.runs.folder import RunFolder
 
     config = RunFolder(command.run).config
     _prepare(config.seeds, command.devices or config.devices)
+    task = task_of(config)
     with _says_how_to_resume(command.run):
-        result = resume(command.run, devices=command.devices, progress=command.progress)
-    return _finish(result, command.figures)
+        result = resume(command.run, task=task, devices=command.devices, progress=command.progress)
+    return _finish(result, command.figures, task)
 
 
 def _data(command: Data) -> int:
-    from wrlso.chem.load import about_zinc, find_zinc, load_molecules, report
+    from wrlso.chem.load import about_zinc, find_zinc, load_molecules, report, write_rejected
+    from wrlso.tasks.molecules_model import load_model
+    from wrlso.tasks.molecules_task import SHIPPED
 
-    if command.path is None:
+    path = command.path
+    if path is None:
         print(about_zinc())
         return 0
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
     try:
-        smiles = find_zinc(command.path)
-        print(f"{command.path}: ZINC250k, {len(smiles)} molecules, to the letter")
+        print(f"{path}: ZINC250k, {len(find_zinc(path))} molecules, to the letter")
         return 0
-    except ValueError as error:
-        print(error)
+    except ValueError:
+        zinc = f"{path} is not ZINC250k ('wrlso data' alone says what that is)."
+    model = None if command.any_tokens else load_model(command.model or SHIPPED)
     loaded = load_molecules(
-        command.path, max_tokens=command.max_tokens, max_heavy_atoms=command.max_heavy_atoms
+        path,
+        column=command.column,
+        alphabet=None if model is None else model.fragments.alphabet,
+        max_tokens=command.max_tokens,
+        max_heavy_atoms=command.max_heavy_atoms,
     )
-    print(f"{command.path}: {len(loaded.smiles)} different molecules; {report(loaded.rejected)}")
+    print(f"{path}: {len(loaded.smiles)} different molecules; {report(loaded.rejected)}\n{zinc}")
+    if command.rejected is not None:
+        write_rejected(command.rejected, loaded.rejected)
+        print(f"rejected lines: {command.rejected}")
     return 0
 
 
@@ -277,21 +302,21 @@ def _report(command: Report) -> int:
     return 0
 
 
-def _finish(result: Result, figures: bool) -> int:
+def _finish(result: Result, figures: bool, task: Task) -> int:
     print("\n" + result.table() + "\n")
     print(f"run folder: {result.folder.path}")
     if figures:
-        _draw(result)
+        _draw(result, task)
     return 0
 
 
-def _draw(result: Result) -> None:
+def _draw(result: Result, task: Task | None = None) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         print("figures skipped: install them with  pip install 'wrlso[plots]'")
         return
-    for path in result.plot():
+    for path in result.plot(task):
         print(f"figure: {path}")
 
 

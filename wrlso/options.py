@@ -105,8 +105,9 @@ class Molecules(RunOptions):
     """Molecules: find one of high score, such as penalised logP."""
 
     objective: str = "penalized_logp"
-    """penalized_logp, qed, or a GuacaMol task: median_1, osimertinib_mpo, ... (a wrong name
-    lists them all)."""
+    """penalized_logp, qed, or a GuacaMol task: median_1, median_2, osimertinib, fexofenadine,
+    ranolazine, perindopril, amlodipine, sitagliptin, zaleplon, valsartan, deco_hop,
+    scaffold_hop."""
     command: str | None = None
     """Instead: a program that gets a SMILES and prints its score, such as 'python dock.py'."""
     feed: Literal["argument", "stdin", "lines"] = "argument"
@@ -115,14 +116,21 @@ class Molecules(RunOptions):
     data: str | None = None
     """A file of molecules: a SMILES on each line, or a CSV file with a column 'smiles'; plain or
     gzipped. Default: 10,000 samples of the model's prior."""
+    column: str = "smiles"
+    """The column of a CSV file that holds the SMILES."""
+    score_column: str | None = None
+    """The column that holds scores, in units of the objective. Default: the molecules of the file
+    are scored at first use, and the scores are kept."""
     model: str | None = None
     """A file of 'wrlso train molecules'. Default: the model that comes with wrlso."""
     max_tokens: int = 80
-    """SELFIES tokens of a molecule, at most (27 to 300)."""
+    """SELFIES tokens of a molecule, at most 300; at least the model's largest symbol (12 for the
+    model that comes with wrlso)."""
     max_heavy_atoms: int | None = 38
     """Atoms other than hydrogen, at most; larger molecules fail. 38 is ZINC250k's largest."""
-    penalty: float | None = None
-    """The score that the surrogate takes a failure for. Default: -4 for penalised logP, else 0."""
+    penalty: float | Literal["lowest"] | None = None
+    """The score that the surrogate takes a failure for: a number, or 'lowest', the lowest that it
+    knows. Default: -4 for penalised logP, 0 for QED and GuacaMol, else 'lowest'."""
     half_products: bool = False
     """Multiply in bfloat16 while the model is retrained and molecules are encoded; faster where
     the processor can."""

@@ -4,6 +4,7 @@ Fitted once a retraining to data encoded by the current model, then told of each
 query at fixed hyperparameters. Exact for some thousand points, sparse beyond.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -38,8 +39,8 @@ class SurrogateConfig:
       inducing: M, for the sparse GP: a quarter are the data of highest score, the others
         centres of clusters.
       fit: priors, bounds and effort of the hyperparameters' fit.
-      penalty: the score that a failed query counts as; None to leave failures out, so that
-        nothing is learnt from them.
+      penalty: the score that a failed query counts as; ``"lowest"``: the lowest that the
+        surrogate knows; None to leave failures out, so that nothing is learnt from them.
     """
 
     kind: Literal["exact", "sparse"] = "exact"
@@ -48,7 +49,7 @@ class SurrogateConfig:
     random: int = 200
     inducing: int = 500
     fit: FitConfig = field(default_factory=FitConfig)
-    penalty: float | None = None
+    penalty: float | Literal["lowest"] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("exact", "sparse"):
@@ -60,6 +61,9 @@ class SurrogateConfig:
                 f"best and inducing must be at least 1, random not negative, got best = "
                 f"{self.best}, random = {self.random}, inducing = {self.inducing}"
             )
+        penalty = self.penalty
+        if not (penalty is None or penalty == "lowest" or math.isfinite(float(penalty))):
+            raise ValueError(f"penalty must be a finite number, 'lowest' or None, got {penalty!r}")
 
 
 class Surrogate(NamedTuple):
@@ -113,8 +117,10 @@ def fit_surrogate(
     rows, real = choose_rows(row_key, view.base, view.distinct, config.best, config.random)
     own_z, aligned = current_latents(vae, view.params, view.acquired)
     z = jnp.concatenate([own_z, encode_all(vae, view.params, view.base.objects[rows])])
-    own, usable = _own_scores(view.acquired, aligned, config.penalty)
-    scores = jnp.concatenate([own, view.base.scores[rows]])
+    base_scores = view.base.scores[rows]
+    lowest = jnp.where(real, base_scores, jnp.inf).min()
+    own, usable = _own_scores(view.acquired, aligned, config.penalty, lowest)
+    scores = jnp.concatenate([own, base_scores])
     z, scores = (a.astype(jnp.result_type(float)) for a in (z, scores))  # double where enabled
     mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1)
     latent_units = standardizer(z, mask, least=_COLLAPSED)
@@ -201,12 +207,15 @@ def imagine(surrogate: Surrogate, x: Array) -> Surrogate:
     return surrogate._replace(gp=fantasy.gp, next=fantasy.next)
 
 
-def observe(surrogate: Surrogate, told: Told, *, penalty: float | None = None) -> Surrogate:
-    """Add what a batch taught, at fixed hyperparameters."""
-    scores = told.scores
-    if penalty is not None:
-        scores = jnp.where(told.failed, penalty, scores)
-    x, y = surrogate.latent_units.apply(told.latents), surrogate.score_units.apply(scores)
+def observe(
+    surrogate: Surrogate, told: Told, *, penalty: float | Literal["lowest"] | None = None
+) -> Surrogate:
+    """Add what a batch taught, at fixed hyperparameters; ``penalty`` as in the configuration."""
+    x, y = surrogate.latent_units.apply(told.latents), surrogate.score_units.apply(told.scores)
+    if penalty == "lowest":
+        y = jnp.where(told.failed, jnp.where(surrogate.mask, surrogate.scores, jnp.inf).min(), y)
+    elif penalty is not None:
+        y = jnp.where(told.failed, surrogate.score_units.apply(jnp.asarray(penalty, y.dtype)), y)
     return lax.scan(lambda s, xy: (add(s, *xy), None), surrogate, (x, y))[0]
 
 
@@ -240,13 +249,19 @@ def current_latents(vae: VAE, params: Any, acquired: Acquired) -> tuple[Array, A
     return jnp.where(aligned[:, None], acquired.latents, encoded), aligned
 
 
-def _own_scores(acquired: Acquired, aligned: Array, penalty: float | None) -> tuple[Array, Array]:
+def _own_scores(
+    acquired: Acquired, aligned: Array, penalty: float | Literal["lowest"] | None, lowest: Array
+) -> tuple[Array, Array]:
+    """Scores ``[C]`` of a seed's queries and which of them the surrogate sees; ``lowest`` of the
+    base data."""
     scored = in_use(acquired) & (acquired.status == Status.OK)
     if penalty is None:
         return jnp.where(scored, acquired.scores, 0.0), scored
     # What an invalid decode was, cannot be encoded: only where the point still decodes to it.
     failed = in_use(acquired) & ~scored & (aligned | (acquired.status != Status.INVALID))
-    return jnp.where(scored, acquired.scores, penalty), scored | failed
+    own_lowest = jnp.where(scored, acquired.scores, jnp.inf).min()
+    worth = jnp.minimum(lowest, own_lowest) if penalty == "lowest" else jnp.asarray(penalty)
+    return jnp.where(scored, acquired.scores, worth), scored | failed
 
 
 def _kernel(config: SurrogateConfig, hyper: Hyperparameters) -> Stationary:

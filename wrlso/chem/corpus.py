@@ -1,4 +1,4 @@
-"""Large sets of molecules, encoded and scored once, in parallel, and kept in a cache."""
+"""Large sets of molecules, encoded once, in parallel, and kept in a cache."""
 
 import hashlib
 import io
@@ -82,38 +82,6 @@ def encode_corpus(
     merged = _merge(chunks, stereo)
     _write(path, merged)
     return _unpack(merged)
-
-
-def score_corpus(
-    smiles: Sequence[str],
-    objective: Callable[[str], float],
-    name: str,
-    directory: Path | str,
-    workers: int | None = None,
-    progress: bool = True,
-) -> np.ndarray:
-    """Score molecules, or read what an earlier call has kept.
-
-    Args:
-      smiles: N molecules.
-      objective: one molecule to its score; anything cloudpickle can send.
-      name: of the objective and its version: the kept scores are found by it, the
-        molecules and RDKit's version.
-      directory: of the cache.
-      workers: processes; None: one for each core.
-      progress: show a bar.
-
-    Returns:
-      ``[N]`` float64, NaN where the objective raises ValueError.
-    """
-    path = _cache_path(directory, "scores", smiles, name)
-    kept = _read(path)
-    if kept is None:
-        label = f"scoring molecules: {name}" if progress else None
-        chunks = map_chunks(partial(_score, objective=objective), smiles, workers, label)
-        kept = {"scores": np.concatenate([np.zeros(0), *chunks])}
-        _write(path, kept)
-    return kept["scores"]
 
 
 def map_chunks(
@@ -202,16 +170,6 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Corpus:
         alphabet=Alphabet.from_json(json.loads(arrays["alphabet"].tobytes())),
         altered=arrays["altered"],
     )
-
-
-def _score(chunk: list[str], objective: Callable[[str], float]) -> np.ndarray:
-    scores = np.full(len(chunk), np.nan)
-    for i, one in enumerate(chunk):
-        try:
-            scores[i] = objective(one)
-        except ValueError:
-            continue
-    return scores
 
 
 def _as_bytes(text: str) -> np.ndarray:

@@ -5,8 +5,11 @@ import gzip
 import hashlib
 import io
 import math
+import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -121,6 +124,14 @@ def report(rejected: Sequence[Rejection], examples: int = 3) -> str:
     return "\n".join(text)
 
 
+def write_rejected(path: Path, rejected: Sequence[Rejection]) -> None:
+    """Every line that was left out, as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(Rejection._fields)
+        out.writerows(rejected)
+
+
 def find_zinc(path: Path | str) -> list[str]:
     """ZINC250k's SMILES from a file that must be it, to the letter.
 
@@ -175,7 +186,7 @@ def _read_text(path: Path) -> str:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
         return content.decode("utf-8-sig")
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is neither text in UTF-8 nor gzipped text: {error}") from error
 
 
@@ -191,30 +202,46 @@ def _entries(path: Path, text: str, column: str, score_column: str | None) -> It
 
 
 def _lines(text: str) -> Iterator[_Entry]:
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         smiles, *name = line.split(maxsplit=1) or [""]
         if smiles:
             yield _Entry(number, smiles, "".join(name).strip(), "")
 
 
 def _table(path: Path, text: str, column: str, score_column: str | None) -> Iterator[_Entry]:
-    header = text.partition("\n")[0]
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
     delimiter = max(",\t;", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     names = [name.strip().lower() for name in next(reader, [])]
     places = []
     for wanted in (column, score_column or column):
         if wanted.lower() not in names:
+            hint = "; the first line must name the columns" if _any_molecule(header) else ""
             raise ValueError(
-                f"{path} has no column {wanted!r}: name one of {', '.join(names) or 'none'}"
+                f"{path} has no column {wanted!r}: name one of {', '.join(names)} (column, "
+                f"--column){hint}"
             )
         places.append(names.index(wanted.lower()))
     before = reader.line_num
-    for row in reader:
-        line, before = before + 1, reader.line_num
-        if any(field.strip() for field in row):
-            smiles, score = (row[i].strip() if i < len(row) else "" for i in places)
-            yield _Entry(line, smiles, "", score)
+    try:
+        for row in reader:
+            line, before = before + 1, reader.line_num
+            if any(field.strip() for field in row):
+                smiles, score = (row[i].strip() if i < len(row) else "" for i in places)
+                yield _Entry(line, smiles, "", score)
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {reader.line_num}, is no row of a table: {error}"
+        ) from error
+
+
+def _any_molecule(header: str) -> bool:
+    """Whether a line that should name columns holds a molecule."""
+    for field in re.split(r"[,;\t]", header):
+        with suppress(ValueError):
+            parse(field.strip())
+            return True
+    return False
 
 
 def _examine(

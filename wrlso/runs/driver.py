@@ -83,6 +83,7 @@ def run(
         devices=devices,
         seed_mode=seed_mode,
     )
+    RunFolder.check_new(Path(out))
     base = _load_base(task)
     config = replace(config, task_digest=task_digest(task, base))
     folder = RunFolder.create(Path(out), config)
@@ -124,8 +125,6 @@ def sweep(
     Raises:
       ValueError: before any work, if an argument cannot be meant, or a folder holds another run.
     """
-    base = _load_base(task)
-    digest = task_digest(task, base)
     groups: dict[str, list[RunFolder]] = {}
     configs = {}
     for name, method in methods.items():
@@ -134,7 +133,7 @@ def sweep(
                 f"methods: {name!r} cannot name a folder: use letters, digits and -_=,+ (and dots, "
                 "but not first)"
             )
-        config = _configure(
+        configs[name] = _configure(
             task,
             method,
             proposer,
@@ -146,12 +145,16 @@ def sweep(
             devices=devices,
             seed_mode=seed_mode,
         )
-        configs[name] = replace(config, task_digest=digest)
     found = {name: _find(Path(out) / name, config) for name, config in configs.items()}
+    base = _load_base(task)
+    digest = task_digest(task, base)
+    for known in filter(None, found.values()):
+        _check_task(known, task, digest)
     for name, config in configs.items():
-        folder = found[name] or RunFolder.create(Path(out) / name, config)
+        whole = replace(config, task_digest=digest)
+        folder = found[name] or RunFolder.create(Path(out) / name, whole)
         if not folder.summary_file.exists():
-            groups.setdefault(config.static(), []).append(folder)
+            groups.setdefault(whole.static(), []).append(folder)
     for group in groups.values():
         for abreast in _abreast(group):
             _drive(abreast, task, base, progress)
@@ -197,13 +200,21 @@ def _find(path: Path, config: RunConfig) -> RunFolder | None:
         return None
     folder = RunFolder(path)
     stored = replace(folder.config, devices=config.devices, seed_mode=config.seed_mode)
-    if stored.to_json() != config.to_json():
+    if stored.to_json() != replace(config, task_digest=stored.task_digest).to_json():
         raise ValueError(
             f"{path} holds another run (see its config.json): choose another folder, or ask for "
             "what it began with"
         )
-    folder.config = config
+    folder.config = stored
     return folder
+
+
+def _check_task(folder: RunFolder, task: Task, digest: str) -> None:
+    if folder.config.task_digest != digest:
+        raise ValueError(
+            f"{folder.path} was begun with another task (name, options, base data or parameters "
+            f"differ) than {task.name!r} as it is now: pass the one it began with"
+        )
 
 
 def resume(
@@ -234,11 +245,7 @@ def resume(
         return Result(folder.path)
     task = task or task_of(folder.config)
     base = _load_base(task)
-    if folder.config.task_digest != task_digest(task, base):
-        raise ValueError(
-            f"{out} was begun with another task (name, options, base data or parameters "
-            f"differ) than {task.name!r} as it is now: pass the one it began with"
-        )
+    _check_task(folder, task, task_digest(task, base))
     folder.config = replace(
         folder.config,
         devices=devices or folder.config.devices,

@@ -29,18 +29,31 @@ class RunFolder:
         self.config = RunConfig.from_json(self.config_file.read_text())
 
     @staticmethod
+    def check_new(path: Path) -> None:
+        """Refuse a folder that exists with anything in it.
+
+        Raises:
+          ValueError: if it does, or cannot be read.
+        """
+        try:
+            taken = path.exists() and (not path.is_dir() or any(map(_counts, path.iterdir())))
+        except OSError as error:
+            raise ValueError(f"out = {path} cannot be read ({error.strerror})") from error
+        if taken:
+            raise ValueError(
+                f"out = {path} exists already and is never overwritten: choose another "
+                f"folder, or continue that run with 'wrlso resume {path}'"
+            )
+
+    @staticmethod
     def create(path: Path, config: RunConfig) -> "RunFolder":
         """Make a new folder.
 
         Raises:
           ValueError: if it exists with anything in it, or cannot be written.
         """
+        RunFolder.check_new(path)
         try:
-            if path.exists() and (not path.is_dir() or any(map(_counts, path.iterdir()))):
-                raise ValueError(
-                    f"out = {path} exists already and is never overwritten: choose another "
-                    f"folder, or continue that run with 'wrlso resume {path}'"
-                )
             write_atomically(path / "config.json", config.to_json().encode())
         except OSError as error:
             raise ValueError(

@@ -15,7 +15,6 @@ import numpy as np
 from wrlso.chem.corpus import Corpus, encode_corpus
 from wrlso.chem.fragments import SYMBOLS, Fragments, learn_fragments
 from wrlso.chem.load import load_molecules, report
-from wrlso.chem.model_file import MoleculeModel, save_model
 from wrlso.host.cache import cache_dir
 from wrlso.runs.training import (
     TrainingConfig,
@@ -26,6 +25,7 @@ from wrlso.runs.training import (
     train_strings,
 )
 from wrlso.strings import cut_lengths, make_vae, standardize_latents
+from wrlso.tasks.molecules_model import MoleculeModel, save_model
 from wrlso.vae import VAE
 
 SIZES = {"latent_dim": 56, "encoder_units": 256, "decoder_units": 512}
@@ -66,12 +66,16 @@ def train_molecules(
       FloatingPointError: if training diverges.
     """
     out = Path(out)
+    if out.is_dir():
+        raise ValueError(
+            f"out = {out} is a folder: name the file that the model is to be written to"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     corpus, rows, fragments = prepare(data, symbols, workers, progress)
     cuts = cut_lengths(rows.shape[1] + 1)
     compute = jnp.bfloat16 if half_products else None
     vae = make_vae(len(fragments), cuts[-1], **sizes, compute=compute, cut=False)
-    folder = out.with_suffix(".training")
+    folder = out.with_name(out.name + ".training")
     params = train_strings(vae, rows, cuts, folder, config, progress)
     parts = split(len(rows), config)
     params = _standardized(vae, params, rows[parts.train])

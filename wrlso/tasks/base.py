@@ -65,6 +65,10 @@ class HostObjective:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout must be positive seconds or None, got {self.timeout:g}")
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(f"workers must be 0, positive or None, got {self.workers}")
         if self.timeout is not None and self.workers == 0:
             raise ValueError(
                 f"timeout = {self.timeout:g} needs worker processes: give workers, or no timeout"

@@ -1,32 +1,33 @@
 """Molecules: find one of high score, such as penalised logP (the paper's third task)."""
 
-import shlex
+import hashlib
+import os
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
 
 from wrlso.bo import BOConfig
-from wrlso.chem.command import Command, Feed
-from wrlso.chem.corpus import encode_corpus, score_corpus
-from wrlso.chem.guacamol import GOALS, guacamol
+from wrlso.chem.command import Feed
+from wrlso.chem.corpus import encode_corpus
 from wrlso.chem.load import load_molecules, report
-from wrlso.chem.model_file import MoleculeModel, load_model
-from wrlso.chem.scores import penalized_logp, qed
+from wrlso.chem.objective import Objective, make_objective
+from wrlso.chem.scoring import describe_failures, score_molecules
 from wrlso.chem.spelling import RowScore, Spelling
 from wrlso.data import Dataset
 from wrlso.gp.fit import FitConfig
 from wrlso.host.cache import cache_dir
+from wrlso.host.files import write_atomically
 from wrlso.propose import decode_all
 from wrlso.retrain import RetrainConfig
 from wrlso.surrogate import SurrogateConfig
 from wrlso.tasks.base import HostObjective, Task
-
-OBJECTIVES = ("penalized_logp", "qed", *GOALS)
-"""Objectives by name."""
+from wrlso.tasks.molecules_model import MoleculeModel, load_model, model_digest
 
 SHIPPED = Path(__file__).parents[1] / "models" / "molecules.safetensors"
 """The model that comes with the package."""
@@ -34,16 +35,21 @@ SHIPPED = Path(__file__).parents[1] / "models" / "molecules.safetensors"
 _SAMPLED = 10_000
 """Molecules that a run without a file begins with."""
 
+_DRAWS = 20
+"""Batches of a quarter of these that are drawn, at most, to find so many different ones."""
+
 
 def molecules(
     objective: str | Callable[[str], float] = "penalized_logp",
     command: str | None = None,
     feed: Feed = "argument",
     data: str | None = None,
+    column: str = "smiles",
+    score_column: str | None = None,
     model: str | None = None,
     max_tokens: int = 80,
     max_heavy_atoms: int | None = 38,
-    penalty: float | None = None,
+    penalty: float | Literal["lowest"] | None = None,
     half_products: bool = False,
     timeout: float = 60.0,
     workers: int | None = None,
@@ -51,19 +57,23 @@ def molecules(
     """The molecules task.
 
     Args:
-      objective: one of :data:`OBJECTIVES`, or a function of a canonical SMILES, higher is
-        better, which may raise; it is sent to worker processes.
+      objective: one of ``wrlso.chem.objective.OBJECTIVES``, or a function of a canonical SMILES,
+        higher is better, which may raise; it is sent to worker processes.
       command: instead of ``objective``: a program with its arguments, as in a shell, that gets
         a SMILES and prints its score.
       feed: how the program gets it, see ``wrlso.chem.command.Command``.
       data: a file of molecules, see ``wrlso.chem.load.load_molecules``; None: 10,000 different
-        samples of the model's prior, scored at first use.
+        samples of the model's prior.
+      column: of the SMILES, where the file is a table.
+      score_column: of the table's scores, in units of the objective; None: its molecules are
+        scored at first use, and those that cannot be are left out.
       model: a file of ``wrlso train molecules``; None: the model that comes with wrlso.
       max_tokens: SELFIES tokens of a molecule, at most.
       max_heavy_atoms: its atoms other than hydrogen, at most; 38 is ZINC250k's largest. What is
         larger is a failure. None: no limit.
-      penalty: what a failure counts as for the surrogate; None: the paper's -4 for penalised
-        logP, 0 for the others.
+      penalty: what a failure counts as for the surrogate: a number, or ``"lowest"``, the lowest
+        score that it knows. None: the paper's -4 for penalised logP, 0 for QED and GuacaMol,
+        else ``"lowest"``.
       half_products: multiply in bfloat16 while the model is retrained and molecules are
         encoded; faster where the processor can.
       timeout: seconds for one molecule.
@@ -73,11 +83,16 @@ def molecules(
       ValueError: if an argument cannot be meant.
       FileNotFoundError: if there is no such model.
     """
-    name, score = _objective(objective, command, feed)
+    scored_by = make_objective(objective, command, feed)
     if not 1 <= max_tokens <= 300:
         raise ValueError(f"max_tokens must be between 1 and 300, got {max_tokens}")
     if max_heavy_atoms is not None and max_heavy_atoms < 1:
         raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
+    if data is None and (column, score_column) != ("smiles", None):
+        raise ValueError(
+            f"column = {column!r} and score_column = {score_column!r} are columns of a table: give "
+            "it as data"
+        )
     if model is None and not SHIPPED.exists():
         raise FileNotFoundError(
             "this version of wrlso comes without a model of molecules: train one with 'wrlso train "
@@ -91,18 +106,19 @@ def molecules(
             f"{max_tokens}"
         )
     spelling = Spelling(trained.fragments, max_tokens)
-    row_score = RowScore(spelling, score, max_heavy_atoms)
-    penalty = penalty if penalty is not None else -4.0 if name == "penalized_logp" else 0.0
+    row_score = RowScore(spelling, scored_by.score, max_heavy_atoms)
+    penalty = scored_by.penalty if penalty is None else penalty
+    score_all = partial(_scores, scored_by, workers, timeout)
+    if data is None:
+        load = partial(_from_prior, trained, row_score, score_all, workers)
+    else:
+        columns = {"column": column, "score_column": score_column}
+        load = partial(_from_file, data, columns, row_score, score_all, workers)
     return Task(
         name="molecules",
         summary="find a molecule of high score, such as penalised logP",
         vae=trained.vae(max_tokens, half_products),
-        # Read once: a run and its figures ask for them, each.
-        load_data=cache(
-            partial(_from_prior, trained, row_score, name, workers)
-            if data is None
-            else partial(_from_file, data, row_score, name, workers)
-        ),
+        load_data=cache(load),  # a run and its figures ask for them, each
         host_objective=HostObjective(row_score, spelling.canonical, workers, timeout),
         params=trained.params,
         retrain=RetrainConfig(
@@ -127,20 +143,22 @@ def molecules(
             ),
         ),
         options={
-            "objective": objective if isinstance(objective, str) else name,
-            "command": command,
+            "objective": "penalized_logp" if command is not None else scored_by.name,
+            "command": None if command is None else scored_by.name.removeprefix("command "),
             "feed": feed,
-            "data": None if data is None else str(Path(data)),
-            "model": None if model is None else str(Path(model)),
+            "data": None if data is None else os.path.abspath(data),
+            "model": None if model is None else os.path.abspath(model),
             "max_tokens": max_tokens,
             "max_heavy_atoms": max_heavy_atoms,
             "penalty": penalty,
             "half_products": half_products,
             "timeout": timeout,
             "workers": workers,
+            **({} if column == "smiles" else {"column": column}),
+            **({} if score_column is None else {"score_column": score_column}),
         },
         stated={
-            "objective": name,
+            "objective": scored_by.name,
             "max_tokens": max_tokens,
             "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
         },
@@ -149,25 +167,26 @@ def molecules(
     )
 
 
-def _objective(
-    objective: str | Callable[[str], float], command: str | None, feed: Feed
-) -> tuple[str, Callable[[str], float]]:
-    if command is not None:
-        return f"command {command}", Command(tuple(shlex.split(command)), feed)
-    if callable(objective):
-        return getattr(objective, "__name__", repr(objective)), objective
-    named = {"penalized_logp": penalized_logp, "qed": qed}
-    if objective in named:
-        return objective, named[objective]
-    try:
-        return objective, guacamol(objective)
-    except ValueError as error:
-        raise ValueError(
-            f"unknown objective {objective!r}; there are: {', '.join(OBJECTIVES)}"
-        ) from error
+_ScoreAll = Callable[[list[str]], np.ndarray]
 
 
-def _from_file(path: str, score: RowScore, name: str, workers: int | None) -> Dataset:
+def _scores(
+    objective: Objective, workers: int | None, timeout: float, smiles: list[str]
+) -> np.ndarray:
+    """Scores ``[N]``, NaN where there is none; why, is said."""
+    found = score_molecules(smiles, objective, cache_dir() / "molecules", workers, timeout)
+    if found.failures:
+        print(describe_failures(found))
+    return found.scores
+
+
+def _from_file(
+    path: str,
+    columns: dict[str, Any],
+    score: RowScore,
+    score_all: _ScoreAll,
+    workers: int | None,
+) -> Dataset:
     """The molecules of a file that the model can spell, within the limits."""
     spelling = score.spelling
     loaded = load_molecules(
@@ -176,26 +195,52 @@ def _from_file(path: str, score: RowScore, name: str, workers: int | None) -> Da
         max_tokens=spelling.max_tokens,
         max_heavy_atoms=score.max_heavy_atoms,
         workers=workers,
+        **columns,
     )
     if loaded.rejected:
         print(f"{path}: {report(loaded.rejected)}")
-    return _scored(loaded.smiles, score, name, workers)
+    scores = score_all(loaded.smiles) if loaded.scores is None else loaded.scores
+    return _dataset(loaded.smiles, scores, spelling, workers)
 
 
-def _from_prior(model: MoleculeModel, score: RowScore, name: str, workers: int | None) -> Dataset:
+def _from_prior(
+    model: MoleculeModel, score: RowScore, score_all: _ScoreAll, workers: int | None
+) -> Dataset:
     """Different molecules from the model's prior, within the limits."""
+    recipe = repr((model_digest(model), score.spelling.max_tokens, score.max_heavy_atoms))
+    name = hashlib.sha256(recipe.encode()).hexdigest()[:24]
+    path = cache_dir() / "molecules" / f"prior-{name}.smi"
+    if path.exists():
+        smiles = path.read_text().split()
+    else:
+        smiles = _sampled(model, score)
+        write_atomically(path, "".join(f"{one}\n" for one in smiles).encode())
+    return _dataset(smiles, score_all(smiles), score.spelling, workers)
+
+
+def _sampled(model: MoleculeModel, score: RowScore) -> list[str]:
     spelling = score.spelling
     vae = model.vae(spelling.max_tokens)
     decode = jax.jit(lambda z: decode_all(vae, model.params, z))
     found: dict[str, None] = {}
-    for number in range(20):
-        key = jax.random.fold_in(jax.random.key(0), number)
-        rows = np.asarray(decode(jax.random.normal(key, (_SAMPLED // 4, vae.latent_dim))))
-        for row in rows:
-            _add_if_possible(found, row, score)
-        if len(found) >= _SAMPLED:
-            break
-    return _scored(list(found)[:_SAMPLED], score, name, workers)
+    with tqdm(total=_SAMPLED, desc="sampling the model's prior (once)", unit=" molecules") as bar:
+        for number in range(_DRAWS):
+            key = jax.random.fold_in(jax.random.key(0), number)
+            latents = jax.random.normal(key, (_SAMPLED // 4, vae.latent_dim))
+            for row in np.asarray(decode(latents)):
+                _add_if_possible(found, row, score)
+                bar.update(min(len(found), _SAMPLED) - bar.n)
+            if len(found) >= _SAMPLED:
+                return list(found)[:_SAMPLED]
+    limits = f"max_tokens = {spelling.max_tokens}, max_heavy_atoms = {score.max_heavy_atoms}"
+    drawn = _DRAWS * _SAMPLED // 4
+    if not found:
+        raise ValueError(
+            f"none of {drawn:,} samples of the model's prior is within {limits}: raise these, or "
+            "give molecules of your own as data (--data FILE)"
+        )
+    print(f"only {len(found):,} of {drawn:,} samples of the model's prior are new, within {limits}")
+    return list(found)
 
 
 def _add_if_possible(found: dict[str, None], row: np.ndarray, score: RowScore) -> None:
@@ -208,13 +253,18 @@ def _add_if_possible(found: dict[str, None], row: np.ndarray, score: RowScore) -
     found[smiles] = None
 
 
-def _scored(smiles: list[str], score: RowScore, name: str, workers: int | None) -> Dataset:
-    """Rows and scores of molecules, without those that the objective refuses."""
-    spelling, directory = score.spelling, cache_dir() / "molecules"
-    corpus = encode_corpus(smiles, directory, workers=workers)
+def _dataset(
+    smiles: list[str], scores: np.ndarray, spelling: Spelling, workers: int | None
+) -> Dataset:
+    """Rows and scores of molecules, without those that have no score."""
+    corpus = encode_corpus(smiles, cache_dir() / "molecules", workers=workers)
     numbers = [spelling.fragments.alphabet.number[token] for token in corpus.alphabet.tokens]
     rows = spelling.fragments.merge(np.array(numbers, np.uint8)[corpus.tokens])
     rows = np.pad(rows, [(0, 0), (0, spelling.max_tokens - rows.shape[1])])
-    scores = score_corpus(corpus.smiles, score.objective, name, directory, workers)
     usable = np.isfinite(scores)
+    usable[corpus.altered] = False  # their tokens are another molecule's
+    if not usable.any():
+        raise ValueError(
+            f"none of the {len(smiles)} molecules to begin with has a score: see the reasons above"
+        )
     return Dataset(jnp.asarray(rows[usable]), jnp.asarray(scores[usable], jnp.float32))

@@ -1,5 +1,6 @@
 """A trained model of molecules in one file: parameters, symbols, sizes, what it was trained on."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from safetensors import SafetensorError
 
 from wrlso.chem.fragments import Fragments
 from wrlso.host.tensors import load_metadata, load_tree, save_tree
@@ -69,7 +71,10 @@ def load_model(path: Path | str) -> MoleculeModel:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no model of molecules at {path}")
-    stored = load_metadata(path)
+    try:
+        stored = load_metadata(path)
+    except SafetensorError:
+        stored = {}
     if stored.get("format") != _FORMAT or "fragments" not in stored:
         raise ValueError(
             f"{path} is no model of molecules of this version: train one with 'wrlso train "
@@ -84,3 +89,11 @@ def load_model(path: Path | str) -> MoleculeModel:
     )
     params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), load_tree(path, like))
     return MoleculeModel(params, fragments, sizes, json.loads(stored["card"]))
+
+
+def model_digest(model: MoleculeModel) -> str:
+    """Changes with anything that a decode depends on."""
+    digest = hashlib.sha256(json.dumps([model.fragments.to_json(), dict(model.sizes)]).encode())
+    for leaf in jax.tree.leaves(model.params):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""Scores of many molecules: each evaluated once, and kept as soon as it is there."""
+
+import hashlib
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import rdkit
+from tqdm import tqdm
+
+from wrlso.chem.objective import Objective
+from wrlso.host.workers import WorkerPool
+
+_COMMIT = 1.0
+"""Seconds of work that are lost at most if the process is killed."""
+
+
+class Scores(NamedTuple):
+    """``scores [N]`` float64, NaN where there is none, and why: ``failures``, reasons by SMILES."""
+
+    scores: np.ndarray
+    failures: dict[str, str]
+
+
+def score_molecules(
+    smiles: Sequence[str],
+    objective: Objective,
+    directory: Path | str,
+    workers: int | None = None,
+    timeout: float | None = None,
+    progress: bool = True,
+) -> Scores:
+    """Score molecules in worker processes, or read what earlier calls have kept.
+
+    A molecule on which the objective raises, returns no finite number, hangs or kills its process
+    has no score, which is kept with the reason as well.
+
+    Args:
+      smiles: N molecules.
+      objective: what scores them; kept scores are found by its key and RDKit's version.
+      directory: of the kept scores; made if it is not there.
+      workers: processes; None: one a core.
+      timeout: seconds for one molecule; None: no limit.
+      progress: show a bar.
+
+    Raises:
+      RuntimeError: if workers cannot load the objective.
+      TypeError: if it cannot be sent to them.
+    """
+    digest = hashlib.sha256(repr((objective.key, rdkit.__version__)).encode()).hexdigest()[:24]
+    path = Path(directory) / f"scores-{digest}.sqlite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as kept:
+        kept.execute("PRAGMA journal_mode = WAL")
+        kept.execute(
+            "CREATE TABLE IF NOT EXISTS scores "
+            "(smiles TEXT PRIMARY KEY, score REAL, reason TEXT) WITHOUT ROWID"
+        )
+        wanted = dict.fromkeys(smiles)
+        known = _known(kept, wanted)
+        missing = [one for one in wanted if one not in known]
+        if missing:
+            label = f"scoring molecules: {objective.name}" if progress else None
+            known |= _evaluate(kept, missing, objective, workers, timeout, label)
+    scores = np.array([known[one][0] for one in smiles], np.float64)  # None is NaN
+    failures = {one: reason for one in wanted if (reason := known[one][1]) is not None}
+    return Scores(scores, failures)
+
+
+_Known = dict[str, tuple[float | None, str | None]]
+
+
+def _known(kept: sqlite3.Connection, wanted: dict[str, None]) -> _Known:
+    rows = kept.execute("SELECT smiles, score, reason FROM scores")
+    return {smiles: (score, reason) for smiles, score, reason in rows if smiles in wanted}
+
+
+def _evaluate(
+    kept: sqlite3.Connection,
+    smiles: list[str],
+    objective: Objective,
+    workers: int | None,
+    timeout: float | None,
+    label: str | None,
+) -> _Known:
+    found: _Known = {}
+    fresh: _Known = {}
+
+    def keep() -> None:
+        kept.execute("BEGIN IMMEDIATE")
+        rows = [(one, *answer) for one, answer in fresh.items()]
+        kept.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
+        kept.execute("COMMIT")
+        found.update(fresh)
+        fresh.clear()
+
+    bar = tqdm(total=len(smiles), desc=label, unit=" molecules", disable=label is None)
+    with bar, WorkerPool(objective.score, workers, timeout) as pool:
+        try:
+            since = time.monotonic()
+            for position, score, _, reason in pool.scored(smiles):
+                fresh[smiles[position]] = (None if reason else score, reason)
+                bar.update()
+                if time.monotonic() - since > _COMMIT:
+                    keep()
+                    since = time.monotonic()
+        finally:
+            keep()
+    return found
+
+
+def describe_failures(scores: Scores, kinds: int = 3) -> str:
+    """How many molecules have no score, and the most frequent reasons."""
+    counts = Counter(scores.failures.values()).most_common()
+    some = [f"  {count} x {reason}" for reason, count in counts[:kinds]]
+    more = [f"  and {len(counts) - kinds} other reasons"] if len(counts) > kinds else []
+    head = f"{len(scores.failures)} of {len(scores.scores)} molecules have no score, left out"
+    return "\n".join([head, *some, *more])
