@@ -98,7 +98,7 @@ class Algorithm:
     config: RetrainConfig
     budget: int
     retrain_every: int
-    """r: queries between retrainings, at most the budget; where the model is not retrained,
+    """r: charged queries between retrainings, at most the budget; where the model is not retrained,
     between fits of the surrogate."""
     retrain_after_first: bool = True
     """False for the methods that never retrain once queries have begun."""

@@ -14,7 +14,7 @@ class Method:
       summary: one line for ``wrlso methods``.
       weighting: a name in ``baselines.WEIGHTINGS``.
       hyper: the weighting's numbers, such as ``{"k": 1e-3}``.
-      retrain_every: r, queries between retrainings; None to retrain only once,
+      retrain_every: r, charged queries between retrainings; None to retrain only once,
         before the first query.
       proposer: how latent points are chosen, where the method says so; else the task's way.
       epochs: passes over the data at every retraining, the first included; None: the task's

@@ -20,7 +20,7 @@ class RunOptions:
     budget: int = 500
     """Objective evaluations charged to each seed."""
     retrain_every: int | None = None
-    """r: queries between two retrainings. Default: the method's (50 where it retrains)."""
+    """r: charged queries between two retrainings. Default: the method's (50 where it retrains)."""
     k: float | None = None
     """Rank weighting: small k favours the best data, 'inf' weighs all alike. Default: the
     method's (1e-3 where it weights)."""
