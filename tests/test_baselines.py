@@ -132,6 +132,10 @@ def test_all_scores_equal_weigh_the_same(score):
     np.testing.assert_allclose(newest, [0, 0, 0, 1 / 3, 1 / 3, 1 / 3], rtol=1e-6)
 
 
+def test_large_rewards_do_not_overflow():
+    np.testing.assert_array_equal(rwr_weights(jnp.array([1e38, 3.0, -1e38]), 10.0), [1, 0, 0])
+
+
 def test_an_empty_round_leaves_the_last_one_that_counts():
     """All queries of round 1 failed: the reference methods go on with round 0."""
     scores = jnp.array([0.0, 1.0, 5.0, 6.0, jnp.nan])

@@ -135,3 +135,11 @@ def test_the_feedback_model_learns_to_reconstruct():
 def test_arguments_that_cannot_be(arguments, message):
     with pytest.raises(ValueError, match=message):
         expressions(**arguments)
+
+
+@pytest.mark.parametrize("architecture", ["feedback", "paper"])
+def test_double_precision_is_enabled(architecture):
+    with jax.enable_x64(True):
+        vae = make_vae(architecture)
+        objects = vae.decode(vae.init(jax.random.key(0)), jnp.ones((1, 25)))
+        assert objects.dtype == jnp.uint8

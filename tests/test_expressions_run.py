@@ -1,5 +1,7 @@
 """A whole run on expressions, small."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import wrlso
 from wrlso.data import Status
 from wrlso.expressions.evaluate import log_mse_scores, parse_target
 from wrlso.expressions.grammar import encode
+from wrlso.report.export import write_csv
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,10 @@ def test_a_run_ends_with_the_best_expressions(architecture, tmp_path):
     assert len(np.unique(objects, axis=0)) == 10
     base = np.asarray(task.load_data().objects)
     assert not (objects[:, None] == base).all(-1).any()
+    write_csv([result], tmp_path / "queries.csv")
+    rows = list(csv.DictReader((tmp_path / "queries.csv").open()))
+    for seed in result.summary["seeds"]:
+        assert seed["best_object"] in {r["object"] for r in rows if r["seed"] == str(seed["seed"])}
     if architecture == "feedback":
         assert {q.status for q in charged} == {Status.OK}
     assert [path.stem for path in result.plot()] == ["best_so_far", "weights", "prior_samples"]

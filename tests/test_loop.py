@@ -242,6 +242,7 @@ def test_grid_ranks_by_the_objective_and_states_its_price():
         (Dataset(jnp.zeros((2, 2), int), jnp.array([1.0, jnp.nan])), "first in row 1"),
         (Dataset(jnp.zeros((3, 2)), jnp.zeros(2)), "3 objects but 2 scores"),
         (Dataset(jnp.zeros((2, 2)), jnp.zeros(2)), "must be integers"),
+        (Dataset(np.zeros((2, 2), np.int64), np.zeros(2)), "32 bits at most, got int64"),
     ],
 )
 def test_bad_base_data_is_refused(data, message):

@@ -209,6 +209,8 @@ def test_a_host_objective_that_fails_loses_one_query(tmp_path):
     assert {q.reason for q in failed} == {"RuntimeError: eight is too many", "score is nan"}
     assert all(q.score is None for q in failed)
     assert all(s["charged"] == 40 for s in result.summary["seeds"])
+    assert sum(result.summary["failures"].values()) == len(failed)
+    assert "x: RuntimeError: eight is too many" in result.table()
 
 
 def test_what_was_scored_under_another_spelling_is_neither_scored_nor_charged(tmp_path):
@@ -419,6 +421,14 @@ def test_export(tmp_path):
     assert len(rows) == 36
     assert [float(r["score"]) for r in rows if r["seed"] == "1"] == result.scores()[1].tolist()
     assert len(json.loads(rows[0]["latent"])) == 2
+    assert {(r["run"], r["method"], r["object"]) for r in rows} == {("run", METHOD.name, "")}
+
+
+def test_another_form_of_objects_than_the_datas_is_refused(tmp_path):
+    data = make_tiny_task().load_data()
+    wide = data._replace(objects=data.objects.astype(jnp.int32))
+    with pytest.raises(ValueError, match=r"decodes to uint8\[2\], but .* int32\[2\]"):
+        tiny_run(tmp_path / "run", make_tiny_task(load_data=lambda: wide))
 
 
 def test_two_processes_cannot_drive_one_run(tmp_path):

@@ -160,3 +160,12 @@ def test_minibatches_of_like_length_hold_what_is_drawn():
     # That order differs, so that length says nothing about when.
     assert np.abs(np.corrcoef(np.arange(16), n.mean(1).reshape(-1, 16).mean(0))[0, 1]) < 0.8
     assert len({tuple(np.argsort(m)) for m in n.mean(1).reshape(-1, 16)}) > 40
+
+
+def test_double_precision_is_enabled():
+    with jax.enable_x64(True):
+        vae = make_vae(6, 9, latent_dim=3, encoder_units=8, decoder_units=8)
+        params = vae.init(jax.random.key(0))
+        objects = jax.jit(vae.decode)(params, jnp.ones((2, 3)))
+        assert objects.dtype == jnp.uint8
+        assert np.isfinite(vae.log_likelihood(params, jnp.ones((2, 3)), objects)).all()

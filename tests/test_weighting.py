@@ -101,6 +101,17 @@ def test_limits_of_k():
     np.testing.assert_allclose(rank_weights(scores, 1e-9), [1, 0, 0, 0], atol=1e-7)
 
 
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"mask must have the shape of scores, \(2,\), got \(1,\)"):
+        rank_weights(jnp.array([1.0, 2.0]), 0.1, jnp.array([True]))
+
+
+def test_the_limit_of_shares():
+    assert float(rank_weight_share(np.inf, 0.25, 0.75)) == pytest.approx(0.5)
+    assert float(rank_weight_share(1e6, 0.25, 0.75)) == pytest.approx(0.5, rel=1e-2)
+    np.testing.assert_allclose(rank_weight_share(1e-3, 0.0, jnp.array([0.0, 1.0])), [0, 1])
+
+
 def test_k_is_traced_batched_and_differentiable():
     scores = jnp.array([5.0, 4.0, 4.0, 1.0, np.nan])
     ks = jnp.array([1e-3, 0.1, jnp.inf])
@@ -156,6 +167,7 @@ def test_all_rows_failed_under_jit_is_all_zero():
         ([], 0.1, "non-empty"),
         ([[1.0]], 0.1, "vmap"),
         ([np.nan, np.inf], 0.1, "no usable row"),
+        ([1.0, 2.0], [0.1, 0.2], "k must be a single number, got shape"),
     ],
 )
 def test_rubbish_is_refused(scores, k, message):

@@ -59,9 +59,10 @@ def cem_pi_weights(scores: ArrayLike, quantile: ArrayLike, mask: ArrayLike | Non
 def rwr_weights(scores: ArrayLike, alpha: ArrayLike, mask: ArrayLike | None = None) -> Array:
     """Reward-weighted regression (Peters and Schaal 2007): ``w ~ exp(alpha f)``."""
     scores, valid = usable_scores(scores, mask)
-    logits = jnp.where(valid, scores * alpha, -jnp.inf)
-    top = jnp.where(valid.any(), logits.max(), 0.0)
-    return normalise(jnp.where(valid, jnp.exp(logits - top), 0.0))
+    # The best comes off first: alpha times a large score may overflow.
+    top = jnp.where(valid, scores, -jnp.inf).max()
+    below = jnp.where(valid, scores - top, 0.0)
+    return normalise(jnp.where(valid, jnp.exp(alpha * below), 0.0))
 
 
 def feedback_weights(

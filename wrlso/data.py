@@ -154,7 +154,7 @@ def check_dataset(data: Dataset, name: str = "data") -> None:
 
     Raises:
       ValueError: naming the argument, if it is empty, its parts differ in
-        length, objects are not integers, or a score is NaN or infinite.
+        length, objects are not integers of at most 32 bits, or a score is NaN or infinite.
     """
     objects, scores = np.asarray(data.objects), np.asarray(data.scores)
     if scores.ndim != 1 or len(scores) == 0:
@@ -165,6 +165,11 @@ def check_dataset(data: Dataset, name: str = "data") -> None:
         raise ValueError(
             f"{name}.objects must be integers (indices, packed bits), got {objects.dtype}: "
             "equal objects are recognised bit by bit, so store a quantised form"
+        )
+    if objects.dtype.itemsize > 4:
+        raise ValueError(
+            f"{name}.objects must be integers of 32 bits at most, got {objects.dtype}: they are "
+            "recognised by 32-bit words, so store them as such"
         )
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):

@@ -370,7 +370,8 @@ def simulate(
       seed: integer.
       params: the pretrained parameters.
       shared: from :func:`share`.
-      hyper: traced numbers.
+      hyper: traced numbers of the weighting, such as ``{"k": 1e-3}``; ``learning_rate`` and
+        ``beta`` where they are not the algorithm's.
 
     Returns:
       The final state; ``state.acquired`` holds the queries in order.

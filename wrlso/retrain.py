@@ -150,8 +150,10 @@ def train(
     # Not the norm: it may overflow where every parameter is finite.
     leaves_finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(trained)]
     finite = jnp.isfinite(total) & jnp.stack(leaves_finite).all() & (batches.cdf[-1] > 0)
-    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), trained, params)
-    return kept, opt_state, TrainInfo(total / jnp.maximum(steps, 1), finite)
+    kept, kept_state = jax.tree.map(
+        lambda new, old: jnp.where(finite, new, old), (trained, opt_state), start[:2]
+    )
+    return kept, kept_state, TrainInfo(total / jnp.maximum(steps, 1), finite)
 
 
 @dataclass(frozen=True)
@@ -210,9 +212,11 @@ def retrain(
       acquired: this seed's points.
       base: the shared data.
       steps: training steps, may be traced.
-      hyper: traced numbers: ``learning_rate``, ``beta`` and the weighting's own.
+      hyper: traced numbers: the weighting's own, and ``learning_rate`` and ``beta`` where they
+        are not the configuration's.
       vae, weighting, config: static.
     """
+    hyper = {"learning_rate": config.learning_rate, "beta": config.beta, **hyper}
     scores, usable = all_scores(base, acquired)
     weights = weighting(scores, usable, all_rounds(base, acquired), hyper)
     params, _, info = train(

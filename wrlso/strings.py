@@ -123,11 +123,9 @@ def _cut(function: Callable[[Array], Any], objects: Array) -> Any:
 
 def _token_gru(key: Array, symbols: int, units: int) -> dict[str, Array]:
     """A recurrent unit whose input kernel is a table, a row a symbol."""
-    return (
-        init_gru(key, symbols, units)
-        ._replace(input=jax.random.normal(key, (symbols, 3 * units)) / jnp.sqrt(units))
-        ._asdict()
-    )
+    gru_key, table_key = jax.random.split(key)
+    table = jax.random.normal(table_key, (symbols, 3 * units)) / jnp.sqrt(units)
+    return init_gru(gru_key, symbols, units)._replace(input=table)._asdict()
 
 
 @jax.custom_vjp
@@ -222,8 +220,8 @@ def _decoder(
             logits = dense(params["logits"], state)
             # A string of no symbol would be no object.
             logits = logits.at[:, 0].add(jnp.where(place == 0, -jnp.inf, 0.0))
-            symbol = jnp.argmax(logits, -1)
-            room = room - jnp.asarray(sizes)[symbol]
+            symbol = jnp.argmax(logits, -1).astype(jnp.int32)
+            room = room - jnp.asarray(sizes, jnp.int32)[symbol]
             symbol = jnp.where(room < 0, 0, symbol)
             room = jnp.where(symbol == 0, -1, room)
             out = out.at[place].set(symbol.astype(jnp.uint8))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from jax import Array
 
 
@@ -53,3 +55,14 @@ class VAE:
     valid: Callable[[Array], Array] | None = None
     relaxation: Relaxation | None = None
     lengths: Callable[[Array], Array] | None = None
+
+
+def object_like(vae: VAE) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of one object as the model decodes it; nothing is computed."""
+
+    def one(key: Array, latents: Array) -> Array:
+        return vae.decode(vae.init(key), latents)[0]
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    latents = jax.ShapeDtypeStruct((1, vae.latent_dim), jnp.float32)
+    return jax.eval_shape(one, key, latents)

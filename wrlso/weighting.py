@@ -113,10 +113,13 @@ def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Array:
 def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
     """Limit of the weight between rank quantiles ``low`` and ``high`` as N grows (Sec. 4.2).
 
-    ``ln((k + high) / (k + low)) / ln((k + 1) / k)``: independent of N.
+    ``ln((k + high) / (k + low)) / ln((k + 1) / k)``: independent of N. ``high - low`` at
+    ``k = inf``.
     """
-    k = jnp.asarray(k, float)
-    return jnp.log((k + high) / (k + low)) / jnp.log((k + 1) / k)
+    k, low, high = (jnp.asarray(a, float) for a in (k, low, high))
+    finite = jnp.where(jnp.isinf(k), 1.0, k)
+    share = jnp.log((finite + high) / (finite + low)) / jnp.log((finite + 1) / finite)
+    return jnp.where(jnp.isinf(k), high - low, share)
 
 
 def effective_sample_size(weights: ArrayLike) -> Array:
@@ -139,6 +142,10 @@ def usable_scores(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Arr
         )
     valid = jnp.isfinite(scores)
     if mask is not None:
+        if np.shape(mask) != scores.shape:
+            raise ValueError(
+                f"mask must have the shape of scores, {scores.shape}, got {np.shape(mask)}"
+            )
         valid = valid & jnp.asarray(mask, bool)
     if not isinstance(valid, jax.core.Tracer) and not np.asarray(valid).any():
         raise ValueError(
@@ -149,6 +156,8 @@ def usable_scores(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Arr
 
 
 def _check_k(k: ArrayLike) -> None:
+    if np.ndim(k) != 0:
+        raise ValueError(f"k must be a single number, got shape {np.shape(k)}; use vmap for more")
     if not isinstance(k, jax.core.Tracer) and not np.all(np.asarray(k) > 0):
         raise ValueError(f"k must be positive (inf for uniform weights), got {k}")
 

@@ -176,6 +176,7 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
 
         rows = latents.shape[:1]
         start = jnp.asarray(ends.apply(params["ends"], latents, method="first"))
+        start = start.astype(jnp.result_type(start, *gru))  # double where the parameters are
         carry = (start, jnp.full(rows, START, jnp.int32), jnp.full(rows, NOTHING, jnp.uint8))
         _, chosen = lax.scan(step, carry, (jnp.arange(MAX_STEPS), _left(), noise.swapaxes(0, 1)))
         return chosen.swapaxes(0, 1)

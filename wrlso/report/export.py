@@ -5,27 +5,38 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from wrlso.runs.build import task_of
 from wrlso.runs.log import latent_of
 from wrlso.runs.result import Result
+from wrlso.runs.summary import describer
 
 _COLUMNS = (
-    "task", "method", "k", "retrain_every", "proposer", "seed", "round", "index",
-    "score", "status", "latent",
+    "run", "task", "stated", "method", "hyper", "retrain_every", "epochs", "proposer", "seed",
+    "round", "index", "score", "status", "reason", "object", "latent",
 )  # fmt: skip
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
-    """Write a row a query; an empty score is a query that failed or was not evaluated."""
-    with path.open("w", newline="") as file:
+    """Write a row a query; an empty score is a query that failed or was not evaluated. Objects are
+    written as text where the run's task, one of wrlso's own, has such a form."""
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for result in results:
-            config = result.folder.config
-            method = (config.task, config.method, config.hyper.get("k", ""))
+            config, summary = result.folder.config, result.summary
+            what = (
+                result.folder.path.name, config.task, json.dumps(summary.get("stated", {})),
+                config.method, json.dumps(summary["hyper"]), config.retrain_every or "",
+                "" if config.epochs is None else config.epochs, config.proposer,
+            )  # fmt: skip
+            try:
+                describe = describer(task_of(config))
+            except ValueError:  # a task of the user's own
+                describe = None
             for query in result.queries():
                 score = "" if query.score is None else f"{query.score:.9g}"
                 latent = json.dumps([round(float(z), 5) for z in latent_of(query)])
                 writer.writerow(
-                    (*method, config.retrain_every or "", config.proposer, query.seed,
-                     query.round, query.index, score, query.status.name, latent)
+                    (*what, query.seed, query.round, query.index, score, query.status.name,
+                     query.reason or "", describe(query) if describe else "", latent)
                 )  # fmt: skip

@@ -135,7 +135,7 @@ def _weights(result: "Result", task: Task, base: Dataset) -> Figure:
     left.hist(used, bins=60, weights=np.full(len(used), 1 / len(used)), color=_GREY, alpha=0.25,
               label="unweighted, end")  # fmt: skip
     k = config.hyper.get("k", np.inf)
-    limit = grid if np.isinf(k) else rank_weight_share(k, 0.0, grid)
+    limit = rank_weight_share(k, 0.0, grid)
     right.plot(grid, limit, ":", color=_THEIRS, label="limit for many rows")
     left.set(xlabel="score", ylabel="share of training weight", title="Weight by score")
     right.set(xlabel="best fraction of rows", ylabel="cumulative weight", title="Cumulative weight")
@@ -205,7 +205,7 @@ def _best_objects(result: "Result", task: Task, base: Dataset) -> Figure:
             stored = np.frombuffer(query.object, like.dtype).reshape(1, *like.shape)
             axis.imshow(task.to_images(stored)[0], cmap="gray")
             axis.set_title(f"{query.score:.4g}", fontsize=8)
-    figure.suptitle("Best objects, a row a seed", fontsize=10)
+    figure.suptitle(f"{title(result.summary)}: best objects, a row a seed", fontsize=10)
     return figure
 
 

@@ -38,11 +38,13 @@ def run_table(summary: Mapping[str, Any]) -> str:
         "of its proposals were known."
         for s in short
     ]
+    failures = [f"Failed {n} x: {why}" for why, n in summary.get("failures", {}).items()]
     objects = [
         f"seed {s['seed']}: {s['best_object']}" for s in summary["seeds"] if s.get("best_object")
     ]
     best = ["Best of each seed:\n" + "\n".join(objects)] if objects else []
-    return "\n\n".join([head, table, *best, *notes, costs(summary)])
+    failed = ["\n".join(failures)] if failures else []
+    return "\n\n".join([head, table, *best, *notes, *failed, costs(summary)])
 
 
 def comparison_table(summaries: Sequence[Mapping[str, Any]]) -> str:

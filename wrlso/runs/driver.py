@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -24,12 +23,12 @@ from wrlso.runs.build import make_algorithm, task_digest, task_of
 from wrlso.runs.config import RunConfig, describe
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
-from wrlso.runs.log import Query
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.result import Result
 from wrlso.runs.session import Member, Session, timed
-from wrlso.runs.summary import summarize
+from wrlso.runs.summary import describer, summarize
 from wrlso.tasks.base import Task
+from wrlso.vae import object_like
 
 
 def run(
@@ -258,6 +257,13 @@ def resume(
 def _load_base(task: Task) -> Dataset:
     base = task.load_data()
     check_dataset(base, f"the base data of task {task.name!r}")
+    like, kept = object_like(task.vae), base.objects
+    if (like.shape, like.dtype) != (kept.shape[1:], kept.dtype):
+        raise ValueError(
+            f"task {task.name!r} decodes to {like.dtype}{list(like.shape)}, but the objects of "
+            f"its base data are {kept.dtype}{list(kept.shape[1:])}: equal objects are recognised "
+            "bit by bit, so give both the same form"
+        )
     return base
 
 
@@ -289,7 +295,7 @@ def _drive(folders: Sequence[RunFolder], task: Task, base: Dataset, progress: bo
             )
             with bar:
                 session.run_rounds(bar, check_interrupt)
-        describe = _describer(task, base)
+        describe = describer(task)
         compiled = session.compiled.compilations
         for folder, log in ((m.folder, m.log) for m in members):
             summary = summarize(folder.config, log, compiled, len(members), task.stated, describe)
@@ -302,13 +308,6 @@ def _one_blas_thread_a_device(folders: Sequence[RunFolder]) -> AbstractContextMa
     config, seeds = folders[0].config, sum(folder.config.seeds for folder in folders)
     devices = plan_seeds(seeds, config.devices, config.seed_mode).mesh.size
     return threadpool_limits(1, user_api="blas") if devices > 1 else nullcontext()
-
-
-def _describer(task: Task, base: Dataset) -> Callable[[Query], str] | None:
-    to_text, like = task.to_text, base.objects[0]
-    if to_text is None:
-        return None
-    return lambda q: to_text(np.frombuffer(q.object, like.dtype).reshape(like.shape))
 
 
 def _pretrain_bar() -> Callable[[int, int], None]:

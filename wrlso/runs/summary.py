@@ -1,5 +1,6 @@
 """From the log to the numbers of a run: everything here can be rebuilt at any time."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,11 @@ import numpy as np
 from wrlso.data import Status
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import Query, QueryLog
+from wrlso.tasks.base import Task
+from wrlso.vae import object_like
+
+_REASONS = 5
+"""Of failures that a summary holds, the most frequent."""
 
 _UNCHARGED = (Status.DUPLICATE, Status.UNUSED)
 
@@ -35,6 +41,21 @@ def best_query(queries: Sequence[Query]) -> Query | None:
     return max(scored, key=lambda q: q.score or 0.0, default=None)
 
 
+def describer(task: Task) -> Callable[[Query], str] | None:
+    """A query's object as a line of text, empty where it is none; None if the task has no text."""
+    to_text, like = task.to_text, object_like(task.vae)
+    if to_text is None:
+        return None
+
+    def describe(query: Query) -> str:
+        try:
+            return to_text(np.frombuffer(query.object, like.dtype).reshape(like.shape))
+        except ValueError:
+            return ""
+
+    return describe
+
+
 def summarize(
     config: RunConfig,
     log: QueryLog,
@@ -57,8 +78,10 @@ def summarize(
     """
     rounds = log.rounds()
     per_seed = []
+    reasons: Counter[str] = Counter()
     for seed in config.seed_numbers:
         queries = log.queries(seed)
+        reasons.update(q.reason for q in queries if q.reason)
         scores = charged_scores(queries)
         top = best_query(queries)
         counts = {s.name: sum(q.status == s for q in queries) for s in Status if s != Status.UNUSED}
@@ -90,6 +113,7 @@ def summarize(
         **{name: _over_seeds(per_seed, name) for name in ("best", "top10", "top50")},
         "charged_evaluations": sum(seed["charged"] for seed in per_seed),
         "uncharged_evaluations": sum(r.uncharged for r in rounds),
+        "failures": dict(reasons.most_common(_REASONS)),
         "diverged_retrainings": sum(r.diverged for r in rounds),
         "wall_seconds": max(seconds.get("session", 0.0), done),
         "compile_seconds": seconds.get("compile", 0.0),
