@@ -233,7 +233,8 @@ def section_seeds() -> list[Row]:
             replicate(plan, loop.share(base)), *replicate(plan, (jnp.int32(0), jnp.int32(0)))
         )
         steps = np.full(seeds, 60, np.int32)
-        lane = spread(plan, Lane(np.arange(seeds, dtype=np.int32), steps, hyper))
+        limit = np.full(seeds, 500, np.int32)
+        lane = spread(plan, Lane(np.arange(seeds, dtype=np.int32), steps, limit, hyper))
 
         def once() -> float:
             state = broadcast(plan, start)
@@ -321,7 +322,9 @@ def section_memory() -> list[Row]:
     params = sum(
         x.size * x.dtype.itemsize for x in jax.tree.leaves(task.vae.init(jax.random.key(0)))
     )
-    buffer = sum(x.size * x.dtype.itemsize for x in empty_acquired(100, base.objects[0], 2))
+    buffer = sum(
+        x.size * x.dtype.itemsize for x in jax.tree.leaves(empty_acquired(100, base.objects[0], 2))
+    )
     few, many = 4, 64
     pairs = [(peak_bytes(few), peak_bytes(many)) for _ in range(3)]
     growth = statistics.median((b - a) / (many - few) for a, b in pairs)

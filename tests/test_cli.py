@@ -1,5 +1,6 @@
 """The command line as a subprocess, on the real shapes task."""
 
+import inspect
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "XLA
 
 def wrlso(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "wrlso.cli", *map(str, arguments)],
+        [sys.executable, "-m", "wrlso", *map(str, arguments)],
         capture_output=True, text=True, env=ENVIRONMENT, timeout=300,
     )  # fmt: skip
 
@@ -145,6 +146,14 @@ def test_folders_that_cannot_serve(whole, tmp_path):
     missing = wrlso("resume", tmp_path)
     assert missing.returncode == 2
     assert "not a run folder" in missing.stderr
+
+
+def test_help_names_every_objective_of_molecules():
+    from wrlso.chem.objective import OBJECTIVES
+    from wrlso.options import RUN_OPTIONS
+
+    source = inspect.getsource(RUN_OPTIONS["molecules"])
+    assert all(name in source for name in OBJECTIVES)
 
 
 def test_help_and_lists():

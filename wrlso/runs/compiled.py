@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from wrlso import loop
+from wrlso.data import Acquired
 from wrlso.loop import Algorithm, Candidates, Shared, State
 from wrlso.parallel import SeedPlan, over_seeds
 from wrlso.propose import Objective
@@ -98,10 +99,16 @@ class CompiledLoop:
             return loop.ask(algorithm, key, *carried, shared.data, lane.limit)
 
         def tell(
-            carried: tuple[State, Any], told: tuple[Candidates, Any, Any], shared: Global
-        ) -> tuple[State, Any]:
+            carried: tuple[Acquired, Any], told: tuple[Candidates, Any, Any], shared: Global
+        ) -> tuple[Acquired, Any]:
+            acquired, surrogate = carried
             candidates, scores, status = told
-            return loop.tell(algorithm, *carried, candidates, scores, status, shared.round)
+            # Without the parameters, which would be copied at every query.
+            state = State((), acquired)
+            told_of = loop.tell(
+                algorithm, state, surrogate, candidates, scores, status, shared.round
+            )
+            return told_of[0].acquired, told_of[1]
 
         self.retrain = lift("retrain", retrain, donate=True)
         self.fit = lift("fit", fit, donate=True)

@@ -168,8 +168,9 @@ class Session:
             scores, status = self.compiled.score(candidates, lane, shared)
             record(place, on_host, np.asarray(scores), np.asarray(status))
             told = (candidates, scores, status)
-        carried = (self.state, self.surrogate)
-        self.state, self.surrogate = self.compiled.tell(carried, told, shared)
+        carried = (self.state.acquired, self.surrogate)
+        acquired, self.surrogate = self.compiled.tell(carried, told, shared)
+        self.state = self.state._replace(acquired=acquired)
 
     def _restore(self, params: Any, base: Dataset) -> tuple[int, State]:
         start = broadcast(self.plan, loop.init(self.algorithm, params, base))
