@@ -54,7 +54,7 @@ def reproduce(
         run(task, list(group), folder)
         rows = finished(task, grid, folder)
         write(name, task, base, rows, published, options, len(grid))
-    draw_headline(name, task, rows, options)
+    draw_headline(name, task, [row for row in rows if row.setting in chosen], options)
     print((options.results / f"paper-{_label(name, options)}.md").read_text(), flush=True)
 
 
@@ -156,7 +156,7 @@ def write(
 
 
 def draw_headline(name: str, task: Task, rows: Rows, options: argparse.Namespace) -> None:
-    """Figures of the run that the others are compared with."""
+    """Figures of the run that the others are compared with, if it is among these."""
     stem = _stem(name, options)
     for row in [row for row in rows if row.setting.headline][:1]:
         for path in row.result.plot(task, host_samples=300):
