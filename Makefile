@@ -29,6 +29,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.gp
+	$(BIN)/python -m benchmarks.molecule_loop
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
