@@ -119,14 +119,19 @@ def cem_pi_reference_weights(
 def masked_quantile(scores: Array, valid: Array, quantile: ArrayLike) -> Array:
     """``[]``: as ``np.quantile`` of the valid scores, between neighbours linear; NaN of none."""
     ordered = jnp.sort(jnp.where(valid, scores, jnp.inf))
-    place = jnp.asarray(quantile, scores.dtype) * (valid.sum() - 1)
-    below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, len(scores) - 1)
-    above = jnp.clip(below + 1, 0, jnp.maximum(valid.sum() - 1, 0))
-    low, high = ordered[below], ordered[above]
+    return _quantile_of_part(ordered, jnp.int32(0), valid.sum(), quantile)
+
+
+def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: ArrayLike) -> Array:
+    """The quantile of the ``count`` sorted values from place ``first`` on; NaN of none."""
+    place = jnp.asarray(quantile, ordered.dtype) * (count - 1)
+    below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
+    above = jnp.minimum(below + 1, jnp.maximum(count - 1, 0))
+    low, high = (ordered[jnp.minimum(first + at, len(ordered) - 1)] for at in (below, above))
     between = low + (place - below) * (high - low)
     # Not beyond its neighbours by rounding: of equal scores none is below their quantile.
     found = jnp.where(place > below, jnp.minimum(between, high), low)
-    return jnp.where(valid.any(), found, jnp.nan)
+    return jnp.where(count > 0, found, jnp.nan)
 
 
 def _reaching(scores: Array, valid: Array, threshold: Array, noise: ArrayLike) -> Array:
@@ -154,23 +159,14 @@ def _last_round(
     return scores, valid & (rounds == last), highest
 
 
-_MOST_ROUNDS = 256
-"""Rounds whose thresholds are told apart; later ones share the last's."""
-
-
 def _by_round(scores: Array, valid: Array, rounds: Array, quantile: ArrayLike) -> Array:
-    """``[N]``: the ``quantile`` of the scores of each row's round."""
-    rounds = jnp.minimum(rounds, _MOST_ROUNDS - 2)
-
-    def threshold(number: Array) -> Array:
-        rows = valid & (rounds == number)
-        return lax.cond(
-            rows.any(),
-            lambda: masked_quantile(scores, rows, quantile),
-            lambda: jnp.full((), jnp.nan, scores.dtype),
-        )
-
-    return lax.map(threshold, jnp.arange(BASE, _MOST_ROUNDS - 1))[rounds + 1]
+    """``[N]``: the ``quantile`` of the valid scores of each row's round. One sort."""
+    last = jnp.iinfo(jnp.int32).max
+    keys = jnp.where(valid, rounds.astype(jnp.int32), last), jnp.where(valid, scores, jnp.inf)
+    in_order, ordered = lax.sort(keys, num_keys=2)
+    first = jnp.searchsorted(in_order, rounds, side="left")
+    end = jnp.searchsorted(in_order, rounds, side="right")
+    return _quantile_of_part(ordered, first, end - first, quantile)
 
 
 WEIGHTINGS: dict[str, Weighting] = {
