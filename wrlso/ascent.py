@@ -147,10 +147,12 @@ def _data(vae: VAE, lanes: int, config: AscentConfig) -> Climb:
     relaxation = _relaxation(vae)
 
     def climb(key: Array, view: View, h: Callable[[Array], Array]) -> Pool:
-        soft = relaxation.soften(_good_objects(key, view, lanes))
+        good_key, noise_key = jax.random.split(key)
+        soft = relaxation.soften(_good_objects(good_key, view, lanes))
         flat = soft.reshape(len(soft), -1)
         # Off the corners of the cube, and no two starts alike.
-        start = 0.1 + 0.8 * flat + 0.1 * jax.random.uniform(key, flat.shape, flat.dtype, -1, 1)
+        noise = jax.random.uniform(noise_key, flat.shape, flat.dtype, -1, 1)
+        start = 0.1 + 0.8 * flat + 0.1 * noise
         edge = jnp.ones(flat.shape[1], flat.dtype)
         found = maximize(
             lambda x: h(x.reshape(-1, *soft.shape[1:])), start, 0 * edge, edge, config.evaluations

@@ -20,7 +20,7 @@ def gaussian_kl(mean: Array, log_std: Array) -> Array:
 
 @jax.custom_jvp
 def bernoulli_log_likelihood(logits: Array, x: Array) -> Array:
-    """Elementwise log p(x) for x in {0, 1} under ``logits``, without overflow, in nats.
+    """Elementwise log p(x) for x in {0, 1}, as floats, under ``logits``, without overflow, in nats.
 
     ``log(1 + e)`` stands where one would expect ``log1p``, which XLA's CPU
     backend does not vectorise: e lies in (0, 1], so it costs no more than one
@@ -75,6 +75,9 @@ def weighted_negative_elbo(
       key, params, vae, objects: as in :func:`elbo_terms`.
       beta: factor of the KL, scalar, may be traced.
       loss_weights: ``[B]``, or None for ones.
+
+    Returns:
+      ``[]`` nats an object.
     """
     log_likelihood, kl = elbo_terms(key, params, vae, objects)
     loss = beta * kl - log_likelihood

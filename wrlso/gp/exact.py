@@ -1,7 +1,8 @@
 """Exact Gaussian process regression with masked rows (Rasmussen and Williams 2006, Ch. 2).
 
 A masked row is replaced by a row of the identity with target zero, so that it
-adds exactly nothing to the determinant, the quadratic form or a prediction.
+adds nothing to the determinant, the quadratic form or a prediction. Only where a matrix
+needs jitter, which is in proportion to its whole diagonal, does it play a part in how much.
 The posterior keeps W with ``W^T W = (K + noise I)^-1``: a prediction is then two
 matrix products, its variance a difference that only rounding can take below zero,
 and a new observation replaces one row of W.
