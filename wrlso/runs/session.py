@@ -94,29 +94,31 @@ class Session:
                 self.counts + self.algorithm.retrain_every, self.config.budget
             ).tolist()
             retrained = self._retrain()
-            asks = self._ask_all(bar, check_interrupt)
-            self._record_rounds(retrained, asks)
+            asked = self._ask_all(bar, check_interrupt)
+            self._record_rounds(retrained, asked)
             self._describe(bar)
             self.round += 1
             self._save()
 
-    def _ask_all(self, bar: tqdm, check_interrupt: Callable[[], None]) -> int:
-        """Ask until every seed has had its r charged queries, and count the asks. Where proposals
-        were known, with a surrogate that knows of it; not where these bring nothing new."""
-        asks = 0
+    def _ask_all(self, bar: tqdm, check_interrupt: Callable[[], None]) -> np.ndarray:
+        """Ask until every seed has had its r charged queries, and count the asks of each. Where
+        proposals were known, with a surrogate that knows of it; not where these bring nothing
+        new."""
+        asks, asked = 0, np.zeros(len(self.seeds), int)
         for fit in range(_FITS):
             before, shared = self.counts.sum(), self._global(fit)
             self.state, self.surrogate = self.compiled.fit(self.state, self._lane(), shared)
             for _ in range(self.algorithm.asks):
+                asked += self.counts < self.limits
                 self.ask(asks)
                 asks += 1
                 check_interrupt()
                 bar.update(int(self.counts.sum()) - bar.n)
                 if (self.counts >= self.limits).all():
-                    return asks
+                    return asked
             if self.counts.sum() == before:
                 break
-        return asks
+        return asked
 
     def _retrain(self) -> list[Round | None]:
         """Retrain the seeds that go on; what there is to record of each."""
@@ -143,12 +145,12 @@ class Session:
             for i, seed in enumerate(self.seeds)
         ]
 
-    def _record_rounds(self, retrained: list[Round | None], asks: int) -> None:
-        uncharged = self.algorithm.proposer.uncharged * asks
+    def _record_rounds(self, retrained: list[Round | None], asked: np.ndarray) -> None:
+        uncharged = self.algorithm.proposer.uncharged * asked
         done: dict[QueryLog, list[Round]] = {log: [] for log in self.logs}
-        for log, round in zip(self.logs, retrained, strict=True):
+        for i, round in enumerate(retrained):
             if round is not None:
-                done[log].append(replace(round, uncharged=uncharged))
+                done[self.logs[i]].append(replace(round, uncharged=int(uncharged[i])))
         for log, rounds in done.items():
             log.add_rounds(rounds)
 
