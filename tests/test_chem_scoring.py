@@ -1,5 +1,6 @@
 """Scores of many molecules: kept at once, and no molecule loses another's."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -33,8 +34,9 @@ def troubled(smiles):
     return float(n)
 
 
-def test_trouble_with_a_molecule_loses_that_molecule_and_is_not_asked_for_again(tmp_path):
-    objective = make_objective(troubled)
+@pytest.mark.parametrize("together", [1, 10])
+def test_trouble_with_a_molecule_loses_that_molecule_and_is_not_asked_for_again(together, tmp_path):
+    objective = dataclasses.replace(make_objective(troubled), together=together)
     found = score_molecules(CHAINS, objective, tmp_path, 2, timeout=1.5, progress=False)
     bad = [3, 4, 5, 6, 7]
     expected = [np.nan if n in bad else n for n in range(1, 31)]
@@ -109,8 +111,7 @@ def test_what_was_scored_before_a_kill_is_kept(tmp_path):
         return float(len(smiles))
 
     # In this process: the pool is not needed to count.
-    objective = make_objective(counting)
-    object.__setattr__(objective, "key", "slow 1")
+    objective = dataclasses.replace(make_objective(counting), key="slow 1")
     smiles = ["C" * n for n in range(1, 400)]
     found = score_molecules(smiles, objective, tmp_path, 2, progress=False)
     assert found.scores.tolist() == list(range(1, 400))

@@ -19,6 +19,8 @@ from wrlso.chem.scores import penalized_logp, qed
 OBJECTIVES = ("penalized_logp", "qed", *GOALS)
 """Objectives by name."""
 
+_TOGETHER = 100
+
 _FUNCTION = "function "
 """Before the name of a caller's function in records, so that it is never taken for one of ours."""
 
@@ -32,12 +34,15 @@ class Objective:
       score: a canonical SMILES to its score; may raise.
       key: of kept scores: the same only where the scores are.
       penalty: what a failure counts as for a surrogate, unless the user says.
+      together: molecules that a worker process is sent at a time where there are many: more where
+        scoring takes less than sending.
     """
 
     name: str
     score: Callable[[str], float]
     key: str
     penalty: float | Literal["lowest"]
+    together: int = 1
 
 
 def make_objective(
@@ -72,11 +77,11 @@ def make_objective(
             "task that it began with, as in wrlso.resume(folder, task=...) or result.plot(task)"
         )
     if objective == "penalized_logp":
-        return Objective(objective, penalized_logp, f"{objective} 1", -4.0)
+        return Objective(objective, penalized_logp, f"{objective} 1", -4.0, _TOGETHER)
     if objective == "qed":
-        return Objective(objective, qed, f"{objective} 1", 0.0)
+        return Objective(objective, qed, f"{objective} 1", 0.0, _TOGETHER)
     try:
-        return Objective(objective, guacamol(objective), f"{objective} 1", 0.0)
+        return Objective(objective, guacamol(objective), f"{objective} 1", 0.0, _TOGETHER)
     except ValueError as error:
         raise ValueError(
             f"unknown objective {objective!r}; there are: {', '.join(OBJECTIVES)}"

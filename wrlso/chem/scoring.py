@@ -4,8 +4,9 @@ import hashlib
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import rdkit
 from tqdm import tqdm
 
 from wrlso.chem.objective import Objective
-from wrlso.host.workers import WorkerPool
+from wrlso.host.workers import WorkerPool, as_score
 
 _COMMIT = 1.0
 """Seconds of work that are lost at most if the process is killed."""
@@ -72,7 +73,8 @@ def score_molecules(
     return Scores(scores, failures)
 
 
-_Known = dict[str, tuple[float | None, str | None]]
+_Answer = tuple[float | None, str | None]
+_Known = dict[str, _Answer]
 
 
 def _known(kept: sqlite3.Connection, wanted: dict[str, None]) -> _Known:
@@ -100,11 +102,11 @@ def _evaluate(
         fresh.clear()
 
     bar = tqdm(total=len(smiles), desc=label, unit=" molecules", disable=label is None)
-    with bar, WorkerPool(objective.score, workers, timeout) as pool:
+    with bar:
         try:
             since = time.monotonic()
-            for position, score, _, reason in pool.scored(smiles):
-                fresh[smiles[position]] = (None if reason else score, reason)
+            for one, answer in _answers(smiles, objective, workers, timeout):
+                fresh[one] = answer
                 bar.update()
                 if time.monotonic() - since > _COMMIT:
                     keep()
@@ -112,6 +114,40 @@ def _evaluate(
         finally:
             keep()
     return found
+
+
+def _answers(
+    smiles: list[str], objective: Objective, workers: int | None, timeout: float | None
+) -> Iterator[tuple[str, _Answer]]:
+    """Scores in any order. Molecules that were sent together are scored one by one where together
+    they lost their process or took too long."""
+    n = objective.together
+    alone = smiles if n == 1 else []
+    if n > 1:
+        parts = [smiles[i : i + n] for i in range(0, len(smiles), n)]
+        with WorkerPool(partial(_score_some, objective.score), workers, timeout) as pool:
+            for outcome in pool.outcomes(parts):
+                part = parts[outcome.position]
+                if outcome.kind == "ok":
+                    yield from zip(part, outcome.value, strict=True)
+                else:
+                    alone += part
+    if alone:
+        with WorkerPool(objective.score, workers, timeout) as pool:
+            for position, score, _, reason in pool.scored(alone):
+                yield alone[position], (None if reason else score, reason)
+
+
+def _score_some(score: Callable[[str], float], smiles: list[str]) -> list[_Answer]:
+    """In a worker process."""
+    answers: list[_Answer] = []
+    for one in smiles:
+        try:
+            number, reason = as_score(score(one))
+            answers.append((None if reason else number, reason))
+        except Exception as error:
+            answers.append((None, f"{type(error).__name__}: {error}"))
+    return answers
 
 
 def describe_failures(scores: Scores, kinds: int = 3) -> str:
