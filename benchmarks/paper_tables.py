@@ -16,6 +16,7 @@ from benchmarks.experiments import QUERY_COLUMNS, query_cells
 from benchmarks.paper_grid import BASELINES, LOOP, Setting
 from wrlso import Dataset, Result
 from wrlso.report.tables import markdown
+from wrlso.runs.summary import wall_seconds
 
 SIGN = {"shapes": 1, "expressions": -1, "molecules": 1}
 """A score times this is what is shown."""
@@ -45,9 +46,7 @@ class Row:
     @property
     def wall_seconds(self) -> float:
         """Of all sessions, also where a summary was written when it held the last one's."""
-        seconds = self.summary["seconds"]
-        done = sum(s for phase, s in seconds.items() if phase not in ("session", "pretrain"))
-        return max(self.summary["wall_seconds"], done)
+        return wall_seconds(self.summary["seconds"])
 
     @property
     def peeks(self) -> bool:

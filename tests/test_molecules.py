@@ -75,17 +75,15 @@ def small_task(folder, **changes):
     return dataclasses.replace(task, bo=bo)
 
 
+def small_run(task, out, budget, seeds):
+    method = methods.weighted_retraining(k=1e-2, retrain_every=4)
+    return run(task, method, out=out, budget=budget, seeds=seeds, progress=False)
+
+
 def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
     folder, *_ = trained
     task = small_task(folder)
-    result = run(
-        task,
-        methods.weighted_retraining(k=1e-2, retrain_every=4),
-        out=tmp_path / "run",
-        budget=8,
-        seeds=2,
-        progress=False,
-    )
+    result = small_run(task, tmp_path / "run", budget=8, seeds=2)
     spelling = Spelling(load_model(folder / "model.safetensors").fragments, 20)
     base = {spelling.smiles(row) for row in np.asarray(task.load_data().objects)}
     assert len(base) == len(task.load_data().scores)
@@ -134,14 +132,7 @@ def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, ca
     assert task.options["objective"] == "function objective"
     # A failure is no better than the worst of them.
     assert task.bo.surrogate.penalty == "lowest"
-    result = run(
-        task,
-        methods.weighted_retraining(k=1e-2, retrain_every=3),
-        out=tmp_path / "run",
-        budget=3,
-        seeds=1,
-        progress=False,
-    )
+    result = small_run(task, tmp_path / "run", budget=4, seeds=1)
     with pytest.raises(ValueError, match="pass the task that it began with"):
         result.plot()
     with pytest.raises(ValueError, match="none of the 71 molecules to begin with has a score"):

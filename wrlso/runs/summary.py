@@ -56,6 +56,13 @@ def describer(task: Task) -> Callable[[Query], str] | None:
     return describe
 
 
+def wall_seconds(seconds: Mapping[str, float]) -> float:
+    """Wall time of all sessions, without pretraining, from the seconds of each phase. Of a session
+    that was killed, only what was done in it counts, as what it did besides is not known."""
+    done = sum(s for phase, s in seconds.items() if phase not in ("session", "pretrain"))
+    return max(seconds.get("session", 0.0), done)
+
+
 def summarize(
     config: RunConfig,
     log: QueryLog,
@@ -72,9 +79,8 @@ def summarize(
     ``stated`` is what every table says of the task.
 
     Standard deviations are over seeds, with divisor S as in the published
-    results; None where a seed has no successful query. ``wall_seconds`` is that
-    of all sessions, without pretraining; ``seconds`` has its parts. Of a session that
-    was killed, only what was done in it counts, as what it did besides is not known.
+    results; None where a seed has no successful query. ``seconds`` has the parts of
+    ``wall_seconds``, see :func:`wall_seconds`.
     """
     rounds = log.rounds()
     per_seed = []
@@ -98,7 +104,6 @@ def summarize(
             }
         )
     seconds = log.seconds()
-    done = sum(s for phase, s in seconds.items() if phase not in ("session", "pretrain"))
     return {
         "task": config.task,
         "task_options": dict(config.task_options),
@@ -115,7 +120,7 @@ def summarize(
         "uncharged_evaluations": sum(r.uncharged for r in rounds),
         "failures": dict(reasons.most_common(_REASONS)),
         "diverged_retrainings": sum(r.diverged for r in rounds),
-        "wall_seconds": max(seconds.get("session", 0.0), done),
+        "wall_seconds": wall_seconds(seconds),
         "compile_seconds": seconds.get("compile", 0.0),
         "seconds": seconds,
         "compilations": compilations,
