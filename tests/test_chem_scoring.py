@@ -53,6 +53,9 @@ def test_trouble_with_a_molecule_loses_that_molecule_and_is_not_asked_for_again(
     assert time.monotonic() - start < 1.5  # the hanging one would take as long
     np.testing.assert_array_equal(again.scores, found.scores)
     assert again.failures == found.failures
+    # A longer limit is another question.
+    longer = score_molecules(CHAINS[:6], objective, tmp_path, 2, timeout=2.5, progress=False)
+    assert "within 2.5 s" in longer.failures["C" * 6]
 
 
 def test_only_what_is_new_is_scored(tmp_path):

@@ -17,6 +17,9 @@ from tqdm import tqdm
 from wrlso.chem.objective import Objective
 from wrlso.host.workers import WorkerPool, as_score
 
+_FORMAT = 2
+"""Version of the kept files, part of their names."""
+
 _COMMIT = 1.0
 """Seconds of work that are lost at most if the process is killed."""
 
@@ -39,7 +42,8 @@ def score_molecules(
     """Score molecules in worker processes, or read what earlier calls have kept.
 
     A molecule on which the objective raises, returns no finite number, hangs or kills its process
-    has no score, which is kept with the reason as well.
+    has no score, which is kept with the reason as well; it is asked for again under another time
+    limit.
 
     Args:
       smiles: N molecules.
@@ -53,17 +57,18 @@ def score_molecules(
       RuntimeError: if workers cannot load the objective.
       TypeError: if it cannot be sent to them.
     """
-    digest = hashlib.sha256(repr((objective.key, rdkit.__version__)).encode()).hexdigest()[:24]
+    recipe = repr((_FORMAT, objective.key, rdkit.__version__))
+    digest = hashlib.sha256(recipe.encode()).hexdigest()[:24]
     path = Path(directory) / f"scores-{digest}.sqlite"
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as kept:
         kept.execute("PRAGMA journal_mode = WAL")
         kept.execute(
             "CREATE TABLE IF NOT EXISTS scores "
-            "(smiles TEXT PRIMARY KEY, score REAL, reason TEXT) WITHOUT ROWID"
+            "(smiles TEXT PRIMARY KEY, score REAL, reason TEXT, timeout REAL) WITHOUT ROWID"
         )
         wanted = dict.fromkeys(smiles)
-        known = _known(kept, wanted)
+        known = _known(kept, wanted, timeout)
         missing = [one for one in wanted if one not in known]
         if missing:
             label = f"scoring molecules: {objective.name}" if progress else None
@@ -77,8 +82,9 @@ _Answer = tuple[float | None, str | None]
 _Known = dict[str, _Answer]
 
 
-def _known(kept: sqlite3.Connection, wanted: dict[str, None]) -> _Known:
-    rows = kept.execute("SELECT smiles, score, reason FROM scores")
+def _known(kept: sqlite3.Connection, wanted: dict[str, None], timeout: float | None) -> _Known:
+    asked = "SELECT smiles, score, reason FROM scores WHERE reason IS NULL OR timeout IS ?"
+    rows = kept.execute(asked, (timeout,))
     return {smiles: (score, reason) for smiles, score, reason in rows if smiles in wanted}
 
 
@@ -95,8 +101,8 @@ def _evaluate(
 
     def keep() -> None:
         kept.execute("BEGIN IMMEDIATE")
-        rows = [(one, *answer) for one, answer in fresh.items()]
-        kept.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
+        rows = [(one, *answer, timeout) for one, answer in fresh.items()]
+        kept.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", rows)
         kept.execute("COMMIT")
         found.update(fresh)
         fresh.clear()
