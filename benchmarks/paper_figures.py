@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from benchmarks.paper_grid import BASELINES
 from benchmarks.paper_tables import Row, Rows
 from benchmarks.published_runs import Runs, counterpart
+from benchmarks.statistics import fifth
 from wrlso.report.figures import held, plot_curves
 from wrlso.runs.summary import best_so_far
 from wrlso.weighting import cumulative_weight, rank_weight_share, rank_weights
@@ -139,8 +140,8 @@ def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
     rows = [row for row in rows if row.setting.family == BASELINES] or list(rows)
     figure, axis = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.2), layout="constrained")
     for place, row in enumerate(rows):
-        for shift, part, color in ((-0.17, 0, "#8d99ae"), (0.17, 1, _COLORS[0])):
-            together = sign * np.concatenate([_fifth(scores, part) for scores in row.scores])
+        for shift, last, color in ((-0.17, False, "#8d99ae"), (0.17, True, _COLORS[0])):
+            together = sign * np.concatenate([fifth(scores, last) for scores in row.scores])
             together = together[np.isfinite(together)]
             if len(together):
                 axis.boxplot(
@@ -153,11 +154,6 @@ def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
     axis.set_xlabel("score of what is asked; grey: first fifth of the queries, blue: last fifth")
     axis.set_title(f"{what}; failed queries have no score", fontsize=10)
     return figure
-
-
-def _fifth(scores: np.ndarray, which: int) -> np.ndarray:
-    size = max(len(scores) // 5, 1)
-    return scores[-size:] if which else scores[:size]
 
 
 def save(figures: Mapping[str, Figure], stem: Path) -> None:

@@ -105,6 +105,8 @@ def document(
             title, budget = family[0].upper() + family[1:], chosen[0].setting.budget
             parts.append(f"## {title}, {budget} charged queries a seed")
             parts += [_table(name, chosen, median), _top_table(name, chosen)]
+            if family == BASELINES:
+                parts.append(_moved_table(name, chosen))
     heads = [row for row in rows if row.setting.headline]
     if len(rows) > 1:
         parts += [_against_others(name, head, rows) for head in heads]
@@ -243,6 +245,39 @@ def _top_table(name: str, rows: Rows) -> str:
         for row in rows
     ]
     return markdown(header, body)
+
+
+def _moved_table(name: str, rows: Rows) -> str:
+    """Whether what is drawn from the prior gets better."""
+    body = []
+    for row in rows:
+        parts = [[stats.fifth(scores, last) for scores in row.scores] for last in (False, True)]
+        means = [[_mean(scores) for scores in part] for part in parts]
+        succeeded = [f"{np.isfinite(np.concatenate(part)).mean():.0%}" for part in parts]
+        body.append(
+            [row.name, *(_moments(name, part) for part in means), *succeeded, _moved(*means)]
+        )
+    header = ["method", "first fifth", "last fifth", "succeed, first", "succeed, last", "moved"]
+    return (
+        "Does the prior move? Mean score of what is drawn from it in the first and in the last "
+        "fifth of the queries; it moved where the interval of the seeds' differences "
+        f"({stats.LEVEL:.0%}) is without zero.\n\n" + markdown(header, body)
+    )
+
+
+def _moved(first: Sequence[float], later: Sequence[float]) -> str:
+    if not np.isfinite([*first, *later]).all():
+        return "a seed had no success"
+    low, high = stats.interval(np.subtract(later, first).tolist())
+    if np.isnan(low):
+        return "too few seeds to tell"
+    return "for the better" if low > 0 else "for the worse" if high < 0 else "not told"
+
+
+def _mean(scores: np.ndarray) -> float:
+    """Of those that succeeded."""
+    found = scores[np.isfinite(scores)]
+    return float(found.mean()) if len(found) else np.nan
 
 
 def _against_others(name: str, head: Row, rows: Rows) -> str:

@@ -50,6 +50,12 @@ def queries_to_reach(scores: np.ndarray, target: float) -> int | None:
     return int(reached[0]) + 1 if len(reached) else None
 
 
+def fifth(scores: np.ndarray, last: bool) -> np.ndarray:
+    """The first or the last fifth of the queries, at least one."""
+    size = max(len(scores) // 5, 1)
+    return scores[-size:] if last else scores[:size]
+
+
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Bootstrap interval of the mean over seeds; NaN of fewer than two seeds, or with a failure.
 

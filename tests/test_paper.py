@@ -177,21 +177,24 @@ def test_tables_and_figures_say_what_went_wrong(tmp_path):
         made_up(by_name["weighted retraining, k = 0.001, r = 10"], good),
         made_up(by_name["LSO"], [np.full(20, NAN), np.full(20, NAN)]),
         made_up(by_name["weight only, k = 0.001"], [rng.normal(size=20), rng.normal(size=12)]),
-        made_up(by_name["random search"], [rng.normal(size=40), rng.normal(size=40)]),
+        made_up(by_name["random search"], [np.sin(np.arange(40.0)), -np.sin(np.arange(40.0))]),
+        made_up(by_name["RWR, alpha = 1, r = 20"], [rng.normal(np.arange(40)) for _ in range(2)]),
     ]
     rows[2].summary["uncharged_evaluations"] = 7
     base = Dataset(np.zeros((3, 2), np.uint8), np.array([0.0, 1.0, 4.0]))
     text = document("molecules", {"data": None}, base, rows, {}, "COMMAND", "abc123", len(grid))
     lines = {name: [x for x in text.split("\n") if x.startswith(f"| {name}")] for name in by_name}
     assert "`COMMAND`, with the code of abc123; data = sampled." in text
-    assert "12 methods 4 have been run" in text
+    assert "12 methods 5 have been run" in text
     assert "nan" not in text
     assert all("a seed had no success" in x or "nan" not in x for x in lines["LSO"])
     assert "a seed had no success" in lines["LSO"][2]
     assert "weight only, k = 0.001 †" in text
     assert "not compared: one peeks" in lines["weight only, k = 0.001"][2]
-    assert "too few seeds to tell" in lines["random search"][2]
-    assert "| 0.75 |" in re.sub(" +", " ", lines["random search"][3])  # minutes a seed
+    assert "too few seeds to tell" in lines["random search"][3]
+    assert "not told" in lines["random search"][2]
+    assert "for the better" in lines["RWR, alpha = 1, r = 20"][2]
+    assert "| 0.75 |" in re.sub(" +", " ", lines["random search"][4])  # minutes a seed
     assert "1–2" in lines["LSO"][0]
 
     write_seeds(rows, 1.0, tmp_path / "seeds.csv")
