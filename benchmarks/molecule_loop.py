@@ -21,7 +21,7 @@ STEPS = 32
 
 def _problem(half_products: bool = False) -> tuple[Any, Any, Any, Any]:
     """Task, algorithm, shared data, and a seed's state before its first retraining."""
-    from wrlso import loop
+    from wrlso import loop, share
     from wrlso.methods import weighted_retraining
     from wrlso.runs.build import make_algorithm
     from wrlso.runs.config import RunConfig, describe
@@ -33,7 +33,7 @@ def _problem(half_products: bool = False) -> tuple[Any, Any, Any, Any]:
     )
     algorithm = make_algorithm(task, config)
     base = task.load_data()
-    return task, algorithm, loop.share(base), loop.init(algorithm, task.params, base)
+    return task, algorithm, share(base), loop.init(algorithm, task.params, base)
 
 
 def _training(half_products: bool = False, by_length: bool = True) -> Callable[[], Any]:

@@ -206,7 +206,7 @@ def section_seeds() -> list[Row]:
     import jax.numpy as jnp
     import numpy as np
 
-    from wrlso import loop
+    from wrlso import loop, share
     from wrlso.methods import weighted_retraining
     from wrlso.parallel import broadcast, plan_seeds, replicate, spread
     from wrlso.runs.build import make_algorithm
@@ -230,7 +230,7 @@ def section_seeds() -> list[Row]:
             "beta": np.full(seeds, 10, np.float32),
         }
         shared = Global(
-            replicate(plan, loop.share(base)), *replicate(plan, (jnp.int32(0), jnp.int32(0)))
+            replicate(plan, share(base)), *replicate(plan, (jnp.int32(0), jnp.int32(0)))
         )
         steps = np.full(seeds, 60, np.int32)
         limit = np.full(seeds, 500, np.int32)

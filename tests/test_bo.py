@@ -11,6 +11,7 @@ from tiny import count_bits, make_tiny_task
 from wrlso import loop
 from wrlso.ascent import WAYS, AscentConfig, ascent
 from wrlso.bo import BOConfig, _best_data, _draws, bo, optimize
+from wrlso.candidates import share
 from wrlso.data import Dataset, empty_acquired
 from wrlso.gp import exact
 from wrlso.gp.fit import FitConfig
@@ -103,7 +104,7 @@ def test_of_a_batch_no_two_points_are_alike():
     task = make_tiny_task()
     config = BOConfig(starts=6, candidates=32, surrogate=task.bo.surrogate)
     proposer = bo(task.vae, batch=4, room=8, config=config)
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
     _, surrogate = proposer.fit(jax.random.key(0), view, proposer.memory)
     pool = proposer.propose(jax.random.key(1), view, surrogate)
@@ -121,7 +122,7 @@ def run(task, proposer, budget=20, r=10, batch=None, climb=None, method="weighte
                        climb=climb, **describe(method))  # fmt: skip
     algorithm = make_algorithm(task, config)
     hyper = {"learning_rate": 1e-2, "beta": 1.0, **method.hyper}
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     simulate = jax.jit(
         lambda seed: loop.simulate(algorithm, task.objective, seed, task.params, shared, hyper)
     )
@@ -183,7 +184,7 @@ def test_data_ascent_climbs_to_the_top_of_a_known_hill():
     """Every bit adds one to the score: the gradient of the objective itself sets them all."""
     task = make_tiny_task()
     proposer = ascent("data_ascent", task.vae, 4, task.soft_objective, AscentConfig(evaluations=20))
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
     memory, unit = proposer.fit(jax.random.key(0), view, proposer.memory)
     pool = proposer.propose(jax.random.key(1), view, unit)
@@ -196,7 +197,7 @@ def test_data_ascent_climbs_to_the_top_of_a_known_hill():
 def test_the_generator_keeps_its_samples_apart():
     """The divergence from the prior keeps the samples' spread, where h alone would not."""
     task = make_tiny_task()
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
     spread = []
     for temperature in (0.0, 3.0):

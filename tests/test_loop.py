@@ -9,6 +9,7 @@ import pytest
 from tiny import count_bits, make_tiny_task
 
 from wrlso import loop, propose
+from wrlso.candidates import share
 from wrlso.data import Dataset, Status, append, check_dataset, empty_acquired, in_use
 from wrlso.identity import Fingerprints, fingerprint
 from wrlso.loop import Algorithm
@@ -31,7 +32,7 @@ def tiny_algorithm(method="weighted_retraining", proposer="grid", budget=12, r=4
 
 def run_by_hand(task, algorithm, hyper, seed=0):
     """init, retrain, ask, tell as a host would call them."""
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     for round in range(algorithm.rounds):
         steps = algorithm.steps(round, len(shared.base.scores) + int(state.acquired.used))
@@ -86,7 +87,7 @@ def test_every_method_and_proposer(method, proposer):
 @pytest.mark.parametrize("method", METHODS)
 def test_one_compiled_program_equals_the_calls_one_by_one(method):
     task, algorithm, hyper = tiny_algorithm(method)
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     whole = jax.jit(
         lambda seed, hyper: loop.simulate(
             algorithm, task.objective, seed, task.params, shared, hyper
@@ -99,7 +100,7 @@ def test_one_compiled_program_equals_the_calls_one_by_one(method):
 
 def test_a_sweep_over_k_compiles_once():
     task, algorithm, hyper = tiny_algorithm()
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     traces = []
 
     @jax.jit
@@ -148,7 +149,7 @@ def test_seed_round_and_ask_all_change_the_key():
 
 def test_failures_are_charged_but_carry_no_score():
     task, algorithm, _ = tiny_algorithm()
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     candidates = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     scores = jnp.array([5.0, jnp.nan, jnp.inf, 7.0])
@@ -172,7 +173,7 @@ def test_invalid_decodes_are_charged():
         valid=lambda objects: objects[:, 0] % 2 == 0,
     )  # fmt: skip
     algorithm = Algorithm(invalid, algorithm.weighting, algorithm.proposer, algorithm.config, 12, 4)
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     candidates = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     expected = np.where(np.asarray(candidates.objects)[:, 0] % 2 == 0, Status.OK, Status.INVALID)
@@ -184,7 +185,7 @@ def test_invalid_decodes_are_charged():
 
 def test_what_was_scored_is_not_proposed_again():
     task, algorithm, _ = tiny_algorithm()
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     seen = set()
     for _ in range(3):
@@ -289,7 +290,7 @@ def test_several_asks_a_round():
     assert algorithm.asks == 2
     by_hand = run_by_hand(task, algorithm, hyper)
     assert int(by_hand.acquired.used) == 12
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     whole = loop.simulate(algorithm, task.objective, 0, task.params, shared, hyper)
     np.testing.assert_array_equal(whole.acquired.objects, by_hand.acquired.objects)
 
@@ -301,7 +302,7 @@ def test_a_grid_smaller_than_the_batch_is_refused():
 
 def test_no_weight_anywhere_leaves_the_model_alone():
     task, algorithm, hyper = tiny_algorithm()
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     nothing = dataclasses.replace(algorithm, weighting=lambda s, m, r, h: jnp.zeros_like(s))
     after, info = loop.retrain(nothing, jax.random.key(0), state, shared, 5, hyper)
@@ -316,7 +317,7 @@ def test_what_is_known_teaches_without_being_charged():
     pool_objects = jnp.array([[9, 9], [1, 1], [7, 7], [8, 8], [7, 7], [6, 6], [9, 9]], jnp.uint8)
     latents = jnp.arange(14.0).reshape(7, 2)
     base = Dataset(jnp.array([[7, 7], [0, 0]], jnp.uint8), jnp.array([0.5, 0.1]))
-    shared = loop.share(base)
+    shared = share(base)
     state = loop.init(algorithm, task.params, base)
     asked = jnp.array([[9, 9], [1, 1]], jnp.uint8)
     acquired = append(
@@ -380,7 +381,7 @@ def test_only_what_may_be_needed_is_decoded(batch, known):
     latents = 2 * jax.random.normal(jax.random.key(0), (30, 2))
     objects = task.vae.decode(task.params, latents)
     base = Dataset(jnp.concatenate([objects[:known], objects[:1]]), jnp.arange(known + 1.0))
-    shared = loop.share(base)
+    shared = share(base)
     state = loop.init(algorithm, task.params, base)
 
     def ask(pool, likely):
@@ -418,7 +419,7 @@ def test_another_spelling_of_what_is_known_is_not_asked_for_again():
     )
     algorithm = dataclasses.replace(algorithm, proposer=proposer)
     base = task.load_data()
-    shared = loop.share(Dataset(base.objects[:1], base.scores[:1]))
+    shared = share(Dataset(base.objects[:1], base.scores[:1]))
     state = loop.init(algorithm, task.params, shared.base)
     first = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     other = first._replace(objects=jnp.array([[5, 5], [6, 6]], jnp.uint8))
@@ -443,7 +444,7 @@ def test_another_spelling_of_what_is_known_is_not_asked_for_again():
 
 def test_nothing_is_searched_beyond_the_limit():
     task, algorithm, _ = tiny_algorithm("weighted_retraining", "prior")
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     searched = []
 
@@ -464,7 +465,7 @@ def test_nothing_is_searched_beyond_the_limit():
 
 def test_too_small_a_pool_is_refused():
     task, algorithm, _ = tiny_algorithm("weighted_retraining", "prior")
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     few = propose.Proposer("few", lambda *_: propose.Pool(jnp.zeros((2, 2))), 4)
     changed = dataclasses.replace(algorithm, proposer=few)

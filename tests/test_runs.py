@@ -19,12 +19,12 @@ from threadpoolctl import threadpool_info
 from tiny import count_bits, make_tiny_task
 
 from wrlso import Result, methods, resume, run, sweep
+from wrlso.candidates import Candidates
 from wrlso.data import Dataset, Status, empty_acquired
 from wrlso.elbo import constant_beta
 from wrlso.host.files import write_atomically
 from wrlso.host.tensors import load_metadata, load_tree, save_tree
 from wrlso.identity import fingerprint
-from wrlso.loop import Candidates
 from wrlso.propose import Told
 from wrlso.report.export import write_csv
 from wrlso.runs.compiled import Once

@@ -108,7 +108,7 @@ def test_data_never_changes():
 )
 def test_a_round_in_double_precision_mode(architecture, proposer):
     """With JAX_ENABLE_X64 the models stay float32, and nothing breaks."""
-    from wrlso import loop, methods
+    from wrlso import loop, methods, share
     from wrlso.runs.build import make_algorithm
     from wrlso.runs.config import RunConfig, describe
 
@@ -116,7 +116,7 @@ def test_a_round_in_double_precision_mode(architecture, proposer):
         task = shapes(architecture=architecture)
         config = RunConfig("shapes", budget=4, seeds=1, proposer=proposer,
                            **describe(methods.weighted_retraining(retrain_every=4)))  # fmt: skip
-        algorithm, shared = make_algorithm(task, config), loop.share(task.load_data())
+        algorithm, shared = make_algorithm(task, config), share(task.load_data())
         state = loop.init(algorithm, task.vae.init(jax.random.key(0)), shared.base)
         hyper = {"k": 1e-3, "learning_rate": 1e-3, "beta": 10.0}
         state, info = loop.retrain(algorithm, jax.random.key(0), state, shared, 2, hyper)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tiny import count_bits, make_tiny_task
 
-from wrlso import loop, surrogate
+from wrlso import surrogate
+from wrlso.candidates import share
 from wrlso.data import Dataset, Status, append, empty_acquired
 from wrlso.gp import exact, sparse
 from wrlso.gp.fit import FitConfig
@@ -27,7 +28,7 @@ QUICK = FitConfig(restarts=1, evaluations=3)
 
 
 def view_of(task, acquired=None):
-    shared = loop.share(task.load_data())
+    shared = share(task.load_data())
     acquired = acquired or empty_acquired(6, shared.base.objects[0], 2)
     return View(task.params, acquired, shared.base, shared.distinct)
 

@@ -7,6 +7,7 @@ Hernández-Lobato, NeurIPS 2020). See the README for a first run.
 from wrlso import acquisition, gp, loop, maximize, methods, propose, surrogate, tasks
 from wrlso._version import __version__
 from wrlso.bo import BOConfig
+from wrlso.candidates import share
 from wrlso.data import Acquired, Dataset, Status
 from wrlso.elbo import elbo_terms, gaussian_kl, weighted_negative_elbo
 from wrlso.loop import Algorithm, simulate
@@ -57,6 +58,7 @@ __all__ = [
     "rank_weights",
     "resume",
     "run",
+    "share",
     "simulate",
     "surrogate",
     "sweep",

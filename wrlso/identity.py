@@ -13,6 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+Identity = Callable[[Array], Array]
+"""``objects [B, ...]`` to integers ``[B, ...]`` that are equal where two objects are the same thing
+in two spellings. A property of objects: it reads no score."""
+
 
 class Fingerprints(NamedTuple):
     """Two uint32 words for each of N objects: ``high [N]``, ``low [N]``."""
@@ -21,7 +25,7 @@ class Fingerprints(NamedTuple):
     low: Array
 
 
-def fingerprint(objects: Array, identity: Callable[[Array], Array] | None = None) -> Fingerprints:
+def fingerprint(objects: Array, identity: Identity | None = None) -> Fingerprints:
     """Fingerprints of ``[N, ...]`` integer objects; equal objects, equal fingerprints. With an
     ``identity``, those of ``identity(objects)``."""
     objects = objects if identity is None else identity(objects)

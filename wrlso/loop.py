@@ -10,7 +10,7 @@ of any run can be computed again on its own.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,33 +21,15 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from wrlso import retrain as retraining
-from wrlso.data import (
-    Acquired,
-    Dataset,
-    Status,
-    append,
-    empty_acquired,
-    in_use,
-    remember,
-)
-from wrlso.identity import (
-    Fingerprints,
-    Known,
-    fingerprint,
-    first_fresh,
-    first_occurrence,
-    sort_fingerprints,
-)
+from wrlso.candidates import Candidates, Shared, choose, no_candidates
+from wrlso.data import Acquired, Dataset, Status, append, empty_acquired, remember
+from wrlso.identity import Identity, fingerprint
 from wrlso.propose import Objective, Proposer, Told, View, decode_all
 from wrlso.retrain import RetrainConfig, RetrainInfo
 from wrlso.vae import VAE
 from wrlso.weighting import Weighting
 
 Hyper = Mapping[str, ArrayLike]
-
-Identity = Callable[[Array], Array]
-"""``objects [B, ...]`` to integers ``[B, ...]`` that are equal where two objects are the same thing
-in two spellings. A property of objects: it reads no score."""
 
 RETRAIN, FIT = -1, 2**31 - 2
 """Instead of an ask's number in :func:`query_key`; further fits of a round are ``FIT - 1, ...``."""
@@ -60,32 +42,6 @@ class State(NamedTuple):
     params: Any
     acquired: Acquired
     memory: Any = ()
-
-
-class Shared(NamedTuple):
-    """What all seeds read: the base data, its fingerprints, and ``distinct [N]``, false for a
-    base object that stands in an earlier row, too."""
-
-    base: Dataset
-    known: Known
-    distinct: Array
-
-
-class Candidates(NamedTuple):
-    """A batch to evaluate: ``latents [q, d]``, ``objects [q, ...]``, ``status [q]``; and what the
-    pool taught by itself, ``lessons``: points that were preferred to some of these, but
-    decode to objects that were scored before. ``decoded``: fingerprints of the objects as decoded,
-    which stay as they are where the evaluation puts another spelling in an object's place.
-
-    Rows with status OK are to be scored; INVALID ones are charged without being
-    scored; DUPLICATE and UNUSED ones are neither.
-    """
-
-    latents: Array
-    objects: Array
-    status: Array
-    lessons: Told
-    decoded: Fingerprints
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +78,6 @@ class Algorithm:
         epochs = self.config.first_epochs if round == 0 else self.config.epochs
         steps = math.ceil(epochs * rows / self.config.batch_size)
         return max(steps, self.config.least_steps) if epochs > 0 else 0
-
-
-def share(base: Dataset, identity: Identity | None = None) -> Shared:
-    """Prepare the base data once for all seeds, with the algorithm's ``identity``."""
-    prints = fingerprint(base.objects, identity)
-    return Shared(base, sort_fingerprints(prints), first_occurrence(prints))
 
 
 def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
@@ -175,7 +125,7 @@ def ask(
       key: typed PRNG key of this ask.
       state: the seed's state.
       surrogate: as fitted, and told of earlier queries.
-      shared: from :func:`share`.
+      shared: from :func:`wrlso.candidates.share`.
       limit: charged queries that the seed may have had after this batch, such as those when the
         round began and r more; None: the budget. Places beyond are UNUSED.
     """
@@ -185,7 +135,12 @@ def ask(
     return lax.cond(
         room > 0,
         lambda: _search(algorithm, key, state, surrogate, shared, room),
-        lambda: _no_candidates(algorithm, state.acquired, shared.base),
+        lambda: no_candidates(
+            state.acquired,
+            shared.base,
+            batch=algorithm.proposer.batch,
+            lessons=algorithm.proposer.lessons,
+        ),
     )
 
 
@@ -199,80 +154,29 @@ def _search(
             f"proposer {algorithm.proposer.name!r} gave a pool of {len(latents)} points, fewer "
             f"than batch = {batch} or lessons = {lessons}"
         )
+    among = partial(
+        choose,
+        acquired=state.acquired,
+        shared=shared,
+        room=room,
+        batch=batch,
+        lessons=lessons,
+        identity=algorithm.identity,
+        valid=algorithm.vae.valid,
+    )
     if objects is not None:
-        return _choose(algorithm, latents, objects, state, shared, room)
+        return among(latents, objects)
     decode = partial(decode_all, algorithm.vae, state.params)
     n = algorithm.proposer.likely or len(latents)
     likely = decode(latents[:n])
-    found = _choose(algorithm, latents[:n], likely, state, shared, room)
+    found = among(latents[:n], likely)
     if n >= len(latents):
         return found
 
     def among_all() -> Candidates:
-        objects = jnp.concatenate([likely, decode(latents[n:])])
-        return _choose(algorithm, latents, objects, state, shared, room)
+        return among(latents, jnp.concatenate([likely, decode(latents[n:])]))
 
     return lax.cond((found.status == Status.DUPLICATE).any(), among_all, lambda: found)
-
-
-def _choose(
-    algorithm: Algorithm,
-    latents: Array,
-    objects: Array,
-    state: State,
-    shared: Shared,
-    room: Array,
-) -> Candidates:
-    """The first points whose objects are new, and what those before them teach."""
-    own, own_scores = _own(state.acquired)
-    rows, fresh, (in_base, in_own) = first_fresh(
-        fingerprint(objects, algorithm.identity), [shared.known, own], algorithm.proposer.batch
-    )
-    score = jnp.where(in_own >= 0, own_scores[in_own], jnp.nan)
-    score = jnp.where(in_base >= 0, shared.base.scores[in_base], score)
-    known = ((in_base >= 0) | (in_own >= 0)) & (jnp.arange(len(latents)) <= rows.max())
-    lessons = _lessons(algorithm, latents, known, score)
-    latents, objects = latents[rows], objects[rows]
-    valid = True if algorithm.vae.valid is None else algorithm.vae.valid(objects)
-    status = jnp.where(valid, Status.OK, Status.INVALID)
-    status = jnp.where(fresh, status, Status.DUPLICATE)
-    status = jnp.where(jnp.arange(len(rows)) < room, status, Status.UNUSED)
-    return Candidates(latents, objects, status.astype(jnp.int32), lessons, fingerprint(objects))
-
-
-def _no_candidates(algorithm: Algorithm, acquired: Acquired, base: Dataset) -> Candidates:
-    def like(rows: Array, n: int) -> Array:
-        return jnp.zeros((n, *rows.shape[1:]), rows.dtype)
-
-    batch, lessons = algorithm.proposer.batch, algorithm.proposer.lessons
-    return Candidates(
-        like(acquired.latents, batch),
-        like(base.objects, batch),
-        jnp.full(batch, int(Status.UNUSED), jnp.int32),
-        Told(
-            like(acquired.latents, lessons),
-            jnp.full(lessons, jnp.nan, base.scores.dtype),
-            jnp.zeros(lessons, bool),
-        ),
-        jax.tree.map(lambda words: like(words, batch), acquired.decoded),
-    )
-
-
-def _own(acquired: Acquired) -> tuple[Known, Array]:
-    """All spellings that a seed has asked for, and what they score: NaN for a failure."""
-    again = acquired.again
-    parts = zip(acquired.prints, acquired.decoded, again.prints, strict=True)
-    asked = in_use(acquired)
-    mask = jnp.concatenate([asked, asked, jnp.arange(len(again.scores)) < again.used])
-    known = sort_fingerprints(Fingerprints(*map(jnp.concatenate, parts)), mask)
-    return known, jnp.concatenate([acquired.scores, acquired.scores, again.scores])
-
-
-def _lessons(algorithm: Algorithm, latents: Array, known: Array, score: Array) -> Told:
-    """The first points of a pool that decode to what is ``known``."""
-    rows = jnp.argsort(~known, stable=True)[: algorithm.proposer.lessons]
-    learnt = jnp.where(known, score, jnp.nan)[rows]
-    return Told(latents[rows], learnt, (known & ~jnp.isfinite(score))[rows])
 
 
 def tell(
@@ -369,7 +273,7 @@ def simulate(
       objective: ``objects [q, ...] -> scores [q]``, in JAX.
       seed: integer.
       params: the pretrained parameters.
-      shared: from :func:`share`.
+      shared: from :func:`wrlso.candidates.share`.
       hyper: traced numbers of the weighting, such as ``{"k": 1e-3}``; ``learning_rate`` and
         ``beta`` where they are not the algorithm's.
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from wrlso import loop
+from wrlso.candidates import Candidates, Shared
 from wrlso.data import Acquired
-from wrlso.loop import Algorithm, Candidates, Shared, State
+from wrlso.loop import Algorithm, State
 from wrlso.parallel import SeedPlan, over_seeds
 from wrlso.propose import Objective
 from wrlso.retrain import RetrainInfo

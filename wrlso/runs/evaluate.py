@@ -8,10 +8,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from wrlso.candidates import Candidates
 from wrlso.data import Acquired, Dataset, Status
 from wrlso.host.calls import Wanted, call
 from wrlso.host.workers import Outcome, WorkerPool, as_score
-from wrlso.loop import Candidates
 from wrlso.runs.log import Query, QueryLog
 from wrlso.tasks.base import HostObjective
 

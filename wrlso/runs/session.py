@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from wrlso import loop
+from wrlso.candidates import share
 from wrlso.data import Dataset
 from wrlso.loop import State
 from wrlso.parallel import broadcast, plan_seeds, replicate, spread
@@ -62,7 +63,7 @@ class Session:
         hyper["beta"] = [task.retrain.beta] * len(self.seeds)
         padded = {name: self._padded(values, np.float32, 1) for name, values in hyper.items()}
         self.hyper = spread(self.plan, padded)
-        self.data = replicate(self.plan, loop.share(base, task.identity))
+        self.data = replicate(self.plan, share(base, task.identity))
         self.round, self.state = self._restore(params, base)
         self.limits = [self.config.budget] * len(self.seeds)
         self.surrogate: Any = ()

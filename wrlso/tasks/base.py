@@ -9,7 +9,7 @@ import numpy as np
 from wrlso.bo import BOConfig
 from wrlso.data import Dataset
 from wrlso.elbo import BetaSchedule
-from wrlso.loop import Identity
+from wrlso.identity import Identity
 from wrlso.propose import Objective
 from wrlso.retrain import RetrainConfig
 from wrlso.vae import VAE
@@ -91,7 +91,7 @@ class Task:
       soft_objective: ``objective`` on the model's soft objects, differentiable, for
         the proposers that climb it; None if it has no such form.
       identity: objects to integer arrays that are equal where two objects are the same thing
-        (see ``wrlso.loop.Identity``), in JAX; None if objects differ wherever they are not
+        (see ``wrlso.identity.Identity``), in JAX; None if objects differ wherever they are not
         equal. What was scored is not asked for again under another spelling.
       pretrain: how the model is pretrained, or None if ``params`` are given.
       params: pretrained parameters, or None to pretrain (cached).
