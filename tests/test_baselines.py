@@ -54,14 +54,18 @@ def oracle(name, scores, mask, rounds, q, noise, alpha):
         return w / w.sum()
     threshold, rows = np.quantile(f[valid], q), valid
     if name.endswith("reference"):
-        threshold = -np.inf
-        for r in range(BASE, rounds.max() + 1):
+        threshold, rows = -np.inf, np.zeros(len(scores), bool)
+        for r in range(rounds.max() + 1):
             now = valid & (rounds == r)
             if now.any():
                 threshold, rows = max(threshold, np.quantile(f[now], q)), now
     if name.startswith("cem_pi"):
         # Float32's quantile may be a rounding off.
         return uniform(rows & (f >= threshold - 1e-6 * max(1, abs(threshold))))
+    if name == "dbas_reference":
+        chance = np.where(rows, scipy.stats.norm.cdf((f - threshold) / noise), 0.0)
+        chance[chance < 1e-6] = 0
+        return chance / max(chance.sum(), 1e-30)
     if name.startswith("dbas"):
         log_w = np.where(rows, scipy.stats.norm.logcdf((f - threshold) / noise), -np.inf)
         w = np.exp(log_w - log_w.max())
@@ -136,6 +140,25 @@ def test_large_rewards_do_not_overflow():
     np.testing.assert_array_equal(rwr_weights(jnp.array([1e38, 3.0, -1e38]), 10.0), [1, 0, 0])
 
 
+@pytest.mark.parametrize("reference", [cem_pi_reference_weights, dbas_reference_weights])
+def test_base_data_do_not_count_in_the_reference_form(reference):
+    """However good they are: before the first round there is nothing to train on, and after it no
+    threshold of theirs."""
+    rest = (0.5, 0.1) if reference is dbas_reference_weights else (0.5,)
+    scores = jnp.array([100.0, 101.0, 5.0, 6.0, 9.0])
+    begun = reference(scores, jnp.array([-1, -1, 0, 0, 0]), *rest)
+    np.testing.assert_array_equal(np.asarray(begun) > 0, [False, False, False, True, True])
+    np.testing.assert_array_equal(reference(scores, jnp.full(5, BASE), *rest), 0)
+
+
+def test_rows_out_of_reach_leave_the_model_as_it_is():
+    """A round far below the threshold: all its rows had weight in the pooled form."""
+    scores, rounds = jnp.array([9.0, 9.0, 1.0, 2.0]), jnp.array([0, 0, 1, 1])
+    np.testing.assert_array_equal(dbas_reference_weights(scores, rounds, 0.5, 0.1), 0)
+    within = dbas_reference_weights(scores, rounds, 0.5, 4.0)
+    assert 0 < float(within[2]) < float(within[3])
+
+
 def test_an_empty_round_leaves_the_last_one_that_counts():
     """All queries of round 1 failed: the reference methods go on with round 0."""
     scores = jnp.array([0.0, 1.0, 5.0, 6.0, jnp.nan])
@@ -146,7 +169,7 @@ def test_an_empty_round_leaves_the_last_one_that_counts():
 
 def test_the_reference_threshold_never_falls():
     """Nothing of the last round reaches it: no weight at all."""
-    scores, rounds = jnp.array([0.0, 9.0, 1.0, 2.0]), jnp.array([-1, -1, 0, 0])
+    scores, rounds = jnp.array([0.0, 9.0, 1.0, 2.0]), jnp.array([0, 0, 1, 1])
     np.testing.assert_array_equal(cem_pi_reference_weights(scores, rounds, 1.0), 0)
     pooled = cem_pi_weights(scores[2:], 1.0)
     np.testing.assert_allclose(pooled, [0, 1])
@@ -211,6 +234,15 @@ def test_epochs_of_a_method_stand_for_the_tasks_own(tmp_path):
     for wrong in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="epochs must be 0 or more"):
             wrlso.run(task, method.with_options(epochs=wrong), out=tmp_path / "none", budget=10)
+
+
+def test_a_pass_of_the_reference_form_is_over_the_last_round(tmp_path):
+    """20 rows ten times in batches of 16; nothing before there are any."""
+    method = methods.dbas_reference(0.8, noise=1.0, retrain_every=20)
+    task = make_tiny_task()
+    result = wrlso.run(task, method, out=tmp_path / "run", budget=60, seeds=1, progress=False)
+    assert steps_of(result) == [0, 13, 13]
+    assert result.summary["seeds"][0]["retrainings"] == 2
 
 
 def test_a_method_names_who_has_a_number():

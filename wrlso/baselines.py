@@ -5,8 +5,9 @@ all zero where no row counts, which leaves a model as it is.
 
 DbAS and CEM-PI come in two forms. The paper pooled all data, base data included, and took
 the threshold anew each round, so that it could fall. In the reference form (Brookes and
-Listgarten 2018; Rubinstein 1999) only the samples of the last round count, and the
-threshold never falls.
+Listgarten 2018; Rubinstein 1999) only the samples of the last round count, base data never do,
+and the threshold never falls. Rows that hardly reach it have no weight at all there, as in the
+reference's code: a round in which nothing does leaves the model as it is.
 """
 
 import jax
@@ -24,6 +25,12 @@ from wrlso.weighting import (
 
 BASE = -1
 """The round of base rows."""
+
+CURRENT = ("dbas_reference", "cem_pi_reference")
+"""Weightings that look at the samples of the last round only: a pass is one over these."""
+
+_CUTOFF = 1e-6
+"""Chance of reaching the threshold below which the reference form of DbAS leaves a row out."""
 
 
 def dbas_weights(
@@ -102,7 +109,8 @@ def dbas_reference_weights(
 ) -> Array:
     """DbAS on the samples of the last round, with a threshold that never falls."""
     scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
-    return _reaching(scores, valid, threshold, noise)
+    chance = jax.scipy.stats.norm.cdf((scores - threshold) / noise)
+    return normalise(jnp.where(valid & (chance >= _CUTOFF), chance, 0.0))
 
 
 def cem_pi_reference_weights(
@@ -149,10 +157,10 @@ def _above(scores: Array, valid: Array, threshold: Array) -> Array:
 def _last_round(
     scores: ArrayLike, rounds: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array, Array]:
-    """Scores, which of them are of the last round (the base data before there is any), and the
-    highest threshold of all rounds."""
+    """Scores, which of them are of the last round, and the highest threshold of all rounds."""
     scores, valid = usable_scores(scores, mask)
     rounds = jnp.asarray(rounds)
+    valid &= rounds != BASE
     threshold = _by_round(scores, valid, rounds, quantile)
     last = jnp.where(valid, rounds, BASE).max()
     highest = jnp.where(valid & jnp.isfinite(threshold), threshold, -jnp.inf).max()

@@ -58,6 +58,9 @@ class Algorithm:
     between fits of the surrogate."""
     retrain_after_first: bool = True
     """False for the methods that never retrain once queries have begun."""
+    current_only: bool = False
+    """True for the methods whose weighting counts the last round's r queries only: a pass is one
+    over these, and before them there is none."""
     identity: Identity | None = None
     """When objects are the same thing; None: when they are equal."""
 
@@ -76,6 +79,9 @@ class Algorithm:
         if round > 0 and not self.retrain_after_first:
             return 0
         epochs = self.config.first_epochs if round == 0 else self.config.epochs
+        if self.current_only:
+            rows = 0 if round == 0 else self.retrain_every
+            return math.ceil(epochs * rows / self.config.batch_size)
         steps = math.ceil(epochs * rows / self.config.batch_size)
         return max(steps, self.config.least_steps) if epochs > 0 else 0
 

@@ -18,7 +18,8 @@ class Method:
         before the first query.
       proposer: how latent points are chosen, where the method says so; else the task's way.
       epochs: passes over the data at every retraining, the first included; None: the task's
-        numbers; 0: the model is left as pretrained.
+        numbers; 0: the model is left as pretrained. Where the weighting counts the last round
+        only (the reference forms), passes over that.
     """
 
     name: str
@@ -124,12 +125,12 @@ def fb_vae(quantile: float = 0.95, retrain_every: int = 200) -> Method:
 
 
 def dbas_reference(quantile: float = 0.95, noise: float = 0.1, retrain_every: int = 200) -> Method:
-    """DbAS as published: current samples only, a threshold that never falls."""
+    """DbAS as published: current samples only, ten passes, a threshold that never falls."""
     return METHODS["dbas_reference"].with_options(None, retrain_every, quantile, noise)
 
 
 def cem_pi_reference(quantile: float = 0.95, retrain_every: int = 200) -> Method:
-    """CEM-PI as published: current samples only, a threshold that never falls."""
+    """CEM-PI as published: current samples only, ten passes, a threshold that never falls."""
     return METHODS["cem_pi_reference"].with_options(None, retrain_every, quantile)
 
 
@@ -157,8 +158,8 @@ METHODS: dict[str, Method] = {
         Method("retrain_only", "uniform weights, retrain every r", "rank", {"k": math.inf}),
         Method("weighted_retraining", "rank weights, retrain every r", "rank", {"k": 1e-3}),
         *(
-            Method(name, summary, weighting, hyper, 200, "prior")
-            for name, summary, weighting, hyper in (
+            Method(name, summary, weighting, hyper, 200, "prior", *passes)
+            for name, summary, weighting, hyper, *passes in (
                 ("dbas", "weights: how likely a noisy score is above a quantile of all data",
                  "dbas", {"quantile": 0.95, "noise": 0.1}),
                 ("cem_pi", "equal weights above a quantile of all data",
@@ -167,9 +168,9 @@ METHODS: dict[str, Method] = {
                 ("fb_vae", "new points above a quantile replace the oldest data",
                  "feedback", {"quantile": 0.95}),
                 ("dbas_reference", "dbas on the last round only, a threshold that never falls",
-                 "dbas_reference", {"quantile": 0.95, "noise": 0.1}),
+                 "dbas_reference", {"quantile": 0.95, "noise": 0.1}, 10.0),
                 ("cem_pi_reference", "cem_pi on the last round only, a threshold that never falls",
-                 "cem_pi_reference", {"quantile": 0.95}),
+                 "cem_pi_reference", {"quantile": 0.95}, 10.0),
             )
         ),
         Method("random_search", "samples of the prior of the model as pretrained", "uniform", {},

@@ -10,7 +10,7 @@ import numpy as np
 
 from wrlso import propose
 from wrlso.ascent import WAYS, ascent
-from wrlso.baselines import WEIGHTINGS
+from wrlso.baselines import CURRENT, WEIGHTINGS
 from wrlso.bo import bo
 from wrlso.data import Dataset
 from wrlso.loop import Algorithm
@@ -68,6 +68,7 @@ def make_algorithm(task: Task, config: RunConfig) -> Algorithm:
         budget=config.budget,
         retrain_every=retrain_every,
         retrain_after_first=config.retrain_every is not None,
+        current_only=config.weighting in CURRENT,
         identity=task.identity,
     )
 

@@ -98,7 +98,9 @@ def summarize(
                 "top10": top_mean(scores, 10),
                 "top50": top_mean(scores, 50),
                 "charged": len(scores),
-                "retrainings": sum(r.seed == seed and r.steps > 0 for r in rounds),
+                "retrainings": sum(
+                    r.seed == seed and r.steps > 0 and r.effective_rows > 0 for r in rounds
+                ),
                 "best_object": describe(top) if describe and top else None,
                 "status": {name: count for name, count in counts.items() if count},
             }
