@@ -510,6 +510,22 @@ def test_a_seed_that_ends_early_is_pointed_out(tmp_path):
     assert result.summary["seeds"][1]["status"] == {"OK": 1, "DUPLICATE": 6 * 4 + 3 - 1}
 
 
+def test_a_seed_that_gets_stuck_asks_as_often_as_alone(tmp_path):
+    """A model of few objects: whether others find something new is nothing to a seed."""
+    task = make_tiny_task()
+    coarse = dataclasses.replace(
+        task.vae, decode=lambda params, z: (jnp.round(1.5 * z) + 8).astype(jnp.uint8)
+    )
+    few = make_tiny_task(vae=coarse, params=task.params)
+    together = tiny_run(tmp_path / "all", few, proposer="prior", budget=40, seeds=3)
+    for seed in range(3):
+        out = tmp_path / f"seed{seed}"
+        alone = tiny_run(out, few, proposer="prior", budget=40, seeds=1, first_seed=seed)
+        assert alone.queries() == [q for q in together.queries() if q.seed == seed]
+    asked = Counter((q.seed, q.round) for q in together.queries())
+    assert len(set(asked.values())) > 1  # some got stuck before others
+
+
 def test_a_finished_run_can_be_read_where_nothing_can_be_written(tmp_path):
     tiny_run(tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}

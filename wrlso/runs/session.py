@@ -103,11 +103,11 @@ class Session:
 
     def _ask_all(self, bar: tqdm, check_interrupt: Callable[[], None]) -> np.ndarray:
         """Ask until every seed has had its r charged queries, and count the asks of each. Where
-        proposals were known, with a surrogate that knows of it; not where these bring nothing
-        new."""
+        proposals were known, with a surrogate that knows of it; not a seed to which these bring
+        nothing new."""
         asks, asked = 0, np.zeros(len(self.seeds), int)
         for fit in range(_FITS):
-            before, shared = self.counts.sum(), self._global(fit)
+            before, shared = self.counts, self._global(fit)
             self.state, self.surrogate = self.compiled.fit(self.state, self._lane(), shared)
             for _ in range(self.algorithm.asks):
                 asked += self.counts < self.limits
@@ -117,7 +117,9 @@ class Session:
                 bar.update(int(self.counts.sum()) - bar.n)
                 if (self.counts >= self.limits).all():
                     return asked
-            if self.counts.sum() == before:
+            stuck = self.counts == before
+            self.limits = np.where(stuck, self.counts, self.limits).tolist()
+            if (self.counts >= self.limits).all():
                 break
         return asked
 
