@@ -121,13 +121,13 @@ _EXPLAINED = (
     "the mean best ({level:.0%}, widened for few seeds). AUC: the running top-10 mean, averaged "
     "over all queries; before a first success it is the median of the base data. Reaches: queries "
     "after which the best is at least as good as the published mean of k = 1e-3, r = 50 after 500 "
-    "queries ({target}): the median seed, and how many get there. Retrained: times a seed. "
-    "Charged and uncharged: evaluations of all seeds together; uncharged is what was read of the "
-    "objective beyond the budget, so that methods with proposer `grid`, which peeks, do not "
-    "compare with the others. A pass is as many rows as there are data, also for those that weigh "
-    "the last samples only. s: wall time of all sessions; methods that ran side by side have equal "
-    "shares. †: a seed ended early, as too many of its proposals were known; it keeps its best. "
-    "Comparisons are permutation tests of the mean best, not corrected for their number."
+    "queries ({target}): the median seed, and how many get there. Retrained: times a seed, where a "
+    "row had weight. Charged and uncharged: evaluations of all seeds together; uncharged is what "
+    "was read of the objective beyond the budget, so that methods with proposer `grid`, which "
+    "peeks, do not compare with the others. s: wall time of all sessions; methods that ran side by "
+    "side have equal shares. †: a seed ended early, as too many of its proposals were known; it "
+    "keeps its best. Comparisons are permutation tests of means over seeds, not corrected for "
+    "their number."
 )
 
 _UNSAID = ("workers", "timeout", "model")
@@ -211,6 +211,7 @@ def _cells(name: str, row: Row, marks: Sequence[int], median: float) -> list[str
     reached = [stats.queries_to_reach(s, published_runs.MEAN_AT_500[name]) for s in scores]
     queries = float(np.median([np.inf if q is None else q for q in reached]))
     shown = f"{queries:.0f}" if np.isfinite(queries) else "–"
+    diverged = row.summary.get("diverged_retrainings", 0)
     return [
         row.name,
         row.summary["proposer"],
@@ -219,7 +220,8 @@ def _cells(name: str, row: Row, marks: Sequence[int], median: float) -> list[str
         _moments(name, [stats.area_under_top(s, budget, median) for s in scores]),
         f"{shown} ({sum(q is not None for q in reached)} of {len(scores)})",
         ", ".join(_show(name, b) for b in row.best),
-        _range([seed.get("retrainings") for seed in row.summary["seeds"]]),
+        _range([seed.get("retrainings") for seed in row.summary["seeds"]])
+        + f" ({diverged} diverged)" * (diverged > 0),
         str(row.summary["charged_evaluations"]),
         str(row.summary["uncharged_evaluations"]),
         f"{row.wall_seconds:.0f}",
@@ -250,28 +252,20 @@ def _top_table(name: str, rows: Rows) -> str:
 def _moved_table(name: str, rows: Rows) -> str:
     """Whether what is drawn from the prior gets better."""
     body = []
+    unmoved = [row for row in rows if row.setting.method.epochs == 0]
+    before = [_mean(scores) for row in unmoved[:1] for scores in row.scores]
     for row in rows:
         parts = [[stats.fifth(scores, last) for scores in row.scores] for last in (False, True)]
         means = [[_mean(scores) for scores in part] for part in parts]
         succeeded = [f"{np.isfinite(np.concatenate(part)).mean():.0%}" for part in parts]
-        body.append(
-            [row.name, *(_moments(name, part) for part in means), *succeeded, _moved(*means)]
-        )
-    header = ["method", "first fifth", "last fifth", "succeed, first", "succeed, last", "moved"]
+        moved = "–" if row in unmoved else stats.verdict(means[1], before)
+        body.append([row.name, *(_moments(name, part) for part in means), *succeeded, moved])
+    header = ["method", "first fifth", "last fifth", "succeed, first", "succeed, last", "at last"]
     return (
-        "Does the prior move? Mean score of what is drawn from it in the first and in the last "
-        "fifth of the queries; it moved where the interval of the seeds' differences "
-        f"({stats.LEVEL:.0%}) is without zero.\n\n" + markdown(header, body)
+        "Does the prior move? Mean score of what is drawn from it and new, in the first and in the "
+        "last fifth of the queries. At last: against random search, the prior of the model as "
+        "pretrained.\n\n" + markdown(header, body)
     )
-
-
-def _moved(first: Sequence[float], later: Sequence[float]) -> str:
-    if not np.isfinite([*first, *later]).all():
-        return "a seed had no success"
-    low, high = stats.interval(np.subtract(later, first).tolist())
-    if np.isnan(low):
-        return "too few seeds to tell"
-    return "for the better" if low > 0 else "for the worse" if high < 0 else "not told"
 
 
 def _mean(scores: np.ndarray) -> float:

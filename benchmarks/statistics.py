@@ -100,6 +100,8 @@ def p_value(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 def verdict(ours: Sequence[float], theirs: Sequence[float]) -> str:
     """What the seeds support: ``better``, ``worse``, or that the two cannot be told apart."""
+    if min(len(ours), len(theirs)) < 2:
+        return "too few seeds to tell"
     if not np.isfinite([*ours, *theirs]).all():
         return "a seed had no success"
     p = p_value(ours, theirs)
