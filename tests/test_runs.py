@@ -311,6 +311,21 @@ def test_the_base_data_set_is_shared_by_all_seeds(tmp_path):
     assert folder.checkpoints() == [1, 3]
 
 
+def test_the_models_of_a_run_can_be_read(tmp_path):
+    task = make_tiny_task()
+    result = tiny_run(tmp_path / "run")
+    assert result.kept == [1, 3]
+    first, last = result.state(1, task), result.state(task=task)
+    assert first.acquired.used.tolist() == [4] * 3
+    assert last.acquired.used.tolist() == [12] * 3
+    scores = np.array(result.scores(), np.float32)
+    np.testing.assert_array_equal(last.acquired.scores, scores)
+    assert last.params["encoder"].shape == (3, *task.params["encoder"].shape)
+    assert not np.array_equal(first.params["encoder"], last.params["encoder"])
+    with pytest.raises(ValueError, match=r"no state is kept after 2 rounds; there are: \[1, 3\]"):
+        result.state(2, task)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -120,8 +120,7 @@ def _weights(result: "Result", task: Task, base: Dataset) -> Figure:
     config = result.folder.config
     algorithm = make_algorithm(task, config)
     start = loop.init(algorithm, task.vae.init(jax.random.key(0)), base)
-    last = _load(result, task, base, result.folder.checkpoints()[-1])
-    end = jax.tree.map(jnp.asarray, _lane(last, 0))
+    end = jax.tree.map(jnp.asarray, _lane(result.state(task=task), 0))
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     grid = np.linspace(0, 1, 401)
     for name, state, color in (("start", start, _GREY), ("end, first seed", end, _OURS)):
@@ -211,7 +210,7 @@ def _best_objects(result: "Result", task: Task, base: Dataset) -> Figure:
 
 def _stages(result: "Result", task: Task, base: Dataset) -> dict[str, list[Any]]:
     """Every seed's parameters at the start, the middle and the end."""
-    done = result.folder.checkpoints()
+    done = result.kept
     seeds = result.folder.config.seeds
     start = pretrained_params(task, base)
     stages = {"pretrained": [start] * seeds}
@@ -219,18 +218,9 @@ def _stages(result: "Result", task: Task, base: Dataset) -> dict[str, list[Any]]
     if len(done) > 2:
         names[done[len(done) // 2]] = "middle"
     for number in sorted(names):
-        state = _load(result, task, base, number)
+        state = result.state(number, task)
         stages[names[number]] = [_lane(state, i).params for i in range(seeds)]
     return stages
-
-
-def _load(result: "Result", task: Task, base: Dataset, rounds_done: int) -> loop.State:
-    config = result.folder.config
-    one = jax.eval_shape(
-        lambda: loop.init(make_algorithm(task, config), task.vae.init(jax.random.key(0)), base)
-    )
-    like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype), one)
-    return result.folder.load_checkpoint(rounds_done, like)
 
 
 def _lane(tree: Any, i: int) -> Any:

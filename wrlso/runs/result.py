@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
+from wrlso import loop
+from wrlso.runs.build import make_algorithm, task_of
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query
 from wrlso.runs.summary import best_so_far, charged_scores
+from wrlso.tasks.base import Task
 
 
 class Result:
@@ -42,13 +46,45 @@ class Result:
         """Each seed's best so far after every charged query."""
         return [best_so_far(scores) for scores in self.scores()]
 
+    @property
+    def kept(self) -> list[int]:
+        """Numbers of rounds after which :meth:`state` is kept: the first, one in the middle, the
+        last."""
+        return self.folder.checkpoints()
+
+    def state(self, rounds: int | None = None, task: Task | None = None) -> loop.State:
+        """Every seed's model and queries as they stood after a round.
+
+        Args:
+          rounds: one of :attr:`kept`; None: the last.
+          task: of the run, if it is your own.
+
+        Returns:
+          A state in which every array has an axis ``[seeds]`` in front; ``params`` are the
+          models' parameters. ``jax.tree.map(lambda a: a[0], state)`` is that of the first seed.
+
+        Raises:
+          ValueError: if no state of that round is kept.
+        """
+        rounds = self.kept[-1] if rounds is None else rounds
+        if rounds not in self.kept:
+            raise ValueError(f"no state is kept after {rounds} rounds; there are: {self.kept}")
+        config = self.folder.config
+        task = task or task_of(config)
+        base = task.load_data()
+        one = jax.eval_shape(
+            lambda: loop.init(make_algorithm(task, config), task.vae.init(jax.random.key(0)), base)
+        )
+        like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype), one)
+        return self.folder.load_checkpoint(rounds, like)
+
     def table(self) -> str:
         """The summary as a table, a row a seed."""
         from wrlso.report.tables import run_table
 
         return run_table(self.summary)
 
-    def plot(self, task: Any = None, host_samples: int = 0) -> list[Path]:
+    def plot(self, task: Task | None = None, host_samples: int = 0) -> list[Path]:
         """Draw the run's figures into its folder (needs ``wrlso[plots]``); of prior samples only
         with as many ``host_samples`` where the objective is on the host."""
         from wrlso.report.figures import draw_run
