@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from collections import Counter
 
 import jax
 import jax.numpy as jnp
+import matplotlib
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
@@ -26,6 +28,7 @@ from wrlso.host.files import write_atomically
 from wrlso.host.tensors import load_metadata, load_tree, save_tree
 from wrlso.identity import fingerprint
 from wrlso.propose import Told
+from wrlso.report import figures
 from wrlso.report.export import write_csv
 from wrlso.runs.compiled import Once
 from wrlso.runs.config import RunConfig
@@ -510,6 +513,18 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     ]
     jax.tree.map(np.testing.assert_array_equal, evaluated, asked)
     assert scores.tolist() == [[1.0, 3.0]]
+
+
+def test_figures_leave_the_backend_of_a_notebook_alone(tmp_path):
+    result = tiny_run(tmp_path / "run")
+    before = matplotlib.get_backend()
+    matplotlib.use("svg")
+    try:
+        importlib.reload(figures)
+        assert {path.suffix for path in result.plot(make_tiny_task())} == {".png"}
+        assert matplotlib.get_backend() == "svg"
+    finally:
+        matplotlib.use(before)
 
 
 def test_a_seed_that_ends_early_is_pointed_out(tmp_path):

@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -94,7 +90,7 @@ def held(curves: Sequence[np.ndarray]) -> np.ndarray:
 
 def _best_so_far(result: "Result") -> Figure:
     config = result.folder.config
-    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
+    figure, axis = _subplots(figsize=(6, 4))
     plot_curves(axis, result.curves(), f"wrlso, mean ± s.d. of {config.seeds} seeds")
     theirs = published(config.task, config.proposer, config.hyper.get("k"), config.retrain_every)
     if theirs:
@@ -121,7 +117,7 @@ def _weights(result: "Result", task: Task, base: Dataset) -> Figure:
     algorithm = make_algorithm(task, config)
     start = loop.init(algorithm, task.vae.init(jax.random.key(0)), base)
     end = jax.tree.map(jnp.asarray, _lane(result.state(task=task), 0))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    figure, (left, right) = _subplots(1, 2, figsize=(10, 3.8))
     grid = np.linspace(0, 1, 401)
     for name, state, color in (("start", start, _GREY), ("end, first seed", end, _OURS)):
         scores, mask = all_scores(base, state.acquired)
@@ -153,13 +149,13 @@ def _prior_samples(
         latents = jax.random.normal(jax.random.key(0), (count, task.vae.latent_dim))
         return decode_all(task.vae, params, latents)
 
-    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
+    figure, axis = _subplots(figsize=(6, 4))
     for place, params in enumerate(stages.values(), 1):
         scores = np.concatenate([score(sample(p)) for p in params])
         scores = scores[np.isfinite(scores)]
         if len(scores):
             parts = axis.violinplot([scores], [place], showmedians=True, widths=0.8)
-            parts["bodies"][0].set_facecolor(_OURS)  # type: ignore[index]
+            parts["bodies"][0].set_facecolor(_OURS)
     axis.set_xticks(range(1, len(stages) + 1), list(stages))
     axis.set(ylabel="score", title=f"{count:,} prior samples of each seed's model (not charged)")
     return figure
@@ -170,9 +166,7 @@ def _manifolds(task: Task, stages: dict[str, list[Any]]) -> Figure:
     assert task.to_images is not None
     line = jnp.linspace(-3, 3, _MANIFOLD)
     points = jnp.stack(jnp.meshgrid(line, line[::-1], indexing="xy"), -1).reshape(-1, 2)
-    figure, axes = plt.subplots(
-        1, len(stages), figsize=(4.2 * len(stages), 4.4), layout="constrained"
-    )
+    figure, axes = _subplots(1, len(stages), figsize=(4.2 * len(stages), 4.4))
     for axis, (name, params) in zip(np.atleast_1d(axes), stages.items(), strict=True):
         images = task.to_images(np.asarray(decode_all(task.vae, params[0], points)))
         axis.imshow(_mosaic(images, _MANIFOLD), cmap="gray", extent=(-3, 3, -3, 3))
@@ -187,11 +181,10 @@ def _best_objects(result: "Result", task: Task, base: Dataset) -> Figure:
     like = base.objects[0]
     seeds = result.folder.config.seed_numbers
     side = 2.4 if task.to_images(np.asarray(base.objects[:1])).ndim == 4 else 1.2
-    figure, axes = plt.subplots(
+    figure, axes = _subplots(
         len(seeds),
         _BEST,
         figsize=(side * _BEST, (side + 0.2) * len(seeds)),
-        layout="constrained",
         squeeze=False,
     )
     queries = result.queries()
@@ -223,6 +216,14 @@ def _stages(result: "Result", task: Task, base: Dataset) -> dict[str, list[Any]]
     return stages
 
 
+def _subplots(
+    rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], **how: Any
+) -> tuple[Figure, Any]:
+    """Without pyplot, whose choice of a backend would be the notebook's, too."""
+    figure = Figure(figsize=figsize, layout="constrained")
+    return figure, figure.subplots(rows, columns, **how)
+
+
 def _lane(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda a: a[i], tree)
 
@@ -236,5 +237,4 @@ def _mosaic(images: np.ndarray, columns: int) -> np.ndarray:
 def _save(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
-    plt.close(figure)
     return path
