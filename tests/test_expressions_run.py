@@ -9,13 +9,15 @@ import wrlso
 from wrlso.data import Status
 from wrlso.expressions.evaluate import log_mse_scores, parse_target
 from wrlso.expressions.grammar import encode
+from wrlso.report import figures
 from wrlso.report.export import write_csv
 
 
 @pytest.mark.parametrize(
     "architecture", ["feedback", pytest.param("paper", marks=pytest.mark.slow)]
 )
-def test_a_run_ends_with_the_best_expressions(architecture, tmp_path):
+def test_a_run_ends_with_the_best_expressions(architecture, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "_SAMPLES", 20)
     task = wrlso.tasks.expressions(
         target="x * x", rows=200, architecture=architecture, pretrain_epochs=1
     )

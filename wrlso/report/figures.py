@@ -20,6 +20,7 @@ from wrlso.report.tables import title
 from wrlso.runs.build import make_algorithm, task_of
 from wrlso.runs.evaluate import Host
 from wrlso.runs.pretrained import pretrained_params
+from wrlso.runs.result import load_state
 from wrlso.tasks.base import Task
 from wrlso.weighting import cumulative_weight, effective_sample_size, rank_weight_share
 
@@ -116,7 +117,8 @@ def _weights(result: "Result", task: Task, base: Dataset) -> Figure:
     config = result.folder.config
     algorithm = make_algorithm(task, config)
     start = loop.init(algorithm, task.vae.init(jax.random.key(0)), base)
-    end = jax.tree.map(jnp.asarray, _lane(result.state(task=task), 0))
+    last = load_state(result.folder, result.kept[-1], task, base)
+    end = jax.tree.map(jnp.asarray, _lane(last, 0))
     figure, (left, right) = _subplots(1, 2, figsize=(10, 3.8))
     grid = np.linspace(0, 1, 401)
     for name, state, color in (("start", start, _GREY), ("end, first seed", end, _OURS)):
@@ -211,7 +213,7 @@ def _stages(result: "Result", task: Task, base: Dataset) -> dict[str, list[Any]]
     if len(done) > 2:
         names[done[len(done) // 2]] = "middle"
     for number in sorted(names):
-        state = result.state(number, task)
+        state = load_state(result.folder, number, task, base)
         stages[names[number]] = [_lane(state, i).params for i in range(seeds)]
     return stages
 

@@ -7,11 +7,22 @@ import jax
 import numpy as np
 
 from wrlso import loop
+from wrlso.data import Dataset
 from wrlso.runs.build import make_algorithm, task_of
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query
 from wrlso.runs.summary import best_so_far, charged_scores
 from wrlso.tasks.base import Task
+
+
+def load_state(folder: RunFolder, rounds: int, task: Task, base: Dataset) -> loop.State:
+    """All seeds' states after so many rounds, with an axis ``[seeds]`` in front."""
+    config = folder.config
+    one = jax.eval_shape(
+        lambda: loop.init(make_algorithm(task, config), task.vae.init(jax.random.key(0)), base)
+    )
+    like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype), one)
+    return folder.load_checkpoint(rounds, like)
 
 
 class Result:
@@ -69,14 +80,8 @@ class Result:
         rounds = self.kept[-1] if rounds is None else rounds
         if rounds not in self.kept:
             raise ValueError(f"no state is kept after {rounds} rounds; there are: {self.kept}")
-        config = self.folder.config
-        task = task or task_of(config)
-        base = task.load_data()
-        one = jax.eval_shape(
-            lambda: loop.init(make_algorithm(task, config), task.vae.init(jax.random.key(0)), base)
-        )
-        like = jax.tree.map(lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype), one)
-        return self.folder.load_checkpoint(rounds, like)
+        task = task or task_of(self.folder.config)
+        return load_state(self.folder, rounds, task, task.load_data())
 
     def table(self) -> str:
         """The summary as a table, a row a seed."""

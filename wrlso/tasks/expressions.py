@@ -1,6 +1,6 @@
 """Arithmetic expressions: find one that is close to a target (the paper's second task)."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -57,7 +57,7 @@ def expressions(
         name="expressions",
         summary="find an arithmetic expression of x that is close to a target",
         vae=make_vae(architecture, decoding=decoding),
-        load_data=partial(base_data, data, derivation, rows),
+        load_data=cache(partial(base_data, data, derivation, rows)),  # a run's figures ask, too
         objective=partial(log_mse_scores, target=derivation),
         identity=same_values if distinct == "values" else None,
         retrain=RetrainConfig(
