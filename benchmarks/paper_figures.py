@@ -83,7 +83,7 @@ def loop_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figu
         axis.legend(frameon=False, fontsize=8)
     _focus(axes[0])
     axes[0, 0].set_ylabel("best so far")
-    figure.suptitle(what + _dashed(axes[0]), fontsize=10)
+    figure.suptitle(what + _dashed(task, axes[0]), fontsize=10)
     return figure
 
 
@@ -99,7 +99,9 @@ def all_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figur
     for row, color in zip(best.values(), colors, strict=False):
         _curve(axis, task, row, runs, color, sign)
     axis.set(xscale="log", xlabel="charged queries", ylabel="best so far")
-    axis.set_title(f"{what}: the best configuration of each method{_dashed([axis])}", fontsize=10)
+    axis.set_title(
+        f"{what}: the best configuration of each method{_dashed(task, [axis])}", fontsize=10
+    )
     if axis.lines:
         axis.legend(frameon=False, fontsize=7)
     _focus([axis])
@@ -111,9 +113,10 @@ def _mean_best(row: Row) -> float:
     return float(np.mean(np.nan_to_num(row.best, nan=-np.inf)))
 
 
-def _dashed(axes: Sequence[Axes]) -> str:
+def _dashed(task: str, axes: Sequence[Axes]) -> str:
     drawn = any(line.get_linestyle() == "--" for axis in axes for line in axis.lines)
-    return "; dashed: published" if drawn else ""
+    of_what = ", molecules of any size" if task == "molecules" else ""
+    return f"; dashed: published{of_what}" if drawn else ""
 
 
 def _focus(axes: Sequence[Axes]) -> None:

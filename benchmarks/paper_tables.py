@@ -315,9 +315,10 @@ def _against_published(name: str, rows: Rows, published: published_runs.Runs) ->
             )
     if not body:
         return ""
+    size = " The published molecules may be of any size." if name == "molecules" else ""
     return (
         "## Against the published seeds\n\nThe models differ from the paper's, so that levels do, "
-        "too.\n\n" + markdown(["method", "ours", "published", "ours is"], body)
+        f"too.{size}\n\n" + markdown(["method", "ours", "published", "ours is"], body)
     )
 
 
