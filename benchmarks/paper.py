@@ -6,13 +6,15 @@
 
 Runs are kept under --runs; interrupted, the same command goes on, and finished runs are read. Runs
 that differ in traced numbers only share a program. Results of all that is finished go to --results:
-paper-TASK.md (of molecules, with the size limit), -seeds.csv, -queries.csv.gz and figures.
+paper-TASK.md (of molecules, with the size limit), -seeds.csv, -queries.csv.gz, -runs.json and
+figures. Rows that are there already and not asked for with --only stay in the tables.
 """
 
 import argparse
 import itertools
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,16 @@ import wrlso
 from benchmarks import paper_figures, published_runs
 from benchmarks.experiments import RESULTS
 from benchmarks.paper_grid import QUICK, TASKS, Scale, Setting, settings
-from benchmarks.paper_tables import SIGN, Row, Rows, document, write_queries, write_seeds
+from benchmarks.paper_records import (
+    Finished,
+    options_of,
+    read_records,
+    read_run,
+    without_folders,
+    write_queries,
+    write_records,
+)
+from benchmarks.paper_tables import SIGN, Row, Rows, document, write_seeds
 from wrlso import Dataset, Result
 from wrlso.parallel import request_cpu_devices
 from wrlso.tasks import TASKS as FACTORIES
@@ -50,11 +61,12 @@ def reproduce(
     if not chosen:
         raise SystemExit(f"--only {options.only}: none of {[s.name for s in grid]}")
     folder, base = options.runs / _label(name, options), task.load_data()
+    stem = _stem(name, options)
     for _, group in itertools.groupby(chosen, _program):
         run(task, list(group), folder)
-        rows = finished(task, grid, folder)
+        rows = finished(task, grid, folder, recorded(stem))
         write(name, task, base, rows, published, options, len(grid))
-    draw_headline(name, task, [row for row in rows if row.setting in chosen], options)
+    draw_headline(task, chosen, folder, stem)
     print((options.results / f"paper-{_label(name, options)}.md").read_text(), flush=True)
 
 
@@ -70,8 +82,7 @@ def _program(setting: Setting) -> tuple:
 def run(task: Task, group: list[Setting], folder: Path) -> None:
     """Run settings side by side."""
     first = group[0]
-    if not all((folder / setting.folder / "summary.json").exists() for setting in group):
-        _note_commit(folder)
+    _note_commit(folder, [s for s in group if not _summary(folder, s).exists()])
     wrlso.sweep(
         task,
         {setting.folder: setting.method for setting in group},
@@ -82,46 +93,78 @@ def run(task: Task, group: list[Setting], folder: Path) -> None:
     )
 
 
+def _summary(folder: Path, setting: Setting) -> Path:
+    return folder / setting.folder / "summary.json"
+
+
 _COMMITS = "commits.txt"
 
 
-def _note_commit(folder: Path) -> None:
-    """Remember which code a session ran."""
-    here = Path(__file__).parent
+def _note_commit(folder: Path, group: list[Setting]) -> None:
+    """Remember which code a session runs them with: a line each, commit and folder."""
     asked = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    here = Path(__file__).parent
     said = subprocess.run(asked, cwd=here, capture_output=True, text=True, check=False)
+    commit = said.stdout.strip() or "unknown"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _COMMITS).open("a") as file:
-        file.write((said.stdout.strip() or "an unknown commit") + "\n")
+        file.writelines(f"{commit} {setting.folder}\n" for setting in group)
 
 
-def _commits(folder: Path) -> str:
+def _commits(folder: Path, setting: Setting) -> str:
+    """Of all sessions of a run, each once."""
     noted = (folder / _COMMITS).read_text().split("\n") if (folder / _COMMITS).exists() else []
-    return ", ".join(dict.fromkeys(filter(None, noted))) or "an unknown commit"
+    lines = [line.split() for line in noted]
+    found = [words[0] for words in lines if words[1:] in ([], [setting.folder]) and words]
+    return ", ".join(dict.fromkeys(found)) or "unknown"
 
 
-def finished(task: Task, grid: list[Setting], folder: Path) -> Rows:
-    """All of the grid that has been run, now or before.
+def recorded(stem: Path) -> dict[str, Finished]:
+    """Rows kept with the results, by name."""
+    return read_records(*_records(stem))
+
+
+def _records(stem: Path) -> tuple[Path, Path]:
+    names = stem.name + "-runs.json", stem.name + "-queries.csv.gz"
+    return stem.with_name(names[0]), stem.with_name(names[1])
+
+
+def finished(task: Task, grid: list[Setting], folder: Path, kept: Mapping[str, Finished]) -> Rows:
+    """All of the grid that has been run, here or, if it is the same, elsewhere.
+
+    Args:
+      task: of the runs.
+      grid: what there may be.
+      folder: of this machine's runs.
+      kept: rows kept with the results, by name; for what has not been run here.
 
     Raises:
       ValueError: if a run in the folder is not of this grid: its budget, seeds or task differ.
     """
     rows = []
     for setting in grid:
-        path = folder / setting.folder
-        if not (path / "summary.json").exists():
-            continue
-        row = Row(setting, Result(path))
-        config = row.result.folder.config
-        wanted = (setting.budget, setting.seeds, dict(task.options))
-        if (config.budget, config.seeds, dict(config.task_options)) != wanted:
-            raise ValueError(
-                f"{path} was run with budget = {config.budget}, seeds = {config.seeds} and "
-                f"{dict(config.task_options)}, now asked for are {wanted[0]}, {wanted[1]} and "
-                f"{wanted[2]}: choose another folder with --runs, or the options of then"
-            )
-        rows.append(row)
+        if _summary(folder, setting).exists():
+            run = read_run(folder / setting.folder, _commits(folder, setting))
+            if not _is_of(setting, task, run):
+                raise ValueError(_difference(folder / setting.folder, setting, task, run))
+            rows.append(Row(setting, run))
+        elif setting.name in kept and _is_of(setting, task, kept[setting.name]):
+            rows.append(Row(setting, kept[setting.name]))
     return rows
+
+
+def _is_of(setting: Setting, task: Task, run: Finished) -> bool:
+    made = (run.summary["budget"], len(run.summary["seeds"]), options_of(run))
+    return made == (setting.budget, setting.seeds, without_folders(task.options))
+
+
+def _difference(path: Path, setting: Setting, task: Task, run: Finished) -> str:
+    made = run.summary
+    return (
+        f"{path} was run with budget = {made['budget']}, seeds = {len(made['seeds'])} and "
+        f"{made['task_options']}, now asked for are {setting.budget}, {setting.seeds} and "
+        f"{dict(task.options)}: choose another folder with --runs, or the options of then"
+    )
 
 
 def write(
@@ -137,12 +180,13 @@ def write(
     options.results.mkdir(parents=True, exist_ok=True)
     stem = _stem(name, options)
     command = _command(name, options)
-    commits = _commits(options.runs / _label(name, options))
-    text = document(name, task.options, base, rows, published, command, commits, planned)
+    text = document(name, task.options, base, rows, published, command, planned)
     stem.with_suffix(".md").write_text(text)
     median = float(np.median(base.scores))
     write_seeds(rows, median, stem.with_name(stem.name + "-seeds.csv"))
-    write_queries(rows, stem.with_name(stem.name + "-queries.csv.gz"))
+    records, queries = _records(stem)
+    write_records({row.setting.name: row.run for row in rows}, records)
+    write_queries([row.run for row in rows], queries)
     sign, what = SIGN[name], _title(name, task)
     figures = {
         "weights": paper_figures.weight_histograms(np.asarray(base.scores), sign, what),
@@ -155,11 +199,10 @@ def write(
     paper_figures.save(figures, stem)
 
 
-def draw_headline(name: str, task: Task, rows: Rows, options: argparse.Namespace) -> None:
+def draw_headline(task: Task, chosen: list[Setting], folder: Path, stem: Path) -> None:
     """Figures of the run that the others are compared with, if it is among these."""
-    stem = _stem(name, options)
-    for row in [row for row in rows if row.setting.headline][:1]:
-        for path in row.result.plot(task, host_samples=300):
+    for setting in [setting for setting in chosen if setting.headline][:1]:
+        for path in Result(folder / setting.folder).plot(task, host_samples=300):
             if path.stem in ("manifold", "prior_samples", "best_objects"):
                 shutil.copy(path, f"{stem}-{path.stem.replace('_', '-')}.png")
 

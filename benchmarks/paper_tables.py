@@ -1,10 +1,7 @@
 """The tables and CSV files of ``benchmarks.paper``."""
 
 import csv
-import gzip
-import io
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +9,9 @@ import numpy as np
 
 from benchmarks import published_runs
 from benchmarks import statistics as stats
-from benchmarks.experiments import QUERY_COLUMNS, query_cells
 from benchmarks.paper_grid import BASELINES, LOOP, Setting
-from wrlso import Dataset, Result
+from benchmarks.paper_records import Finished
+from wrlso import Dataset
 from wrlso.report.tables import markdown
 from wrlso.runs.summary import wall_seconds
 
@@ -32,16 +29,11 @@ _MARKS = (100, 200, 500, 5000)
 
 
 class Row:
-    """A setting and its finished run, read once."""
+    """A setting and its finished run."""
 
-    def __init__(self, setting: Setting, result: Result) -> None:
-        self.setting, self.result = setting, result
-        self.summary, self.best = result.summary, result.best.tolist()
-
-    @cached_property
-    def scores(self) -> list[np.ndarray]:
-        """Each seed's charged scores."""
-        return self.result.scores()
+    def __init__(self, setting: Setting, run: Finished) -> None:
+        self.setting, self.run = setting, run
+        self.summary, self.best, self.scores = run.summary, run.best, run.scores
 
     @property
     def wall_seconds(self) -> float:
@@ -74,7 +66,6 @@ def document(
     rows: Rows,
     published: published_runs.Runs,
     command: str,
-    commits: str,
     planned: int,
 ) -> str:
     """All tables of a task.
@@ -86,14 +77,13 @@ def document(
       rows: what has been run.
       published: from :func:`published_runs.load`.
       command: that made them.
-      commits: of the sessions that took part.
       planned: methods in the whole grid.
     """
     target = _show(name, published_runs.MEAN_AT_500[name])
     median = float(np.median(base.scores))
     parts = [
         f"# The paper's grid on {name}: {_SCORE[name]}",
-        f"`{command}`, with the code of {commits}; {_said(options)}.",
+        f"`{command}`, with the code of {_commits(rows)}; {_said(options)}.",
         f"Of the grid's {planned} methods {len(rows)} have been run.",
         f"Base data: {len(base.scores):,} objects, the best of them "
         f"{_show(name, float(np.max(base.scores)))}, their median {_show(name, median)}.",
@@ -113,6 +103,11 @@ def document(
     if compared := _against_published(name, rows, published):
         parts.append(compared)
     return "\n\n".join([*parts, _times(rows), _costs(rows)]) + "\n"
+
+
+def _commits(rows: Rows) -> str:
+    """Of every row, each once."""
+    return ", ".join(dict.fromkeys(c for row in rows for c in row.run.code.split(", ")))
 
 
 _EXPLAINED = (
@@ -155,12 +150,14 @@ def _times(rows: Rows) -> str:
                 row.summary["proposer"],
                 f"{wall / 60 / len(row.summary['seeds']):.2g}",
                 *(f"{seconds.get(phase, 0.0) / max(wall, 1e-9):.0%}" for phase in _PHASES),
+                row.run.code,
             ]
         )
     return (
         "## Minutes a seed, and where they went\n\nFit: encoding the data and fitting the "
-        "surrogate. Score: the objective, where it is on the host with canonical spellings.\n\n"
-        + markdown(["method", "proposer", "minutes", *_PHASES], body)
+        "surrogate. Score: the objective, where it is on the host with canonical spellings. Code: "
+        "commits of the sessions that took part.\n\n"
+        + markdown(["method", "proposer", "minutes", *_PHASES, "code"], body)
     )
 
 
@@ -346,13 +343,3 @@ def write_seeds(rows: Rows, median: float, path: Path) -> None:
                      round(stats.area_under_top(scores, budget, median), 6),
                      seed.get("best_object") or ""]
                 )  # fmt: skip
-
-
-def write_queries(rows: Rows, path: Path) -> None:
-    """Every query; ``entry`` as in the other file. The same queries give the same bytes."""
-    text = io.StringIO()
-    out = csv.writer(text)
-    out.writerow(QUERY_COLUMNS)
-    for number, row in enumerate(rows, 1):
-        out.writerows(query_cells(number, query) for query in row.result.queries())
-    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))

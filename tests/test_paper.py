@@ -3,7 +3,6 @@
 import csv
 import gzip
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,8 @@ from benchmarks import paper_figures, published_runs
 from benchmarks import statistics as stats
 from benchmarks.paper import finished
 from benchmarks.paper_grid import LOOP, QUICK, TASKS, Scale, settings
-from benchmarks.paper_tables import Row, document, write_queries, write_seeds
+from benchmarks.paper_records import Finished, read_records, write_queries, write_records
+from benchmarks.paper_tables import Row, document, write_seeds
 from wrlso import Dataset
 from wrlso.runs.config import RunConfig, describe
 
@@ -148,6 +148,8 @@ def made_up(setting, scores):
     """A finished run with these scores of each seed."""
     best = [None if np.isnan(s).all() else float(np.nanmax(s)) for s in scores]
     summary = {
+        "task_options": {"data": "a/b.txt", "max_tokens": 3},
+        "budget": setting.budget,
         "proposer": setting.proposer or "bo",
         "seeds": [
             {"seed": i, "charged": len(s), "retrainings": 1 + i, "best": b, "best_object": "CC"}
@@ -160,11 +162,12 @@ def made_up(setting, scores):
         "compilations": {"retrain": 1, "fit": 1},
         "side_by_side": 1,
     }
-    nan = [np.nan if b is None else b for b in best]
-    result = SimpleNamespace(
-        summary=summary, best=np.array(nan), scores=lambda: scores, queries=lambda: []
-    )
-    return Row(setting, result)
+    lines = [
+        f"{i},0,{j}," + (",FAILED" if np.isnan(x) else f"{x:.6g},OK")
+        for i, s in enumerate(scores)
+        for j, x in enumerate(s)
+    ]
+    return Row(setting, Finished(summary, "abc123", lines))
 
 
 def test_tables_and_figures_say_what_went_wrong(tmp_path):
@@ -182,7 +185,7 @@ def test_tables_and_figures_say_what_went_wrong(tmp_path):
     ]
     rows[2].summary["uncharged_evaluations"] = 7
     base = Dataset(np.zeros((3, 2), np.uint8), np.array([0.0, 1.0, 4.0]))
-    text = document("molecules", {"data": None}, base, rows, {}, "COMMAND", "abc123", len(grid))
+    text = document("molecules", {"data": None}, base, rows, {}, "COMMAND", len(grid))
     lines = {name: [x for x in text.split("\n") if x.startswith(f"| {name}")] for name in by_name}
     assert "`COMMAND`, with the code of abc123; data = sampled." in text
     assert "12 methods 5 have been run" in text
@@ -198,7 +201,7 @@ def test_tables_and_figures_say_what_went_wrong(tmp_path):
     assert "1–2" in lines["LSO"][0]
 
     write_seeds(rows, 1.0, tmp_path / "seeds.csv")
-    write_queries(rows, tmp_path / "queries.csv.gz")
+    write_queries([row.run for row in rows], tmp_path / "queries.csv.gz")
     seeds = list(csv.DictReader((tmp_path / "seeds.csv").open()))
     assert [*dict.fromkeys(s["setting"] for s in seeds)] == [row.setting.name for row in rows]
     assert float(seeds[0]["top1_at_end"]) == pytest.approx(good[0].max(), abs=1e-6)
@@ -225,12 +228,45 @@ def test_a_configuration_that_failed_does_not_hide_one_that_did_not():
     assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == [good.name]
 
 
+def test_rows_are_kept_with_the_results(tmp_path):
+    """What another machine has run is shown, unless it is run here or was of another task."""
+    grid = settings("molecules", Scale(4, (2,), 4, (2,), 2, 2), full=False)
+    rows = [made_up(s, [np.array([1.5, NAN, 2.25, 3.0]), np.full(4, NAN)]) for s in grid[:2]]
+    rows[1].run.queries.append("1,1,0,9.0,DUPLICATE")
+    paths = tmp_path / "runs.json", tmp_path / "queries.csv.gz"
+    assert read_records(*paths) == {}
+    write_records({row.setting.name: row.run for row in rows}, paths[0])
+    write_queries([row.run for row in rows], paths[1])
+    written = [path.read_bytes() for path in paths]
+    assert b"a/b.txt" not in written[0]
+    kept = read_records(*paths)
+    write_records(kept, paths[0])
+    write_queries([*kept.values()], paths[1])
+    assert [path.read_bytes() for path in paths] == written
+
+    task = make_tiny_task(options={"data": "elsewhere/b.txt", "max_tokens": 3})
+    found = finished(task, grid, tmp_path, kept)
+    assert [row.name for row in found] == [row.name for row in rows]
+    np.testing.assert_equal([row.scores for row in found], [row.scores for row in rows])
+    assert [len(scores) for scores in found[1].scores] == [4, 4]
+    np.testing.assert_equal([row.best for row in found], [row.best for row in rows])
+    assert finished(make_tiny_task(options={"max_tokens": 4}), grid, tmp_path, kept) == []
+
+
 def test_runs_of_another_grid_are_not_mixed_in(tmp_path):
     task = make_tiny_task()
     grid = settings("shapes", Scale(6, (3,), 9, (3,), 1, 1))
     chosen = next(s for s in grid if s.name == "LSO")
+    elsewhere = {s.name: made_up(s, [np.arange(6.0)]).run for s in [*grid[:2], chosen]}
+    for run in elsewhere.values():
+        run.summary["task_options"] = {}
     wrlso.run(task, chosen.method, out=tmp_path / chosen.folder, budget=6, seeds=1, progress=False)
-    assert [row.name for row in finished(task, grid, tmp_path)] == ["LSO"]
+    (row,) = finished(task, grid, tmp_path, {})
+    assert row.name == "LSO"
+    # What is run here stands in for what was run elsewhere.
+    rows = finished(task, grid, tmp_path, elsewhere)
+    assert [row.run.code for row in rows if row.name == "LSO"] == ["unknown"]
+    assert len(rows) == 3
     more = settings("shapes", Scale(12, (3,), 9, (3,), 1, 1))
     with pytest.raises(ValueError, match="was run with budget = 6"):
-        finished(task, more, tmp_path)
+        finished(task, more, tmp_path, {})

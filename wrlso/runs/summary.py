@@ -15,12 +15,13 @@ from wrlso.vae import object_like
 _REASONS = 5
 """Of failures that a summary holds, the most frequent."""
 
-_UNCHARGED = (Status.DUPLICATE, Status.UNUSED)
+UNCHARGED = (Status.DUPLICATE, Status.UNUSED)
+"""Statuses of queries that cost no evaluation of the budget."""
 
 
 def charged_scores(queries: Sequence[Query]) -> np.ndarray:
     """A seed's charged queries in order: ``[n]`` scores, NaN where a query failed."""
-    charged = [q for q in queries if q.status not in _UNCHARGED]
+    charged = [q for q in queries if q.status not in UNCHARGED]
     return np.array([np.nan if q.score is None else q.score for q in charged], float)
 
 

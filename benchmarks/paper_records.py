@@ -1,0 +1,107 @@
+"""Rows kept with the results: a machine that has not run them shows them all the same.
+
+paper-TASK-runs.json has the summary of every row's run and the code that ran it; the row's queries
+are in paper-TASK-queries.csv.gz, under its number there.
+"""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.experiments import QUERY_COLUMNS, query_cells
+from wrlso import Result
+from wrlso.data import Status
+from wrlso.runs.summary import UNCHARGED
+
+_FILES = ("data", "model")
+"""Options of tasks that name files."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run, wherever it was run.
+
+    Attributes:
+      summary: content of its ``summary.json``.
+      code: commits that ran it.
+      queries: lines of CSV, columns :data:`QUERY_COLUMNS` without the first, every query of every
+        seed.
+    """
+
+    summary: dict[str, Any]
+    code: str
+    queries: Sequence[str]
+
+    @property
+    def best(self) -> list[float]:
+        """Each seed's best score; NaN for a seed without a successful query."""
+        return [np.nan if s["best"] is None else s["best"] for s in self.summary["seeds"]]
+
+    @cached_property
+    def scores(self) -> list[np.ndarray]:
+        """Each seed's charged scores in order, to six digits; NaN where a query failed."""
+        found: dict[int, list[float]] = {s["seed"]: [] for s in self.summary["seeds"]}
+        for seed, _, _, score, status in csv.reader(self.queries):
+            if Status[status] not in UNCHARGED:
+                found[int(seed)].append(float(score or "nan"))
+        return [np.array(scores) for scores in found.values()]
+
+
+def read_run(folder: Path, code: str) -> Finished:
+    """A run of this machine."""
+    result = Result(folder)
+    cells = [",".join(map(str, query_cells(0, query)[1:])) for query in result.queries()]
+    return Finished(result.summary, code, cells)
+
+
+def write_records(rows: Mapping[str, Finished], path: Path) -> None:
+    """Keep summaries by the rows' names; of files only their names."""
+    kept = {
+        name: {"code": row.code, "summary": {**row.summary, "task_options": options_of(row)}}
+        for name, row in rows.items()
+    }
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def write_queries(rows: Sequence[Finished], path: Path) -> None:
+    """Every query; ``entry`` is the row's number. The same queries give the same bytes."""
+    text = io.StringIO()
+    csv.writer(text).writerow(QUERY_COLUMNS)
+    for number, row in enumerate(rows, 1):
+        text.writelines(f"{number},{line}\r\n" for line in row.queries)
+    path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+
+
+def read_records(path: Path, queries: Path) -> dict[str, Finished]:
+    """What :func:`write_records` and :func:`write_queries` kept, in order; empty if nothing."""
+    if not path.exists():
+        return {}
+    kept = json.loads(path.read_text())
+    lines: list[list[str]] = [[] for _ in kept]
+    with gzip.open(queries, "rt") as file:
+        next(file)
+        for line in file:
+            number, _, rest = line.rstrip("\r\n").partition(",")
+            lines[int(number) - 1].append(rest)
+    return {
+        name: Finished(record["summary"], record["code"], asked)
+        for (name, record), asked in zip(kept.items(), lines, strict=True)
+    }
+
+
+def options_of(row: Finished) -> dict[str, Any]:
+    """The options of a row's task, to be compared with :func:`without_folders`."""
+    return without_folders(row.summary["task_options"])
+
+
+def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's options, with files by their names only: where they lie changes nothing."""
+    return {k: Path(v).name if v and k in _FILES else v for k, v in options.items()}
