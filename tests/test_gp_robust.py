@@ -313,3 +313,25 @@ def test_ill_conditioned_problems():
             assert (variance <= hyper.variance[:, None] * 1.01 + 1e-4).all(), (name, after)
             assert (jnp.abs(mean) < 1e3).all(), (name, after)
         assert (hyper.noise >= 0.99e-5).all()
+
+
+def test_noise_below_rounding_does_not_lose_the_posterior():
+    """500 observations almost without noise of a function far smoother than their distances."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, size=(500, 2))
+    y = np.tanh(5 * x[:, 0]) + 0.03 * rng.normal(size=500)
+    grid = rng.uniform(-2, 2, size=(200, 2))
+
+    def mean(noise, dtype):
+        cast = [jnp.asarray(a.astype(dtype)) for a in (x, y, grid)]
+        kernel = Matern52(jnp.array([3.5, 1.6], cast[0].dtype), jnp.asarray(20.0, cast[0].dtype))
+        gp = exact.condition(kernel, noise, *cast[:2])
+        return gp.noise, exact.predict(gp, cast[2])[0]
+
+    taken, single = mean(1e-5, np.float32)
+    assert taken == pytest.approx(np.finfo(np.float32).eps * 500 * 20)
+    with jax.enable_x64(True):
+        asked, double = mean(float(taken), np.float64)
+    assert float(asked) == float(taken)
+    double = np.asarray(double)
+    np.testing.assert_allclose(single, double, atol=0.05 * np.abs(double).max())

@@ -3,6 +3,11 @@
 A masked row is replaced by a row of the identity with target zero, so that it
 adds nothing to the determinant, the quadratic form or a prediction. Only where a matrix
 needs jitter, which is in proportion to its whole diagonal, does it play a part in how much.
+
+The noise is at least rounding error: eps times the trace of K, which no eigenvalue of K exceeds.
+Less would be lost against the largest of them, and the solution with it. In single precision that
+is 6e-5 of the variance for 500 points, in double 1e-13.
+
 The posterior keeps W with ``W^T W = (K + noise I)^-1``: a prediction is then two
 matrix products, its variance a difference that only rounding can take below zero,
 and a new observation replaces one row of W.
@@ -39,7 +44,7 @@ def log_marginal_likelihood(
 
     Args:
       kernel: any tinygp kernel.
-      noise: variance of the observations' noise.
+      noise: variance of the observations' noise; below rounding error, that is taken instead.
       points: ``[n, d]``.
       targets: ``[n]``, of mean zero.
       mask: ``[n]`` booleans; all rows if None.
@@ -47,7 +52,7 @@ def log_marginal_likelihood(
     Returns:
       ``[]`` nats. O(n^3); so is its gradient.
     """
-    covariance, y, rows = _masked(kernel, noise, points, targets, mask)
+    covariance, _, y, rows = _masked(kernel, noise, points, targets, mask)
     return gaussian_log_density(covariance, y) - 0.5 * math.log(2 * math.pi) * rows.sum()
 
 
@@ -55,10 +60,10 @@ def condition(
     kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None = None
 ) -> ExactGP:
     """The posterior given the rows in ``mask``; arguments as :func:`log_marginal_likelihood`."""
-    covariance, y, rows = _masked(kernel, noise, points, targets, mask)
+    covariance, noise, y, rows = _masked(kernel, noise, points, targets, mask)
     whitening, _ = whiten(covariance)
     alpha = refined_solve(covariance, whitening, y)
-    return ExactGP(kernel, jnp.asarray(noise, y.dtype), points, y, rows, whitening, alpha)
+    return ExactGP(kernel, noise, points, y, rows, whitening, alpha)
 
 
 def predict(gp: ExactGP, x: Array) -> tuple[Array, Array]:
@@ -106,13 +111,16 @@ def add(gp: ExactGP, slot: ArrayLike, point: Array, target: ArrayLike) -> ExactG
 
 def _masked(
     kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array]:
+    """Covariance of the observations ``[n, n]``, their noise ``[]``, targets, and the mask."""
     rows = jnp.ones(targets.shape, bool) if mask is None else mask
     points = jnp.where(rows[:, None], points, 0.0)
     identity = jnp.eye(points.shape[0], dtype=points.dtype)
+    trace = jnp.where(rows, kernel(points), 0.0).sum()
+    noise = jnp.maximum(jnp.asarray(noise, points.dtype), jnp.finfo(points.dtype).eps * trace)
     covariance = kernel(points, points) + noise * identity
     covariance = jnp.where(rows[:, None] & rows[None, :], covariance, identity)
-    return covariance, jnp.where(rows, targets, 0.0), rows
+    return covariance, noise, jnp.where(rows, targets, 0.0), rows
 
 
 def _cross(gp: ExactGP, x: Array) -> Array:

@@ -43,8 +43,8 @@ class FitConfig:
       lengthscale: prior of each; None for the dimension-scaled one of Hvarfner
         et al. (2024).
       variance, noise: priors.
-      lengthscale_bounds, variance_bounds, noise_bounds: what may be returned. In
-        float32 a noise variance much below 1e-5 is beyond rounding.
+      lengthscale_bounds, variance_bounds, noise_bounds: what may be returned. The exact GP
+        takes no noise below rounding error, see :mod:`wrlso.gp.exact`.
     """
 
     restarts: int = 3
