@@ -476,3 +476,90 @@ def test_too_small_a_pool_is_refused():
         dataclasses.replace(algorithm, proposer=lazy), jax.random.key(0), state, (), shared
     )
     assert len(asked.status) == 2
+
+
+def fixed_pool(objects, **settings):
+    """A proposer whose pool is always the same; and what its surrogate was told."""
+    heard = []
+    latents = jnp.arange(2.0 * len(objects)).reshape(-1, 2)
+    proposer = propose.Proposer(
+        "fixed",
+        lambda key, view, surrogate: propose.Pool(latents, jnp.array(objects, jnp.uint8)),
+        observe=lambda surrogate, told: heard.append(told) or surrogate,
+        **settings,
+    )
+    return proposer, heard
+
+
+def begun(proposer, scores=None, **changes):
+    """An algorithm with a proposer, one row of base data that no pool has, and a first state."""
+    task, algorithm, _ = tiny_algorithm("weighted_retraining", "prior")
+    algorithm = dataclasses.replace(algorithm, proposer=proposer, **changes)
+    base = Dataset(
+        jnp.array([[255, 255]], jnp.uint8), jnp.zeros(1) if scores is None else jnp.array(scores)
+    )
+    shared = share(base, algorithm.identity)
+    return algorithm, shared, loop.init(algorithm, task.params, base)
+
+
+def test_an_identitys_integers_are_not_mistaken_for_an_objects_own():
+    """[4, 0] is asked for; what is the same as [8, 0] has the integers [4, 0], too."""
+    identity = lambda objects: objects // 2  # noqa: E731
+    proposer, _ = fixed_pool([[4, 0]], batch=1)
+    algorithm, shared, state = begun(proposer, identity=identity)
+    asked = loop.ask(algorithm, jax.random.key(0), state, (), shared)
+    state, _ = loop.tell(algorithm, state, (), asked, jnp.array([7.0]), asked.status, 0)
+    proposer, _ = fixed_pool([[8, 0], [20, 0]], batch=1, lessons=1)
+    later = dataclasses.replace(algorithm, proposer=proposer)
+    asked = loop.ask(later, jax.random.key(0), state, (), shared)
+    assert asked.objects.tolist() == [[8, 0]]
+    assert np.isnan(asked.lessons.scores).all()
+
+
+def test_a_remembered_spelling_is_recognised_with_an_identity_too():
+    identity = lambda objects: objects // 2  # noqa: E731
+    proposer, _ = fixed_pool([[60, 0], [20, 0]], batch=1)
+    algorithm, shared, state = begun(proposer, identity=identity)
+    asked = loop.ask(algorithm, jax.random.key(0), state, (), shared)
+    found = asked._replace(objects=jnp.array([[1, 1]], jnp.uint8))  # as its canonical spelling
+    duplicate = jnp.full(1, Status.DUPLICATE)
+    state, _ = loop.tell(algorithm, state, (), found, jnp.array([2.0]), duplicate, 0)
+    assert loop.ask(algorithm, jax.random.key(0), state, (), shared).objects.tolist() == [[20, 0]]
+
+
+def test_what_is_known_is_taught_once():
+    """A pool without enough that is new: the evaluation's answer repeats the lesson."""
+    proposer, heard = fixed_pool([[1, 0], [2, 0]], batch=2, lessons=2)
+    algorithm, shared, state = begun(proposer)
+    asked = loop.ask(algorithm, jax.random.key(0), state, (), shared)
+    state, _ = loop.tell(algorithm, state, (), asked, jnp.array([0.5, 1.5]), asked.status, 0)
+    again = loop.ask(algorithm, jax.random.key(0), state, (), shared)
+    assert again.status.tolist() == [Status.DUPLICATE] * 2
+    state, _ = loop.tell(algorithm, state, (), again, jnp.array([0.5, 1.5]), again.status, 0)
+    np.testing.assert_array_equal(heard[-1].scores, [0.5, 1.5, np.nan, np.nan])
+    assert int(state.acquired.again.used) == 0
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8, jnp.float16, bool])
+def test_base_scores_of_any_number_type(dtype):
+    proposer, _ = fixed_pool([[1, 0], [255, 255]], batch=1, lessons=1)
+    algorithm, shared, state = begun(proposer, jnp.ones(1, dtype))
+    asked = jax.jit(lambda: loop.ask(algorithm, jax.random.key(0), state, (), shared))()
+    assert asked.objects.tolist() == [[1, 0]]
+    assert shared.base.scores.dtype == jnp.float32
+
+
+def test_fewer_likely_points_than_a_batch_are_refused():
+    few = propose.Proposer("few", lambda *_: propose.Pool(jnp.zeros((5, 2))), 4, likely=1)
+    algorithm, shared, state = begun(few)
+    with pytest.raises(ValueError, match=r"'few' decodes likely = 1 points first, fewer than"):
+        loop.ask(algorithm, jax.random.key(0), state, (), shared)
+
+
+def test_grid_ranks_unsigned_scores():
+    task, _, _ = tiny_algorithm()
+    bits = lambda o: jax.lax.population_count(o).sum(-1) // 8  # noqa: E731
+    grid = propose.grid(task.vae, bits, 4)
+    view = propose.View(task.params, empty_acquired(1, jnp.zeros(2, jnp.uint8), 2), None, None)
+    pool = grid.propose(jax.random.key(0), view, ())
+    assert (np.diff(np.asarray(bits(pool.objects)).astype(int)) <= 0).all()

@@ -497,14 +497,20 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
     lessons = Told(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
     decoded = jax.vmap(fingerprint)(objects)
-    asked = Candidates(jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons, decoded)
+    asked = Candidates(
+        jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons, decoded, decoded
+    )
     log = QueryLog(tmp_path / "log.sqlite")
     place = Place([7], [log], 2, 10)
     base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
     acquired = jax.tree.map(lambda a: a[None], empty_acquired(4, base.objects[0], 2))
     first, again = (Seen(base, acquired, 1) for _ in range(2))
     evaluate_on_host(Host(lambda thing: float(thing[0])), place, asked, first)
-    now = asked._replace(objects=objects + 8, latents=asked.latents * 2)
+    now = asked._replace(
+        objects=objects + 8,
+        latents=asked.latents * 2,
+        decoded=jax.vmap(fingerprint)(objects + 8),
+    )
     evaluated, scores = evaluate_on_host(Host(lambda thing: 99.0), place, now, again)
     assert [again.find(0, np.array(thing, np.uint8)) for thing in ([1, 0], [3, 0], [0, 7])] == [
         1,

@@ -34,7 +34,10 @@ class Shared(NamedTuple):
 
 
 def share(base: Dataset, identity: Identity | None = None) -> Shared:
-    """Prepare the base data once for all seeds, with the algorithm's ``identity``."""
+    """Prepare the base data once for all seeds, with the algorithm's ``identity``: with another,
+    its objects may be charged. Scores that are no floats of 32 bits become such."""
+    scores = jnp.asarray(base.scores)
+    base = base._replace(scores=scores.astype(jnp.promote_types(scores.dtype, jnp.float32)))
     prints = fingerprint(base.objects, identity)
     return Shared(base, sort_fingerprints(prints), first_occurrence(prints))
 
@@ -43,7 +46,8 @@ class Candidates(NamedTuple):
     """A batch to evaluate: ``latents [q, d]``, ``objects [q, ...]``, ``status [q]``; and what the
     pool taught by itself, ``lessons``: points that were preferred to some of these, but
     decode to objects that were scored before. ``decoded``: fingerprints of the objects as decoded,
-    which stay as they are where the evaluation puts another spelling in an object's place.
+    which stay as they are where the evaluation puts another spelling in an object's place;
+    ``prints``: the same with the identity.
 
     Rows with status OK are to be scored; INVALID ones are charged without being
     scored; DUPLICATE and UNUSED ones are neither.
@@ -54,6 +58,7 @@ class Candidates(NamedTuple):
     status: Array
     lessons: Told
     decoded: Fingerprints
+    prints: Fingerprints
 
 
 def choose(
@@ -81,19 +86,21 @@ def choose(
       identity: when objects are the same; None: when they are equal.
       valid: ``objects [q, ...]`` to booleans ``[q]``; None: all are.
     """
-    own, own_scores = _own(acquired)
-    rows, fresh, (in_base, in_own) = first_fresh(
-        fingerprint(objects, identity), [shared.known, own], batch
-    )
+    own, own_scores = _own(acquired, identity)
+    prints = fingerprint(objects, identity)
+    rows, fresh, (in_base, in_own) = first_fresh(prints, [shared.known, own], batch)
     score = jnp.where(in_own >= 0, own_scores[in_own], jnp.nan)
     score = jnp.where(in_base >= 0, shared.base.scores[in_base], score)
     known = ((in_base >= 0) | (in_own >= 0)) & (jnp.arange(len(latents)) <= rows.max())
+    latents = latents.astype(acquired.latents.dtype)
     told = _lessons(latents, known, score, lessons)
     latents, objects = latents[rows], objects[rows]
     status = jnp.where(True if valid is None else valid(objects), Status.OK, Status.INVALID)
     status = jnp.where(fresh, status, Status.DUPLICATE)
     status = jnp.where(jnp.arange(batch) < room, status, Status.UNUSED)
-    return Candidates(latents, objects, status.astype(jnp.int32), told, fingerprint(objects))
+    status = status.astype(jnp.int32)
+    chosen = Fingerprints(*(words[rows] for words in prints))
+    return Candidates(latents, objects, status, told, fingerprint(objects), chosen)
 
 
 def no_candidates(acquired: Acquired, base: Dataset, *, batch: int, lessons: int) -> Candidates:
@@ -112,13 +119,16 @@ def no_candidates(acquired: Acquired, base: Dataset, *, batch: int, lessons: int
             jnp.zeros(lessons, bool),
         ),
         jax.tree.map(lambda words: like(words, batch), acquired.decoded),
+        jax.tree.map(lambda words: like(words, batch), acquired.prints),
     )
 
 
-def _own(acquired: Acquired) -> tuple[Known, Array]:
+def _own(acquired: Acquired, identity: Identity | None) -> tuple[Known, Array]:
     """All spellings that a seed has asked for, and what they score: NaN for a failure."""
     again = acquired.again
-    parts = zip(acquired.prints, acquired.decoded, again.prints, strict=True)
+    # An identity's integers are not to be mistaken for an object's own.
+    decoded = acquired.decoded if identity is None else acquired.prints
+    parts = zip(acquired.prints, decoded, again.prints, strict=True)
     asked = in_use(acquired)
     mask = jnp.concatenate([asked, asked, jnp.arange(len(again.scores)) < again.used])
     known = sort_fingerprints(Fingerprints(*map(jnp.concatenate, parts)), mask)

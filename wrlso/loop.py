@@ -87,7 +87,8 @@ class Algorithm:
 
 
 def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
-    """A seed's state before its first retraining."""
+    """A seed's state before its first retraining: ``params``, and room for a budget of queries of
+    objects like the base data's."""
     buffer = empty_acquired(algorithm.budget, base.objects[0], algorithm.vae.latent_dim)
     return State(params, buffer, algorithm.proposer.memory)
 
@@ -95,7 +96,11 @@ def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
 def retrain(
     algorithm: Algorithm, key: Array, state: State, shared: Shared, steps: ArrayLike, hyper: Hyper
 ) -> tuple[State, RetrainInfo]:
-    """Line 3: train the model on all data, weighted by score."""
+    """Line 3: train the model on all data, weighted by score.
+
+    Returns:
+      The state with the new parameters, and what became of the training.
+    """
     params, info = retraining.retrain(
         key,
         state.params,
@@ -111,7 +116,11 @@ def retrain(
 
 
 def fit(algorithm: Algorithm, key: Array, state: State, shared: Shared) -> tuple[State, Any]:
-    """Lines 4 and 5: encode data and fit the surrogate, which lasts until the next retraining."""
+    """Lines 4 and 5: encode data and fit the surrogate, which lasts until the next retraining.
+
+    Returns:
+      The state with the proposer's new memory, and the surrogate.
+    """
     memory, surrogate = algorithm.proposer.fit(key, _view(state, shared), state.memory)
     return state._replace(memory=memory), surrogate
 
@@ -174,6 +183,11 @@ def _search(
         return among(latents, objects)
     decode = partial(decode_all, algorithm.vae, state.params)
     n = algorithm.proposer.likely or len(latents)
+    if n < max(batch, lessons):
+        raise ValueError(
+            f"proposer {algorithm.proposer.name!r} decodes likely = {n} points first, fewer than "
+            f"batch = {batch} or lessons = {lessons}"
+        )
     likely = decode(latents[:n])
     found = among(latents[:n], likely)
     if n >= len(latents):
@@ -212,10 +226,12 @@ def tell(
     scores = jnp.asarray(scores, jnp.float32)
     status = settle(scores, status)
     duplicate = status == Status.DUPLICATE
+    # What was known when it was chosen is among the lessons; here, only what the evaluation found.
+    another = duplicate & (candidates.status != Status.DUPLICATE)
     uncharged = duplicate | (status == Status.UNUSED)
-    failed = ~uncharged & (status != Status.OK) | duplicate & jnp.isneginf(scores)
+    failed = ~uncharged & (status != Status.OK) | another & jnp.isneginf(scores)
     scores = jnp.where(jnp.isfinite(scores), scores, jnp.nan)
-    learnt = jnp.where((status == Status.OK) | duplicate, scores, jnp.nan)
+    learnt = jnp.where((status == Status.OK) | another, scores, jnp.nan)
     scores = jnp.where(status == Status.OK, scores, jnp.nan)
     acquired = append(
         state.acquired,
@@ -228,8 +244,8 @@ def tell(
         ~uncharged,
         round,
     )
-    spelled = duplicate & (jnp.isfinite(learnt) | failed)
-    again = remember(acquired.again, candidates.decoded, learnt, spelled)
+    spelled = another & (jnp.isfinite(learnt) | failed)
+    again = remember(acquired.again, candidates.prints, learnt, spelled)
     acquired = acquired._replace(again=again)
     new = Told(candidates.latents, learnt, failed)
     told = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.lessons, new)

@@ -139,7 +139,7 @@ def grid(
 
     def propose(key: Array, view: View, surrogate: Any) -> Pool:
         objects = decode_all(vae, view.params, points)
-        best_first = jnp.argsort(-objective(objects), stable=True)
+        best_first = jnp.argsort(-objective(objects).astype(jnp.float32), stable=True)
         return Pool(points[best_first], objects[best_first])
 
     return Proposer("grid", propose, batch, uncharged=side * side)

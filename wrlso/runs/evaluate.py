@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,6 +13,7 @@ from wrlso.candidates import Candidates
 from wrlso.data import Acquired, Dataset, Status
 from wrlso.host.calls import Wanted, call
 from wrlso.host.workers import Outcome, WorkerPool, as_score
+from wrlso.identity import Fingerprints, fingerprint
 from wrlso.runs.log import Query, QueryLog
 from wrlso.tasks.base import HostObjective
 
@@ -183,6 +185,7 @@ def _evaluated(
     things: dict[tuple[int, int], np.ndarray],
     seen: Seen,
 ) -> tuple[Candidates, np.ndarray]:
+    asked = np.asarray(candidates.latents, "<f4")
     latents, objects, status = (np.array(part) for part in candidates[:3])
     scores = np.full(status.shape, np.nan, np.float32)
     for key, query in queries.items():
@@ -198,7 +201,18 @@ def _evaluated(
     evaluated = candidates._replace(
         latents=jnp.asarray(latents), objects=jnp.asarray(objects), status=jnp.asarray(status)
     )
-    return evaluated, scores
+    return _as_logged(evaluated, (latents != asked).any(-1)), scores
+
+
+def _as_logged(candidates: Candidates, replaced: np.ndarray) -> Candidates:
+    """Where the log put another query in a candidate's place ``[lanes, q]``, its object counts as
+    what was decoded."""
+    if not replaced.any():
+        return candidates
+    lanes = [fingerprint(objects) for objects in candidates.objects]
+    logged = Fingerprints(*(jnp.stack(words) for words in zip(*lanes, strict=True)))
+    put = lambda new, old: jnp.asarray(np.where(replaced, new, old))  # noqa: E731
+    return candidates._replace(decoded=jax.tree.map(put, logged, candidates.decoded))
 
 
 def _checked(
