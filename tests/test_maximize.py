@@ -344,3 +344,23 @@ def as_high_as_scipy(problems):
             for i in range(PROBLEMS)
         ]
     return ours >= np.array(theirs) + np.log(0.999)
+
+
+def test_it_does_not_stop_half_way_up_the_highest():
+    """Climbs that arrived low set out again and may be on their way up something higher."""
+    rng = np.random.default_rng(1)
+    slopes, shifts, sizes = rng.normal(size=(40, 2)) * 3, rng.uniform(0, 6, 40), rng.normal(size=40)
+    function = lambda x: jnp.sin(x @ slopes.T + shifts) @ sizes  # noqa: E731
+    lower, upper = box(2, -3, 3)
+    climb = jax.jit(lambda starts: maximize(function, starts, lower, upper, 60, until_arrived=True))
+    further = jax.jit(lambda x: maximize(function, x[None], x - 0.05, x + 0.05, 30).values[0])
+    for starts in jnp.asarray(rng.uniform(-3, 3, (40, 20, 2)), jnp.float32):
+        found = climb(starts)
+        assert further(found.points[0]) < found.values[0] + 1e-2
+
+
+def test_starts_without_a_value_have_not_arrived():
+    function = lambda x: jnp.where(x[:, 0] < 0.5, jnp.nan, -((x[:, 0] - 0.8) ** 2))  # noqa: E731
+    lower, upper = box(1, 0, 1)
+    found = maximize(function, jnp.zeros((4, 1)), lower, upper, 40, until_arrived=True)
+    assert found.values[0] == pytest.approx(0, abs=1e-6)

@@ -37,8 +37,8 @@ class Maxima(NamedTuple):
 class _Climb(NamedTuple):
     """All starts' positions ``x``, ``value`` and ``slope`` there; their next ``trial`` and
     the ``step`` that leads there, or NaN where a climb sets out anew; the last
-    ``_MEMORY`` moves and changes of slope; the best point of each so far; and whether it has
-    ``arrived`` once."""
+    ``_MEMORY`` moves and changes of slope; the best point of each so far; and whether a climb has
+    ``arrived`` there."""
 
     x: Array
     value: Array
@@ -95,7 +95,8 @@ def maximize(
     def evaluate(points: Array) -> tuple[Array, Array]:
         values, slopes = value_and_grad(points)
         usable = jnp.isfinite(values) & jnp.isfinite(slopes).all(-1)
-        return jnp.where(usable, values, -jnp.inf), jnp.where(usable[:, None], slopes, 0.0)
+        values = jnp.where(usable, values, -jnp.inf).astype(x.dtype)
+        return values, jnp.where(usable[:, None], slopes, 0.0).astype(x.dtype)
 
     lanes, memory = jnp.zeros(x.shape[:1], x.dtype), jnp.zeros((_MEMORY, *x.shape), x.dtype)
     nowhere = jnp.zeros_like(x)
@@ -153,6 +154,7 @@ def _move(climb: _Climb, value: Array, slope: Array) -> tuple[_Climb, Array]:
         changes=_remember(climb.changes, change, curved, anew),
         best=jnp.where(better[:, None], climb.trial, climb.best),
         best_value=jnp.where(better, value, climb.best_value),
+        arrived=climb.arrived & ~better,
     )
     lost = climb.value + expected - value
     # The top of the parabola through both values and the slope.
@@ -176,7 +178,7 @@ def _next_trial(
         direction=direction,
         step=jnp.where(done, jnp.nan, step),
         trial=jnp.where(done[:, None], elsewhere, trial),
-        arrived=climb.arrived | done,
+        arrived=(climb.arrived | done) & jnp.isfinite(climb.best_value),
     )
 
 
