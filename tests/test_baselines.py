@@ -244,3 +244,9 @@ def test_a_method_names_who_has_a_number():
         methods.dbas().with_options(alpha=2.0)
     with pytest.raises(ValueError, match="'rwr' has no k, got k = 1"):
         methods.rwr().with_options(k=1.0)
+
+
+def test_an_endless_alpha_takes_the_best():
+    for alpha in (np.inf, 1e39):
+        weights = rwr_weights(jnp.array([1.0, 3.0, 3.0, 2.0]), alpha)
+        assert weights.tolist() == [0, 0.5, 0.5, 0]

@@ -335,3 +335,9 @@ def test_noise_below_rounding_does_not_lose_the_posterior():
     assert float(asked) == float(taken)
     double = np.asarray(double)
     np.testing.assert_allclose(single, double, atol=0.05 * np.abs(double).max())
+
+
+def test_a_constant_column_has_the_least_deviation():
+    columns = jnp.array([[0.2, 0.2], [0.2, 0.2001]])
+    units = standardizer(columns, jnp.ones(2, bool), least=0.1)
+    np.testing.assert_allclose(units.deviation, [0.1, 0.1], rtol=1e-6)

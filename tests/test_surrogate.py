@@ -234,3 +234,16 @@ def test_a_lone_peak_is_not_smoothed_away():
     centres = sparse.k_means(jax.random.key(1), x, 40, mask)
     smoothed = sparse.predict(sparse.condition(kernel, 0.01, x, y, centres, mask), x[7:8])[0]
     assert at_peak[0] > 2.5 > 0.3 > smoothed[0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_base_scores_that_are_not_finite_teach_nothing(bad):
+    task = make_tiny_task()
+    view = view_of(task)
+    scores = view.base.scores.at[jnp.array([3, 7])].set(bad)
+    view = view._replace(base=view.base._replace(scores=scores))
+    known = fitted(task, view)
+    assert np.isfinite(known.best)
+    mean, variance = surrogate.predict(known, jnp.zeros((3, 2)))
+    assert np.isfinite(mean).all()
+    assert np.isfinite(variance).all()

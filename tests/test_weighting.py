@@ -197,3 +197,11 @@ def test_docstring_examples():
 
     failed, tried = doctest.testmod(weighting, extraglobs={"jnp": jnp})
     assert (failed, tried) == (0, 2)
+
+
+@pytest.mark.parametrize("k", [1e-6, 1e3, 1e7, 1e20, np.inf])
+def test_the_limit_of_shares_is_a_share_at_any_k(k):
+    shares = rank_weight_share(k, jnp.array([0.0, 0.5, 0.0]), jnp.array([0.5, 1.0, 1.0]))
+    assert shares[0] + shares[1] == pytest.approx(1)
+    assert shares[2] == pytest.approx(1)
+    assert k < 1 or shares[0] == pytest.approx(0.5, abs=1e-3)

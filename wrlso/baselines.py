@@ -58,18 +58,26 @@ def dbas_weights(
 
 
 def cem_pi_weights(scores: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None = None) -> Array:
-    """Cross-entropy method: equal weights for scores not below the ``quantile`` of all."""
+    """Cross-entropy method: equal weights for scores not below the ``quantile`` of all.
+
+    Arguments, returns and errors as of :func:`dbas_weights`.
+    """
     scores, valid = usable_scores(scores, mask)
     return _above(scores, valid, masked_quantile(scores, valid, quantile))
 
 
 def rwr_weights(scores: ArrayLike, alpha: ArrayLike, mask: ArrayLike | None = None) -> Array:
-    """Reward-weighted regression (Peters and Schaal 2007): ``w ~ exp(alpha f)``."""
+    """Reward-weighted regression (Peters and Schaal 2007): ``w ~ exp(alpha f)``.
+
+    ``alpha`` is positive, per unit of the scores, and may be traced; otherwise arguments, returns
+    and errors as of :func:`dbas_weights`.
+    """
     scores, valid = usable_scores(scores, mask)
     # The best comes off first: alpha times a large score may overflow.
     top = jnp.where(valid, scores, -jnp.inf).max()
     below = jnp.where(valid, scores - top, 0.0)
-    return normalise(jnp.where(valid, jnp.exp(alpha * below), 0.0))
+    power = jnp.where(below < 0, alpha * below, 0.0)  # also where alpha is infinite
+    return normalise(jnp.where(valid, jnp.exp(power), 0.0))
 
 
 def feedback_weights(
@@ -88,6 +96,12 @@ def feedback_weights(
       rounds: ``[N]`` int32, -1 for base rows, else the round of the query.
       quantile: in [0, 1].
       mask: ``[N]``, true where a row counts.
+
+    Returns:
+      ``[N]``.
+
+    Raises:
+      ValueError: for concrete arguments, as ``wrlso.rank_weights``.
     """
     scores, valid = usable_scores(scores, mask)
     rounds = jnp.asarray(rounds)
@@ -107,7 +121,11 @@ def dbas_reference_weights(
     noise: ArrayLike,
     mask: ArrayLike | None = None,
 ) -> Array:
-    """DbAS on the samples of the last round, with a threshold that never falls."""
+    """DbAS on the samples of the last round, with a threshold that never falls.
+
+    Arguments, returns and errors as of :func:`feedback_weights`; ``noise`` as of
+    :func:`dbas_weights`.
+    """
     scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
     chance = jax.scipy.stats.norm.cdf((scores - threshold) / noise)
     return normalise(jnp.where(valid & (chance >= _CUTOFF), chance, 0.0))
@@ -119,7 +137,10 @@ def cem_pi_reference_weights(
     quantile: ArrayLike,
     mask: ArrayLike | None = None,
 ) -> Array:
-    """The cross-entropy method on the samples of the last round; the threshold never falls."""
+    """The cross-entropy method on the samples of the last round; the threshold never falls.
+
+    Arguments, returns and errors as of :func:`feedback_weights`.
+    """
     scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
     return _above(scores, valid, threshold)
 

@@ -171,7 +171,7 @@ def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Ar
 
 
 def _thompson(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
-    """Points ``[P, d]``: each the best of a joint sample at prior draws."""
+    """Points ``[P, d]``: each the best of a joint sample at the draws."""
     draw_key, sample_key = jax.random.split(key)
     x = _draws(draw_key, surrogate, config, _best_data(surrogate, config.starts)).points
     rows = acq.thompson(sample_key, *predict_joint(surrogate, x), max(batch, 3 * config.starts))

@@ -38,7 +38,7 @@ def minibatches(weights: Array, mask: Array, form: WeightForm = "sample") -> Min
       form: ``"sample"`` draws by weight (A.3.1); ``"loss"`` draws uniformly and
         multiplies losses (A.3.2); ``"split"`` is the latter with a row of
         relative weight above one split into enough copies to bring each copy's
-        factor to one or less, which cuts the variance.
+        factor below two, which cuts the variance.
     """
     if form == "sample":
         probability = weights
@@ -86,7 +86,7 @@ def draw_by_length(
 
 class TrainInfo(NamedTuple):
     """``loss []``: mean over the steps, nats an object. ``finite []``: false if training
-    diverged or no row has weight, in which case the parameters are those from before."""
+    diverged or no row may be drawn, in which case the parameters are those from before."""
 
     loss: Array
     finite: Array
@@ -168,7 +168,8 @@ class RetrainConfig:
       beta: factor of the KL.
       form: how weights enter training, see :func:`minibatches`.
       least_steps: training steps at least, unless there is no pass at all: a few steps on small
-        data move a model by little.
+        data move a model by little. Methods that train on the last samples only have their own
+        number of passes over these, and no least.
     """
 
     first_epochs: float = 1.0

@@ -122,7 +122,7 @@ def fit_surrogate(
     own, usable = _own_scores(view.acquired, aligned, config.penalty, lowest)
     scores = jnp.concatenate([own, base_scores])
     z, scores = (a.astype(jnp.result_type(float)) for a in (z, scores))  # double where enabled
-    mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1)
+    mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1) & jnp.isfinite(scores)
     latent_units = standardizer(z, mask, least=_COLLAPSED)
     score_units = standardizer(scores, mask)
     x = jnp.where(mask[:, None], latent_units.apply(z), 0.0)
@@ -222,7 +222,8 @@ def observe(
 def choose_rows(
     key: Array, base: Dataset, distinct: Array, best: int, random: int
 ) -> tuple[Array, Array]:
-    """The ``best`` rows of highest score and ``random`` others, no object twice.
+    """The ``best`` rows of highest score and ``random`` others, no object twice, none without a
+    finite score.
 
     Returns:
       Rows ``[n]`` with ``n = min(best + random, N)``, and which of them are real
@@ -230,6 +231,7 @@ def choose_rows(
     """
     n = base.scores.shape[0]
     best = min(best, n)
+    distinct = distinct & jnp.isfinite(base.scores)
     _, top = lax.top_k(jnp.where(distinct, base.scores, -jnp.inf), best)
     drawn = jnp.where(distinct, jax.random.uniform(key, (n,)), -1.0).at[top].set(-1.0)
     luck, others = lax.top_k(drawn, min(random, n - best))

@@ -118,7 +118,7 @@ def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
     """
     k, low, high = (jnp.asarray(a, float) for a in (k, low, high))
     finite = jnp.where(jnp.isinf(k), 1.0, k)
-    share = jnp.log((finite + high) / (finite + low)) / jnp.log((finite + 1) / finite)
+    share = jnp.log1p((high - low) / (finite + low)) / jnp.log1p(1 / finite)
     return jnp.where(jnp.isinf(k), high - low, share)
 
 

@@ -25,8 +25,8 @@ def standardizer(x: Array, mask: Array, least: float = 0.0) -> Standardizer:
     """Mean and standard deviation of the masked rows of ``x [n]`` or ``[n, d]``, by column.
 
     No deviation is taken to be below ``least``. A column that is constant, up to rounding, is
-    shifted to zero, and divided by its size where that is above one. Squares neither
-    overflow nor vanish: float32 may reach from 1e-37 to 6e37.
+    shifted to zero, and divided by ``least`` or, if there is none, by its size where that is above
+    one. Squares neither overflow nor vanish: float32 may reach from 1e-37 to 6e37.
     """
     rows = mask.reshape(-1, *([1] * (x.ndim - 1)))
     n = jnp.maximum(mask.sum(), 1)
@@ -35,5 +35,6 @@ def standardizer(x: Array, mask: Array, least: float = 0.0) -> Standardizer:
     unit = x / size
     mean = unit.sum(0) / n
     spread = jnp.sqrt((jnp.where(rows, unit - mean, 0.0) ** 2).sum(0) / n)
-    deviation = jnp.where(spread > 8 * jnp.finfo(x.dtype).eps, spread * size, jnp.maximum(size, 1))
+    constant = jnp.maximum(size, 1) if least == 0 else jnp.full_like(size, least)
+    deviation = jnp.where(spread > 8 * jnp.finfo(x.dtype).eps, spread * size, constant)
     return Standardizer(mean * size, jnp.maximum(deviation, least))
