@@ -133,6 +133,7 @@ def molecules(
         bo=BOConfig(
             evaluations=40,
             region=0.3,
+            radius=1.25,
             surrogate=SurrogateConfig(
                 kind="sparse",
                 best=2000,
