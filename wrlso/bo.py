@@ -5,7 +5,6 @@ acquisition function of the surrogate within a box of the latent space, from sta
 that are good data points and draws from the prior and around good data.
 """
 
-import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
@@ -31,11 +30,6 @@ from wrlso.vae import VAE
 
 Acquisition = Literal["log_ei", "ei", "ucb", "thompson"]
 
-_STEEP = 1e3
-"""Penalty on the acquisition function of a point outside the ball, a squared radius away."""
-
-_TINY = 1e-12
-
 
 @dataclass(frozen=True)
 class BOConfig:
@@ -55,10 +49,6 @@ class BOConfig:
       region: climbs that start at good data or near them stay this close to these, in every
         dimension; None: they go anywhere within the bounds. In many dimensions nearly all of
         the box is far from all data, where a model may decode to anything.
-      radius: the search stays within this many times ``sqrt(d)`` of the origin, which is about the
-        norm of every sample of the prior; None: anywhere within the bounds, whose corners are
-        ``bound sqrt(d)`` away. What a model decodes far outside changes with each retraining, and
-        what a surrogate learnt there is lost.
       surrogate: the model of the scores.
     """
 
@@ -70,7 +60,6 @@ class BOConfig:
     lessons: int = 2
     bound: float = 3.0
     region: float | None = None
-    radius: float | None = None
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
 
     def __post_init__(self) -> None:
@@ -83,9 +72,8 @@ class BOConfig:
                 f"starts must be between 1 and a third of candidates = {self.candidates}, got "
                 f"{self.starts}"
             )
-        for name, value in {"region": self.region, "radius": self.radius}.items():
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive or None, got {value:g}")
+        if self.region is not None and not self.region > 0:
+            raise ValueError(f"region must be positive or None, got {self.region:g}")
         if self.evaluations < 1 or self.bound <= 0 or min(self.beta, self.lessons) < 0:
             raise ValueError(
                 "evaluations must be at least 1, bound positive, beta, lessons not negative, got "
@@ -149,9 +137,7 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
       ``[P, d]`` points in standard units: the maxima found, best first, then the draws that
       no climb started from, best first, so that something new is among them.
     """
-    score = lambda x: (  # noqa: E731
-        _acquisition(surrogate, config, x) - _STEEP * _outside(surrogate, config, x) ** 2
-    )
+    score = partial(_acquisition, surrogate, config)
     draw_key, near_key = jax.random.split(key)
     good = _best_data(surrogate, config.starts)
     draws = _draws(draw_key, surrogate, config, good)
@@ -200,21 +186,6 @@ def _acquisition(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
     return improvement[config.acquisition](mean, variance, surrogate.best)
 
 
-def _outside(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
-    """``[s]``: how far points ``[s, d]`` lie outside the ball, in radii; 0 inside."""
-    if config.radius is None:
-        return jnp.zeros(x.shape[0], x.dtype)
-    latents = surrogate.latent_units.invert(x) / (config.radius * math.sqrt(x.shape[1]))
-    return jnp.maximum(jnp.sqrt((latents**2).sum(1) + _TINY) - 1.0, 0.0)
-
-
-def _into_ball(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
-    """Points outside the ball, moved to its surface, towards the origin of the latent space."""
-    shrink = 1.0 / (1.0 + _outside(surrogate, config, x)[:, None])
-    units = surrogate.latent_units
-    return jnp.where(shrink < 1, units.apply(units.invert(x) * shrink), x)
-
-
 class _Starts(NamedTuple):
     """``points [n, d]``, and the box that each may climb in, ``lower, upper [n, d]``."""
 
@@ -231,12 +202,11 @@ def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
 def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) -> _Starts:
     """Points moved by steps, and no further than a region reaches."""
     lower, upper = _box(surrogate, config)
-    centres = jnp.clip(_into_ball(surrogate, config, points), lower, upper)
+    centres = jnp.clip(points, lower, upper)
     region = jnp.inf if config.region is None else config.region
     reach = region / surrogate.latent_units.deviation
     lower, upper = jnp.maximum(lower, centres - reach), jnp.minimum(upper, centres + reach)
-    moved = _into_ball(surrogate, config, centres + step)
-    return _Starts(jnp.clip(moved, lower, upper), lower, upper)
+    return _Starts(jnp.clip(points + step, lower, upper), lower, upper)
 
 
 def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
@@ -248,7 +218,7 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _
     lower, upper = _box(surrogate, config)
     draws = surrogate.latent_units.apply(jax.random.normal(prior_key, (config.candidates - n, d)))
     box = (jnp.broadcast_to(side, draws.shape) for side in (lower, upper))
-    anywhere = _Starts(jnp.clip(_into_ball(surrogate, config, draws), lower, upper), *box)
+    anywhere = _Starts(jnp.clip(draws, lower, upper), *box)
     scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), minval=-0.5, maxval=0.0)
     step = scale * jax.random.normal(near_key, (n, d)) / surrogate.latent_units.deviation
     farthest = min(1.0, config.region or 1.0)

@@ -133,7 +133,6 @@ def molecules(
         bo=BOConfig(
             evaluations=40,
             region=0.3,
-            radius=1.25,
             surrogate=SurrogateConfig(
                 kind="sparse",
                 best=2000,
