@@ -255,7 +255,7 @@ def _moved_table(name: str, rows: Rows) -> str:
         parts = [[stats.fifth(scores, last) for scores in row.scores] for last in (False, True)]
         means = [[_mean(scores) for scores in part] for part in parts]
         succeeded = [f"{np.isfinite(np.concatenate(part)).mean():.0%}" for part in parts]
-        moved = "–" if row in unmoved else stats.verdict(means[1], before)
+        moved = "–" if row in unmoved or not unmoved else stats.verdict(means[1], before)
         body.append([row.name, *(_moments(name, part) for part in means), *succeeded, moved])
     header = ["method", "first fifth", "last fifth", "succeed, first", "succeed, last", "at last"]
     return (
