@@ -114,8 +114,7 @@ def _note_commit(folder: Path, group: list[Setting]) -> None:
 def _commits(folder: Path, setting: Setting) -> str:
     """Of all sessions of a run, each once."""
     noted = (folder / _COMMITS).read_text().split("\n") if (folder / _COMMITS).exists() else []
-    lines = [line.split() for line in noted]
-    found = [words[0] for words in lines if words[1:] in ([], [setting.folder]) and words]
+    found = [line.split()[0] for line in noted if line.endswith(f" {setting.folder}")]
     return ", ".join(dict.fromkeys(found)) or "unknown"
 
 

@@ -65,7 +65,11 @@ def read_run(folder: Path, code: str) -> Finished:
 def write_records(rows: Mapping[str, Finished], path: Path) -> None:
     """Keep summaries by the rows' names; of files only their names."""
     kept = {
-        name: {"code": row.code, "summary": {**row.summary, "task_options": options_of(row)}}
+        name: {
+            "code": row.code,
+            "queries": len(row.queries),
+            "summary": {**row.summary, "task_options": options_of(row)},
+        }
         for name, row in rows.items()
     }
     path.write_text(json.dumps(kept, indent=1) + "\n")
@@ -81,19 +85,29 @@ def write_queries(rows: Sequence[Finished], path: Path) -> None:
 
 
 def read_records(path: Path, queries: Path) -> dict[str, Finished]:
-    """What :func:`write_records` and :func:`write_queries` kept, in order; empty if nothing."""
+    """What :func:`write_records` and :func:`write_queries` kept, in order; empty if nothing.
+
+    Raises:
+      ValueError: if the two files do not belong together, as after a kill between writing them.
+    """
     if not path.exists():
         return {}
     kept = json.loads(path.read_text())
-    lines: list[list[str]] = [[] for _ in kept]
+    lines: dict[int, list[str]] = {}
     with gzip.open(queries, "rt") as file:
         next(file)
         for line in file:
             number, _, rest = line.rstrip("\r\n").partition(",")
-            lines[int(number) - 1].append(rest)
+            lines.setdefault(int(number), []).append(rest)
+    counts = {number: record["queries"] for number, record in enumerate(kept.values(), 1)}
+    if counts != {number: len(asked) for number, asked in lines.items()}:
+        raise ValueError(
+            f"{path} and {queries.name} do not belong together: restore both as they were "
+            "committed, or choose another folder with --results"
+        )
     return {
         name: Finished(record["summary"], record["code"], asked)
-        for (name, record), asked in zip(kept.items(), lines, strict=True)
+        for (name, record), asked in zip(kept.items(), lines.values(), strict=True)
     }
 
 

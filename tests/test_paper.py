@@ -244,6 +244,10 @@ def test_rows_are_kept_with_the_results(tmp_path):
     write_queries([*kept.values()], paths[1])
     assert [path.read_bytes() for path in paths] == written
 
+    write_queries([kept[grid[0].name]], paths[1])  # as after a kill between the two
+    with pytest.raises(ValueError, match="do not belong together: restore both"):
+        read_records(*paths)
+
     task = make_tiny_task(options={"data": "elsewhere/b.txt", "max_tokens": 3})
     found = finished(task, grid, tmp_path, kept)
     assert [row.name for row in found] == [row.name for row in rows]
