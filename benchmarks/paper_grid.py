@@ -75,12 +75,20 @@ def settings(task: str, scale: Scale, full: bool = True) -> list[Setting]:
     """
     rows = list(_loop(scale, full))
     if task == "shapes":
-        # The protocol's proposer for shapes peeks at the objective; this one does not.
-        k, r = 1e-3, scale.often[0]
-        name = f"weighted retraining, k = {k:g}, r = {r}, bo"
-        method = methods.weighted_retraining(k, r)
-        rows.append(Setting(name, method, scale.budget, scale.seeds, "bo", headline=True))
+        rows += _without_peeking(scale)
     return rows + list(_baselines(task, scale, full))
+
+
+def _without_peeking(scale: Scale) -> Iterator[Setting]:
+    """The headline on shapes with ``bo``, as the protocol's proposer there reads the objective
+    without charge: with the protocol's tenth of a pass at each retraining, and with the whole pass
+    that the protocol gives the baselines."""
+    k, r = 1e-3, scale.often[0]
+    name = f"weighted retraining, k = {k:g}, r = {r}, bo"
+    usual = methods.weighted_retraining(k, r)
+    trained = {name: usual, f"{name}, 1 epoch": usual.with_options(epochs=1.0)}
+    for name, method in trained.items():
+        yield Setting(name, method, scale.budget, scale.seeds, "bo", headline=True)
 
 
 def _loop(scale: Scale, full: bool) -> Iterator[Setting]:
