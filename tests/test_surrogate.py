@@ -128,6 +128,26 @@ def test_latents_are_those_proposed_while_they_still_decode_to_the_object():
     assert not np.allclose(moved[:2], latents)
 
 
+def test_what_decodes_to_something_else_is_moved_to_where_it_is_likelier():
+    task = make_tiny_task()
+    latents = jnp.array([[0.5, 0.5], [1.0, -1.0], [2.0, 1.0]])
+    acquired = acquired_by(task, latents, [Status.OK, Status.FAILED, Status.INVALID], [1.0] * 3)
+    other = {**task.params, "decoder": -task.params["decoder"]}
+    encoded, _ = surrogate.current_latents(task.vae, other, acquired)
+    inverted, aligned = surrogate.current_latents(task.vae, other, acquired, 100)
+    assert not aligned[:3].any()
+
+    before, after = (
+        task.vae.log_likelihood(other, z, acquired.objects)[:2] for z in (encoded, inverted)
+    )
+    assert (after > before).all()
+    # An invalid decode is no object, and beyond the queries there is none.
+    np.testing.assert_array_equal(inverted[2:], encoded[2:])
+    # What still decodes to its object stays, whatever the steps.
+    same, _ = surrogate.current_latents(task.vae, task.params, acquired, 100)
+    np.testing.assert_array_equal(same[:3], latents)
+
+
 @pytest.mark.parametrize("kind", ["exact", pytest.param("sparse", marks=pytest.mark.slow)])
 def test_observing_is_conditioning_on_more(kind):
     task = make_tiny_task()

@@ -18,6 +18,7 @@ from wrlso.gp.fit import FitConfig, Hyperparameters, default_hyperparameters, fi
 from wrlso.gp.kernels import KERNELS, Stationary
 from wrlso.gp.standardize import Standardizer, standardizer
 from wrlso.identity import fingerprint
+from wrlso.inversion import invert
 from wrlso.propose import Told, View, decode_all, encode_all
 from wrlso.vae import VAE
 
@@ -39,6 +40,9 @@ class SurrogateConfig:
       inducing: M, for the sparse GP: a quarter are the data of highest score, the others
         centres of clusters.
       fit: priors, bounds and effort of the hyperparameters' fit.
+      inversion: steps of ``wrlso.inversion`` for each of the seed's queries whose point decodes to
+        something else since the model was retrained; 0: it stands at its object's encoding,
+        whatever that decodes to.
       penalty: the score that a failed query counts as; ``"lowest"``: the lowest that the
         surrogate knows; None to leave failures out, so that nothing is learnt from them.
     """
@@ -49,6 +53,7 @@ class SurrogateConfig:
     random: int = 200
     inducing: int = 500
     fit: FitConfig = field(default_factory=FitConfig)
+    inversion: int = 0
     penalty: float | Literal["lowest"] | None = None
 
     def __post_init__(self) -> None:
@@ -56,10 +61,11 @@ class SurrogateConfig:
             raise ValueError(f"kind must be 'exact' or 'sparse', got {self.kind!r}")
         if self.kernel not in KERNELS:
             raise ValueError(f"unknown kernel {self.kernel!r}; there are: {', '.join(KERNELS)}")
-        if self.best < 1 or self.random < 0 or self.inducing < 1:
+        if min(self.best, self.inducing) < 1 or min(self.random, self.inversion) < 0:
             raise ValueError(
-                f"best and inducing must be at least 1, random not negative, got best = "
-                f"{self.best}, random = {self.random}, inducing = {self.inducing}"
+                "best and inducing must be at least 1, random and inversion not negative, got "
+                f"best = {self.best}, inducing = {self.inducing}, random = {self.random}, "
+                f"inversion = {self.inversion}"
             )
         penalty = self.penalty
         if not (penalty is None or penalty == "lowest" or math.isfinite(float(penalty))):
@@ -115,7 +121,7 @@ def fit_surrogate(
     """
     row_key, fit_key, cluster_key = jax.random.split(key, 3)
     rows, real = choose_rows(row_key, view.base, view.distinct, config.best, config.random)
-    own_z, aligned = current_latents(vae, view.params, view.acquired)
+    own_z, aligned = current_latents(vae, view.params, view.acquired, config.inversion)
     z = jnp.concatenate([own_z, encode_all(vae, view.params, view.base.objects[rows])])
     base_scores = view.base.scores[rows]
     lowest = jnp.where(real, base_scores, jnp.inf).min()
@@ -238,17 +244,22 @@ def choose_rows(
     return jnp.concatenate([top, others]), jnp.concatenate([distinct[top], luck >= 0])
 
 
-def current_latents(vae: VAE, params: Any, acquired: Acquired) -> tuple[Array, Array]:
+def current_latents(
+    vae: VAE, params: Any, acquired: Acquired, inversion: int = 0
+) -> tuple[Array, Array]:
     """Latents ``[C, d]`` of a seed's queries under the current model, and whether they are the
     points that were proposed ``[C]``.
 
     They are as long as these still decode to what was scored, in the spelling that it had then;
-    else they are the objects' encodings.
+    else they are the objects' encodings, moved by ``inversion`` steps to where the model decodes
+    the objects.
     """
     decoded = fingerprint(decode_all(vae, params, acquired.latents))
     aligned = (decoded.high == acquired.decoded.high) & (decoded.low == acquired.decoded.low)
     encoded = encode_all(vae, params, acquired.objects)
-    return jnp.where(aligned[:, None], acquired.latents, encoded), aligned
+    lost = in_use(acquired) & ~aligned & (acquired.status != Status.INVALID)
+    found = invert(vae, params, encoded, acquired.objects, steps=inversion, needed=lost)
+    return jnp.where(aligned[:, None], acquired.latents, found), aligned
 
 
 def _own_scores(
