@@ -82,3 +82,14 @@ def test_an_impossible_object_stays_where_it_is():
     z, objects = decodes(4)
     broken = {**PARAMS, "bias": PARAMS["bias"] * jnp.nan}
     np.testing.assert_array_equal(invert(VAE, broken, z, objects, steps=3), z)
+
+
+def test_double_precision():
+    z, objects = decodes(4)
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), PARAMS)
+        found = invert(VAE, double, z.astype(jnp.float64), objects, steps=5)
+    assert found.dtype == jnp.float64
+    np.testing.assert_allclose(
+        found, invert(VAE, PARAMS, z, objects, steps=5), rtol=1e-3, atol=1e-4
+    )

@@ -56,7 +56,7 @@ def invert(
 
     def climb(start: Array, x: Array) -> Array:
         def loss(z: Array) -> tuple[Array, Array]:
-            each = -vae.log_likelihood(params, z, x)
+            each = -vae.log_likelihood(params, z, x).astype(jnp.float32)
             return each.sum(), each
 
         def step(_: Array, carry: tuple[Array, Any, Array, Array]) -> Any:
