@@ -1,0 +1,220 @@
+"""Do a run's own molecules come back from their latents once the model was retrained?
+
+    python -m benchmarks.molecule_inversion --run RUN
+
+RUN is a finished run of molecules that was not retrained after its first query, such as weight only
+of ``benchmarks.paper --task molecules``. Each seed's model is retrained as weighted retraining
+would, and its queries are decoded from where they were asked for, from their encodings, and from
+there after some steps of ``wrlso.inversion``; beside them as many of the base molecules. Of the
+prior, 300 samples are scored. Writes benchmarks/results/molecule_inversion.md and .csv.
+"""
+
+import argparse
+import csv
+import dataclasses
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+import wrlso
+from benchmarks.harness import RESULTS
+from wrlso import loop
+from wrlso.data import Status
+from wrlso.inversion import invert
+from wrlso.propose import decode_all, encode_all
+from wrlso.report.tables import markdown
+from wrlso.runs.build import make_algorithm, task_of
+from wrlso.runs.result import Result
+
+RETRAININGS = (0, 1, 5)
+STEPS = (0, 3, 10, 30)
+SAMPLES = 300
+K = 1e-3
+
+
+class Line(NamedTuple):
+    """One row of the CSV: how many of ``molecules`` come back, of one seed's model."""
+
+    seed: int
+    retrainings: int
+    molecules: str
+    latents: str
+    back: float
+    correlation: float
+    norm: float
+
+
+class Prior(NamedTuple):
+    """Scores of samples of the prior, of one seed's model."""
+
+    seed: int
+    retrainings: int
+    mean: float
+    median: float
+    upper_decile: float
+    best: float
+
+
+def score_all(task: Any, objects: Any) -> np.ndarray:
+    """Scores ``[n]``, NaN where there is none."""
+
+    def score(row: np.ndarray) -> float:
+        try:
+            return task.host_objective.score(row)
+        except Exception:  # as in a run: a molecule that cannot be scored is a failure
+            return np.nan
+
+    return np.array([score(row) for row in np.asarray(objects)])
+
+
+class Molecules(NamedTuple):
+    """``objects [n, ...]``, ``scores [n]``, and ``asked [n, d]`` or None: where asked for."""
+
+    objects: Any
+    scores: np.ndarray
+    asked: Any
+
+
+class Probe:
+    """What is measured of a model."""
+
+    def __init__(self, task: Any) -> None:
+        self.task, vae = task, task.vae
+        self.encode = jax.jit(partial(encode_all, vae))
+        self.decode = jax.jit(partial(decode_all, vae))
+        self.invert = jax.jit(partial(invert, vae), static_argnames="steps")
+
+    def lines(
+        self, seed: int, retrainings: int, params: Any, sets: dict[str, Molecules]
+    ) -> list[Line]:
+        found = []
+        for name, molecules in sets.items():
+            for place, latents in self.places(params, molecules):
+                measured = self.back(params, latents, molecules)
+                found.append(Line(seed, retrainings, name, place, *map(float, measured)))
+        return found
+
+    def places(self, params: Any, molecules: Molecules) -> Iterator[tuple[str, Any]]:
+        if molecules.asked is not None:
+            yield "where asked for", molecules.asked
+        encoded = self.encode(params, molecules.objects)
+        for steps in STEPS:
+            name = f"encoding, {steps} steps" if steps else "encoding"
+            yield name, self.invert(params, encoded, molecules.objects, steps=steps)
+
+    def back(
+        self, params: Any, latents: Any, molecules: Molecules
+    ) -> tuple[np.floating, np.floating, np.floating]:
+        """Share of molecules that latents decode to, in any spelling; correlation of the decodes'
+        scores with theirs; mean norm of the latents."""
+        canonical = self.task.host_objective.canonical
+        found = np.asarray(self.decode(params, latents))
+        pairs = zip(found, np.asarray(molecules.objects), strict=True)
+        same = np.mean([np.array_equal(canonical(a), canonical(b)) for a, b in pairs])
+        new = score_all(self.task, found)
+        both = np.isfinite(new) & np.isfinite(molecules.scores)
+        correlation = np.corrcoef(new[both], molecules.scores[both])[0, 1]
+        return same, correlation, np.linalg.norm(latents, axis=1).mean()
+
+    def prior(self, seed: int, retrainings: int, params: Any) -> Prior:
+        z = jax.random.normal(jax.random.key(0), (SAMPLES, self.task.vae.latent_dim))
+        scores = score_all(self.task, self.decode(params, z))
+        drawn = scores[np.isfinite(scores)]
+        known = np.mean(drawn), np.median(drawn), np.quantile(drawn, 0.9), drawn.max()
+        return Prior(seed, retrainings, *map(float, known))
+
+
+def measure(path: Path) -> tuple[list[Line], list[Prior], str]:
+    """All lines of all seeds of a run, and what it was."""
+    result = Result(path)
+    task = task_of(result.folder.config)
+    base = task.load_data()
+    algorithm = make_algorithm(task, result.folder.config)
+    algorithm = dataclasses.replace(algorithm, retrain_after_first=True)
+    steps = algorithm.steps(1, len(base.scores))
+    probe, shared = Probe(task), wrlso.share(base, task.identity)
+    retrain = jax.jit(
+        lambda key, state, shared: loop.retrain(algorithm, key, state, shared, steps, {"k": K})[0]
+    )
+    states = result.state(task=task)
+    lines: list[Line] = []
+    priors: list[Prior] = []
+    for seed in tqdm(range(len(states.acquired.used)), desc="seeds"):
+        state = jax.tree.map(lambda leaf, i=seed: jnp.asarray(leaf[i]), states)
+        sets = molecules_of(state, base, seed)
+        for n in range(max(RETRAININGS) + 1):
+            if n:
+                state = retrain(jax.random.key(100 * seed + n), state, shared)
+            if n in RETRAININGS:
+                lines += probe.lines(seed, n, state.params, sets)
+                priors.append(probe.prior(seed, n, state.params))
+    stated = {**task.stated, "molecules": len(base.scores), "steps a retraining": steps}
+    return lines, priors, ", ".join(f"{name} = {value}" for name, value in stated.items())
+
+
+def molecules_of(state: Any, base: Any, seed: int) -> dict[str, Molecules]:
+    """A seed's own, with where they were asked for, and as many of the base's."""
+    own = np.flatnonzero(np.asarray(state.acquired.status) == Status.OK)
+    own = own[own < int(state.acquired.used)]
+    others = np.random.default_rng(seed).choice(len(base.scores), len(own), replace=False)
+    acquired = state.acquired
+    return {
+        "own": Molecules(
+            acquired.objects[own], np.asarray(acquired.scores)[own], acquired.latents[own]
+        ),
+        "base": Molecules(base.objects[others], np.asarray(base.scores)[others], None),
+    }
+
+
+def _spread(values: list[float], digits: int = 2) -> str:
+    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
+
+
+def table(lines: list[Line]) -> str:
+    keys = list(dict.fromkeys((line.retrainings, line.molecules, line.latents) for line in lines))
+    rows = []
+    for key in keys:
+        of = [line for line in lines if line[1:4] == key]
+        back = _spread([100 * line.back for line in of], 0) + "%"
+        correlation = _spread([line.correlation for line in of])
+        rows.append((*map(str, key), back, correlation, _spread([line.norm for line in of], 1)))
+    header = ["retrainings", "molecules", "decoded from", "come back", "scores correlate", "norm"]
+    return markdown(header, rows)
+
+
+def prior_table(priors: list[Prior]) -> str:
+    rows = []
+    for n in RETRAININGS:
+        of = [prior for prior in priors if prior.retrainings == n]
+        columns = zip(*(prior[2:] for prior in of), strict=True)
+        rows.append((str(n), *(_spread(list(column)) for column in columns)))
+    return markdown(["retrainings", "mean", "median", "upper decile", "best"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, required=True, help="a finished run's folder")
+    options = parser.parse_args()
+    lines, priors, stated = measure(options.run)
+    stem = RESULTS / "molecule_inversion"
+    with stem.with_suffix(".csv").open("w", newline="") as file:
+        csv.writer(file).writerows([Line._fields, *lines])
+    stem.with_suffix(".md").write_text(
+        "# Molecules and their latents, after retraining\n\n"
+        f"`python -m benchmarks.molecule_inversion --run {options.run.name}`: {stated}; rank "
+        f"weights, k = {K:g}. Mean ± s.d. over seeds.\n\n{table(lines)}\n\n"
+        f"Scores of {SAMPLES} samples of the prior:\n\n{prior_table(priors)}\n"
+    )
+    print(stem.with_suffix(".md").read_text())
+
+
+if __name__ == "__main__":
+    main()
