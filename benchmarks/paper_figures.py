@@ -154,8 +154,10 @@ def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
                 )  # fmt: skip
     axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axis.invert_yaxis()
-    axis.set_xlabel("score of what is asked; grey: first fifth of the queries, blue: last fifth")
-    axis.set_title(f"{what}; failed queries have no score", fontsize=10)
+    axis.set_xlabel(
+        "score of what is asked, where it has one; grey: first fifth of the queries, blue: last"
+    )
+    figure.suptitle(what, fontsize=10)
     return figure
 
 
