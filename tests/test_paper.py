@@ -77,9 +77,12 @@ def test_the_grid(task, scale):
     grid = settings(task, scale)
     assert len({s.folder for s in grid}) == len({s.name for s in grid}) == len(grid)
     assert all(re.fullmatch(r"[\w=.,+-]+", s.folder) for s in grid)
-    assert sum(s.headline for s in grid) == (3 if task == "shapes" else 1)
+    # Shapes without peeking: as the protocol trains, and as the baselines do; the small grid
+    # retrains the latter as often anyway.
+    fair = (task == "shapes") * (3 if scale == Scale() else 2)
+    assert sum(s.headline for s in grid) == 1 + fair
     loop = [s for s in grid if s.family == LOOP]
-    assert len(loop) == (11 if task == "shapes" else 9)
+    assert len(loop) == 9 + fair
     assert {s.method.weighting for s in grid if s.family != LOOP} == {
         "dbas", "dbas_reference", "cem_pi", "cem_pi_reference", "feedback", "rwr", "uniform",
     }  # fmt: skip
@@ -89,8 +92,8 @@ def test_the_grid(task, scale):
         ).static()
         for s in grid
     }
-    # Three values of r; six baselines at two values of r; random search; two without peeking.
-    assert len(programs) == 3 + 12 + 1 + 2 * (task == "shapes")
+    # Three values of r; six baselines at two values of r; random search.
+    assert len(programs) == 3 + 12 + 1 + fair
 
 
 def test_the_small_grid_of_molecules_has_the_corners_and_every_baseline():
