@@ -62,11 +62,13 @@ def reproduce(
         raise SystemExit(f"--only {options.only}: none of {[s.name for s in grid]}")
     folder, base = options.runs / _label(name, options), task.load_data()
     stem = _stem(name, options)
-    for _, group in itertools.groupby(chosen, _program):
-        run(task, list(group), folder)
+    groups = [list(group) for _, group in itertools.groupby(chosen, _program)]
+    for group in [[]] if options.tables else groups:
+        if group:
+            run(task, group, folder)
         rows = finished(task, grid, folder, recorded(stem))
         write(name, task, base, rows, published, options, len(grid))
-    draw_headline(task, chosen, folder, stem)
+    draw_headline(task, next(s for s in grid if s.headline), folder, stem)
     print((options.results / f"paper-{_label(name, options)}.md").read_text(), flush=True)
 
 
@@ -198,12 +200,14 @@ def write(
     paper_figures.save(figures, stem)
 
 
-def draw_headline(task: Task, chosen: list[Setting], folder: Path, stem: Path) -> None:
-    """Figures of the run that the others are compared with, if it is among these."""
-    for setting in [setting for setting in chosen if setting.headline][:1]:
-        for path in Result(folder / setting.folder).plot(task, host_samples=300):
-            if path.stem in ("manifold", "prior_samples", "best_objects"):
-                shutil.copy(path, f"{stem}-{path.stem.replace('_', '-')}.png")
+def draw_headline(task: Task, headline: Setting, folder: Path, stem: Path) -> None:
+    """The figures of the headline's run, where it was run here: manifold (Fig. 1), prior samples
+    (Fig. 3), best objects."""
+    if not _summary(folder, headline).exists():
+        return
+    for path in Result(folder / headline.folder).plot(task, host_samples=300):
+        if path.stem in ("manifold", "prior_samples", "best_objects"):
+            shutil.copy(path, f"{stem}-{path.stem.replace('_', '-')}.png")
 
 
 _LIMITS = ("max-tokens", "max-heavy-atoms")
@@ -270,6 +274,7 @@ def _options() -> argparse.Namespace:
         help="molecules: the whole grid, as for the others (days);\n"
         "else the corners, k = 0.1 and one configuration of each baseline",
     )
+    parser.add_argument("--tables", action="store_true", help="of what has been run; run nothing")
     parser.add_argument("--only", nargs="+", help="rows whose name contains one of these words")
     parser.add_argument(
         "--seeds", type=int, help="of every method (default 5; baselines on molecules 3)"

@@ -185,8 +185,11 @@ def _moments(name: str, values: Sequence[float]) -> str:
 
 
 def _interval(name: str, values: Sequence[float]) -> str:
-    low, high = sorted(SIGN[name] * x for x in stats.interval(values))
-    return "–" if np.isnan(low) else f"[{low:.{_DIGITS[name]}f}, {high:.{_DIGITS[name]}f}]"
+    ends = stats.interval(values)
+    if np.isnan(ends).any():
+        return "–"
+    low, high = (_show(name, end) for end in ends[:: SIGN[name]])
+    return f"[{low}, {high}]"
 
 
 def _marks(rows: Rows) -> list[int]:
@@ -272,25 +275,29 @@ def _mean(scores: np.ndarray) -> float:
 
 
 def _against_others(name: str, head: Row, rows: Rows) -> str:
-    body = [
-        [
-            row.name,
-            row.summary["proposer"],
-            str(row.setting.budget),
-            _moments(name, row.best),
-            _interval(name, row.best),
-            "not compared: one peeks"
-            if row.peeks != head.peeks
-            else stats.verdict(head.best, row.best),
-        ]
-        for row in rows
-        if row is not head
-    ]
+    """At each row's budget, and at the headline's where that is smaller."""
+    budget = head.setting.budget
+    body = []
+    for row in rows:
+        if row is head:
+            continue
+        peeks = row.peeks != head.peeks
+        cells = [row.name, row.summary["proposer"], str(row.setting.budget)]
+        cells += [_moments(name, row.best), _interval(name, row.best)]
+        cells += ["not compared: one peeks" if peeks else stats.verdict(head.best, row.best)]
+        if row.setting.budget > budget:
+            early = [stats.top_at(scores, 1, budget) for scores in row.scores]
+            cells += [_moments(name, early)]
+            cells += ["not compared" if peeks else stats.verdict(head.best, early)]
+        else:
+            cells += ["", ""]
+        body.append(cells)
+    header = ["method", "proposer", "queries", "best", "interval", "the headline is"]
     return (
-        f"## {head.setting.name} ({head.setting.budget} queries, proposer "
+        f"## {head.setting.name} ({budget} queries, proposer "
         f"{head.summary['proposer']}) against the others\n\n{_moments(name, head.best)}, "
         f"{_interval(name, head.best)}.\n\n"
-        + markdown(["method", "proposer", "queries", "best", "interval", "the headline is"], body)
+        + markdown([*header, f"best at {budget}", "there, the headline is"], body)
     )
 
 

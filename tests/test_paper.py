@@ -223,6 +223,22 @@ def test_tables_and_figures_say_what_went_wrong(tmp_path):
     assert len(list(tmp_path.glob("figure-*.png"))) == len(made)
 
 
+def test_baselines_are_compared_at_the_headlines_budget_too():
+    grid = {s.name: s for s in settings("expressions", Scale(20, (10,), 40, (20,), 5, 5))}
+    rising = [np.linspace(-5.0 - i, -i, 40) for i in range(5)]
+    rows = [
+        made_up(grid["weighted retraining, k = 0.001, r = 10"], [s[10:30] + 0.1 for s in rising]),
+        made_up(grid["random search"], rising),
+    ]
+    text = document("expressions", {}, Dataset(np.zeros((3, 2)), np.arange(3.0)), rows, {}, "C", 9)
+    told = [x for x in text.split("\n") if x.startswith("| random search")][-2]
+    cells = [cell.strip() for cell in told.strip("|").split("|")]
+    early = np.mean([-s[:20].max() for s in rising])
+    assert cells[2:4] == ["40", "2.000 ± 1.414"]
+    assert cells[6:] == [f"{early:.3f} ± 1.414", "not told apart (p = 0.21)"]
+    assert "-0.000" not in text
+
+
 def test_a_configuration_that_failed_does_not_hide_one_that_did_not():
     grid = settings("shapes", Scale(20, (10,), 40, (20,), 2, 2))
     failed, good = (s for s in grid if s.name.startswith("CEM-PI, "))
