@@ -138,7 +138,6 @@ def molecules(
                 best=2000,
                 random=8000,
                 inducing=500,
-                inversion=10,
                 fit=FitConfig(restarts=1, evaluations=20),
                 penalty=penalty,
             ),
