@@ -16,9 +16,10 @@ run: $(VENV)/.installed-run
 	$(BIN)/wrlso run shapes --method weighted_retraining --k 1e-3 --retrain-every 50 \
 	  --budget 500 --seeds 5 --proposer grid --out $(OUT)
 
-## A file's tests stay in one process: they share what is trained and compiled.
+## A file's tests stay in one process: they share what is trained and compiled. One that dies ends
+## the suite and is named: pytest-xdist can wait for its replacement for ever.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
