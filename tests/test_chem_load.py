@@ -138,6 +138,26 @@ def test_files_that_hold_nothing_are_named(tmp_path, name, content, message):
         read(tmp_path / "none.smi")
 
 
+def test_the_second_time_nothing_is_examined(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.csv", "smiles,y\nOCC,1\nC(,2\nCCBr,3\n")
+    kept = tmp_path / "kept"
+    options = {"score_column": "y", "directory": kept}
+    limits = {"max_tokens": 3, "alphabet": make_alphabet([["[C]", "[Br]"]])}
+    first, limited = read(path, **options), read(path, **options, **limits)
+    assert first.smiles == ["CCO", "CCBr"]
+    assert [one.kind for one in limited.rejected] == ["outside the alphabet", "no molecule"]
+    monkeypatch.setattr(load, "map_chunks", None)
+    for before, now in (
+        (first, read(path, **options)),
+        (limited, read(path, **options, **limits)),
+    ):
+        assert now._replace(scores=None, lines=None) == before._replace(scores=None, lines=None)
+        np.testing.assert_array_equal(now.scores, before.scores)
+        np.testing.assert_array_equal(now.lines, before.lines)
+    with pytest.raises(TypeError):
+        read(path, **options, max_heavy_atoms=9)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_every_line_end_is_one(tmp_path, end):
     for name, head in (("a.smi", ""), ("a.csv", f"smiles{end}")):

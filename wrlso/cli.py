@@ -219,6 +219,7 @@ def _resume(command: Resume) -> int:
 
 def _data(command: Data) -> int:
     from wrlso.chem.load import about_zinc, find_zinc, load_molecules, report, write_rejected
+    from wrlso.host.cache import cache_dir
     from wrlso.tasks.molecules_model import load_model
     from wrlso.tasks.molecules_task import SHIPPED
 
@@ -240,6 +241,7 @@ def _data(command: Data) -> int:
         alphabet=None if model is None else model.fragments.alphabet,
         max_tokens=command.max_tokens,
         max_heavy_atoms=command.max_heavy_atoms,
+        directory=cache_dir() / "molecules",
     )
     print(f"{path}: {len(loaded.smiles)} different molecules; {report(loaded.rejected)}\n{zinc}")
     if command.rejected is not None:

@@ -1,25 +1,20 @@
 """Large sets of molecules, encoded once, in parallel, and kept in a cache."""
 
-import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import rdkit
 from tqdm import tqdm
 
+from wrlso.chem.kept import from_texts, kept_path, read_arrays, to_texts, write_arrays
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import PADDING, Alphabet, join, pack, split_as_written
-from wrlso.host.files import write_atomically
 from wrlso.host.workers import WorkerPool
 
-_FORMAT = 1
+_FORMAT = 2
 """Version of the cached files, part of their names."""
 
 _CHUNK = 1000
@@ -67,8 +62,8 @@ def encode_corpus(
     """
     if len(smiles) == 0:
         raise ValueError("there are no molecules to encode")
-    path = _cache_path(directory, "corpus", smiles, stereo)
-    kept = _read(path)
+    path = kept_path(directory, "corpus", smiles, _FORMAT, stereo)
+    kept = read_arrays(path)
     if kept is not None:
         return _unpack(kept)
     label = "encoding molecules" if progress else None
@@ -80,7 +75,7 @@ def encode_corpus(
             f"reports and leaves out such lines of a file); the first: {refused[0]}"
         )
     merged = _merge(chunks, stereo)
-    _write(path, merged)
+    write_arrays(path, merged)
     return _unpack(merged)
 
 
@@ -152,46 +147,20 @@ def _merge(chunks: list[dict[str, Any]], stereo: bool) -> dict[str, np.ndarray]:
         tokens.append(ours[pack(chunk["rows"], length)])
         altered += [before + row for row in chunk["altered"]]
         before += len(chunk["rows"])
-    smiles = "\n".join(one for chunk in chunks for one in chunk["smiles"])
     return {
-        "smiles": _as_bytes(smiles),
+        "smiles": from_texts([one for chunk in chunks for one in chunk["smiles"]]),
         "tokens": np.concatenate(tokens),
         "heavy_atoms": np.array([n for chunk in chunks for n in chunk["heavy_atoms"]], np.uint16),
-        "alphabet": _as_bytes(json.dumps(alphabet.to_json())),
+        "alphabet": from_texts([json.dumps(alphabet.to_json())]),
         "altered": np.array(altered, np.int64),
     }
 
 
 def _unpack(arrays: dict[str, np.ndarray]) -> Corpus:
     return Corpus(
-        smiles=arrays["smiles"].tobytes().decode().split("\n"),
+        smiles=to_texts(arrays["smiles"]),
         tokens=arrays["tokens"],
         heavy_atoms=arrays["heavy_atoms"],
-        alphabet=Alphabet.from_json(json.loads(arrays["alphabet"].tobytes())),
+        alphabet=Alphabet.from_json(json.loads(to_texts(arrays["alphabet"])[0])),
         altered=arrays["altered"],
     )
-
-
-def _as_bytes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def _cache_path(directory: Path | str, kind: str, smiles: Sequence[str], *recipe: object) -> Path:
-    digest = hashlib.sha256("\n".join(smiles).encode())
-    digest.update(repr((_FORMAT, rdkit.__version__, version("selfies"), *recipe)).encode())
-    return Path(directory) / f"{kind}-{digest.hexdigest()[:24]}.npz"
-
-
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a file, or None if it is not there or damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (FileNotFoundError, zipfile.BadZipFile, EOFError, ValueError):
-        return None
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, buffer.getvalue())

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wrlso.chem.corpus import map_chunks
+from wrlso.chem.kept import from_texts, kept_path, read_arrays, to_texts, write_arrays
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import Alphabet, split_as_written
 
@@ -25,6 +26,10 @@ ZINC_SHA256 = "df0aa677c770f15c9943684d6600cba8e7076c67be6a090c12f24da3aaa55b70"
 
 _ZINC_NAMES = ("zinc250k.smi", "zinc250k.smi.gz", "250k_rndm_zinc_drugs_clean_3.csv",
                "250k_rndm_zinc_drugs_clean_3.csv.gz")  # fmt: skip
+
+
+_FORMAT = 1
+"""Of what is kept, part of its files' names."""
 
 
 class Rejection(NamedTuple):
@@ -68,6 +73,7 @@ def load_molecules(
     max_heavy_atoms: int | None = None,
     workers: int | None = None,
     progress: bool = True,
+    directory: Path | str | None = None,
 ) -> Molecules:
     """Read molecules from a file, plain or gzipped.
 
@@ -87,6 +93,8 @@ def load_molecules(
       max_heavy_atoms: reject molecules of more atoms other than hydrogen.
       workers: processes for large files; None: one for each core.
       progress: show a bar.
+      directory: of a cache, where what was found out about each line is kept for the next time;
+        None: it is not.
 
     Raises:
       ValueError: naming the file and the remedy, if it is empty, is no text, lacks a
@@ -98,16 +106,14 @@ def load_molecules(
     entries = list(_entries(path, text, column, score_column)) if text.strip() else []
     if not entries:
         raise ValueError(f"{path} is empty: give a file with a SMILES on each line, or a table")
-    examine = partial(
-        _examine,
-        alphabet=alphabet,
-        stereo=stereo if alphabet is None else alphabet.stereo,
-        max_tokens=max_tokens,
-        max_heavy_atoms=max_heavy_atoms,
+    checks = _Checks(
+        None if alphabet is None else alphabet.tokens,
+        stereo if alphabet is None else alphabet.stereo,
+        max_tokens,
+        max_heavy_atoms,
     )
     label = f"reading {path.name}" if progress else None
-    chunks = map_chunks(examine, [entry.smiles for entry in entries], workers, label)
-    examined = [result for chunk in chunks for result in chunk]
+    examined = _examine_all([entry.smiles for entry in entries], checks, directory, workers, label)
     molecules = _sort_out(entries, examined, score_column is not None)
     if not molecules.smiles:
         raise ValueError(f"no molecule in {path} can be used:\n{report(molecules.rejected)}")
@@ -244,30 +250,59 @@ def _any_molecule(header: str) -> bool:
     return False
 
 
-def _examine(
-    chunk: list[str],
-    alphabet: Alphabet | None,
-    stereo: bool,
-    max_tokens: int | None,
-    max_heavy_atoms: int | None,
-) -> list[tuple[str, str]]:
-    """For each: ``("", canonical SMILES)``, or the kind of and the reason for rejection."""
+class _Checks(NamedTuple):
+    """What a molecule must meet; None: anything goes."""
 
-    def check(smiles: str) -> tuple[str, str]:
+    tokens: tuple[str, ...] | None
+    stereo: bool
+    max_tokens: int | None
+    max_heavy_atoms: int | None
+
+
+_Examined = tuple[str, str]
+"""``("", canonical SMILES)``, or the kind of and the reason for rejection."""
+
+
+def _examine_all(
+    smiles: list[str],
+    checks: _Checks,
+    directory: Path | str | None,
+    workers: int | None,
+    label: str | None,
+) -> list[_Examined]:
+    """All of them, read from the cache if they were examined before."""
+    path = None
+    if directory is not None:
+        path = kept_path(directory, "examined", smiles, _FORMAT, checks)
+        kept = read_arrays(path)
+        if kept is not None:
+            return list(zip(to_texts(kept["kinds"]), to_texts(kept["texts"]), strict=True))
+    chunks = map_chunks(partial(_examine, checks=checks), smiles, workers, label)
+    examined = [result for chunk in chunks for result in chunk]
+    if path is not None:
+        kinds, texts = ([one[i] for one in examined] for i in range(2))
+        write_arrays(path, {"kinds": from_texts(kinds), "texts": from_texts(texts)})
+    return examined
+
+
+def _examine(chunk: list[str], checks: _Checks) -> list[_Examined]:
+    known = None if checks.tokens is None else {*checks.tokens}
+
+    def check(smiles: str) -> _Examined:
         try:
             mol = parse(smiles)
         except ValueError as error:
             return "no molecule", str(error)
-        atoms, text = heavy_atoms(mol), canonical(mol, stereo)
-        if max_heavy_atoms is not None and atoms > max_heavy_atoms:
-            return "too many heavy atoms", f"{atoms}, more than {max_heavy_atoms}"
+        atoms, text = heavy_atoms(mol), canonical(mol, checks.stereo)
+        if checks.max_heavy_atoms is not None and atoms > checks.max_heavy_atoms:
+            return "too many heavy atoms", f"{atoms}, more than {checks.max_heavy_atoms}"
         try:
             tokens = split_as_written(text)
         except ValueError as error:
             return "not in SELFIES", str(error)
-        if max_tokens is not None and len(tokens) > max_tokens:
-            return "too many tokens", f"{len(tokens)}, more than {max_tokens}"
-        unknown = [] if alphabet is None else sorted({*tokens} - {*alphabet.tokens})
+        if checks.max_tokens is not None and len(tokens) > checks.max_tokens:
+            return "too many tokens", f"{len(tokens)}, more than {checks.max_tokens}"
+        unknown = [] if known is None else sorted({*tokens} - known)
         if unknown:
             return "outside the alphabet", f"needs {', '.join(unknown)}"
         return "", text

@@ -112,11 +112,10 @@ def prepare(
     data: str | Path, symbols: int, workers: int | None, progress: bool
 ) -> tuple[Corpus, np.ndarray, Fragments]:
     """Different molecules of a file, their rows of symbols, and the symbols."""
-    loaded = load_molecules(data, workers=workers, progress=progress)
+    kept = cache_dir() / "molecules"
+    loaded = load_molecules(data, workers=workers, progress=progress, directory=kept)
     if loaded.rejected and progress:
         print(f"{data}: {report(loaded.rejected)}")
-    corpus = encode_corpus(
-        loaded.smiles, cache_dir() / "molecules", workers=workers, progress=progress
-    )
+    corpus = encode_corpus(loaded.smiles, kept, workers=workers, progress=progress)
     fragments = learn_fragments(corpus.tokens, corpus.alphabet, symbols)
     return corpus, fragments.merge(corpus.tokens), fragments

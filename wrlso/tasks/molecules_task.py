@@ -195,6 +195,7 @@ def _from_file(
         max_tokens=spelling.max_tokens,
         max_heavy_atoms=score.max_heavy_atoms,
         workers=workers,
+        directory=cache_dir() / "molecules",
         **columns,
     )
     if loaded.rejected:
