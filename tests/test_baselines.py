@@ -1,5 +1,7 @@
 """The baselines' weights against their definitions in NumPy and SciPy."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +24,7 @@ from wrlso.baselines import (
     masked_quantile,
     rwr_weights,
 )
+from wrlso.report.tables import title
 
 
 @st.composite
@@ -228,6 +231,26 @@ def test_epochs_of_a_method_stand_for_the_tasks_own(tmp_path):
     for wrong in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="epochs must be 0 or more"):
             wrlso.run(task, method.with_options(epochs=wrong), out=tmp_path / "none", budget=10)
+
+
+def test_beta_of_a_method_stands_for_the_tasks_own(tmp_path):
+    """As numbers of one program, side by side, and as the task's own they give the same queries."""
+    task, plain = make_tiny_task(), methods.cem_pi(0.8, retrain_every=5)
+    asked = {"usual": plain, "strong": plain.with_options(beta=50.0)}
+    both = wrlso.sweep(task, asked, out=tmp_path, budget=10, seeds=2, progress=False)
+    strong = dataclasses.replace(task, retrain=dataclasses.replace(task.retrain, beta=50.0))
+    alone = wrlso.run(strong, plain, out=tmp_path / "alone", budget=10, seeds=2, progress=False)
+    queries = {name: [q.latent for q in result.queries()] for name, result in both.items()}
+    assert queries["strong"] != queries["usual"]
+    assert queries["strong"] == [q.latent for q in alone.queries()]
+    assert both["strong"].summary["beta"] == 50.0
+    assert both["usual"].summary["compilations"] == both["strong"].summary["compilations"]
+    assert "beta = 50" in title(both["strong"].summary)
+    with pytest.raises(ValueError, match="never trains, got beta = 1"):
+        methods.random_search().with_options(beta=1.0)
+    for wrong in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="beta must be 0 or more"):
+            wrlso.run(task, plain.with_options(beta=wrong), out=tmp_path / "none", budget=10)
 
 
 def test_a_pass_of_the_reference_form_is_over_the_last_round(tmp_path):

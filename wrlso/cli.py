@@ -180,6 +180,7 @@ def _run(name: str, argv: list[str]) -> int:
         options.noise,
         options.alpha,
         options.epochs,
+        options.beta,
     )
     _prepare(options.seeds, options.devices)
     from wrlso.runs.driver import run

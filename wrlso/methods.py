@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Method:
       epochs: passes over the data at every retraining, the first included; None: the task's
         numbers; 0: the model is left as pretrained. Where the weighting counts the last round
         only (the reference forms), passes over that.
+      beta: factor of the KL at every retraining; None: the task's. A larger one brings the prior
+        nearer to the data that weigh most, and reconstructs less.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Method:
     retrain_every: int | None = 50
     proposer: str | None = None
     epochs: float | None = None
+    beta: float | None = None
 
     def with_options(
         self,
@@ -38,6 +42,7 @@ class Method:
         noise: float | None = None,
         alpha: float | None = None,
         epochs: float | None = None,
+        beta: float | None = None,
     ) -> "Method":
         """This method with other numbers.
 
@@ -67,12 +72,15 @@ class Method:
                     "leave k out, or choose weighted_retraining or weight_only"
                 )
             method = replace(method, hyper={**method.hyper, "k": k})
-        if epochs is not None:
+        changed: dict[str, Any] = {"epochs": epochs, "beta": beta}
+        for name, value in changed.items():
+            if value is None:
+                continue
             if self.epochs == 0:
                 raise ValueError(
-                    f"method {self.name!r} never trains, got epochs = {epochs:g}; leave it out"
+                    f"method {self.name!r} never trains, got {name} = {value:g}; leave it out"
                 )
-            method = replace(method, epochs=epochs)
+            method = replace(method, **{name: value})
         if retrain_every is not None:
             if self.retrain_every is None:
                 raise ValueError(

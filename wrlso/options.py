@@ -33,6 +33,9 @@ class RunOptions:
     epochs: float | None = None
     """Passes over the data at every retraining. Default: the task's (such as 1 at the first and
     0.1 at each later one)."""
+    beta: float | None = None
+    """Factor of the KL at every retraining: a larger one brings the prior nearer to the best data,
+    and reconstructs less. Default: the task's."""
     seeds: int = 5
     """Number of independent runs, side by side."""
     first_seed: int = 0

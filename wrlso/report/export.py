@@ -11,8 +11,8 @@ from wrlso.runs.result import Result
 from wrlso.runs.summary import describer
 
 _COLUMNS = (
-    "run", "task", "stated", "method", "hyper", "retrain_every", "epochs", "proposer", "seed",
-    "round", "index", "score", "status", "reason", "object", "latent",
+    "run", "task", "stated", "method", "hyper", "retrain_every", "epochs", "beta", "proposer",
+    "seed", "round", "index", "score", "status", "reason", "object", "latent",
 )  # fmt: skip
 
 
@@ -27,7 +27,8 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
             what = (
                 result.folder.path.name, config.task, json.dumps(summary.get("stated", {})),
                 config.method, json.dumps(summary["hyper"]), config.retrain_every or "",
-                "" if config.epochs is None else config.epochs, config.proposer,
+                "" if config.epochs is None else config.epochs,
+                "" if config.beta is None else config.beta, config.proposer,
             )  # fmt: skip
             try:
                 describe = describer(task_of(config))

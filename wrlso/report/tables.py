@@ -70,8 +70,9 @@ def title(summary: Mapping[str, Any]) -> str:
     numbers = [f"{name} = {float(value):g}" for name, value in summary["hyper"].items()]
     r = summary["retrain_every"]
     numbers.append("never retrained" if r is None else f"r = {r}")
-    if summary.get("epochs") is not None:
-        numbers.append(f"epochs = {summary['epochs']:g}")
+    for name in ("epochs", "beta"):
+        if summary.get(name) is not None:
+            numbers.append(f"{name} = {summary[name]:g}")
     stated = ", ".join(f"{name} = {value}" for name, value in summary.get("stated", {}).items())
     task = f"{summary['task']} ({stated})" if stated else summary["task"]
     return f"{task}, {summary['method']} ({', '.join(numbers)}), proposer {summary['proposer']}"

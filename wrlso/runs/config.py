@@ -16,7 +16,7 @@ class RunConfig:
     Attributes:
       task: name of the task.
       task_options: arguments of the task's factory.
-      method, weighting, hyper, retrain_every, epochs: the method, spelled out.
+      method, weighting, hyper, retrain_every, epochs, beta: the method, spelled out.
       budget: charged queries a seed.
       seeds: number of seeds; they are ``first_seed, first_seed + 1, ...``.
       proposer: name of the proposer.
@@ -36,6 +36,7 @@ class RunConfig:
     seeds: int
     proposer: str
     epochs: float | None = None
+    beta: float | None = None
     batch: int | None = None
     climb: Literal["regressor", "objective"] | None = None
     first_seed: int = 0
@@ -74,6 +75,8 @@ class RunConfig:
             )
         if self.epochs is not None and not 0 <= self.epochs < float("inf"):
             raise ValueError(f"epochs must be 0 or more passes over the data, got {self.epochs:g}")
+        if self.beta is not None and not 0 <= self.beta < float("inf"):
+            raise ValueError(f"beta must be 0 or more, and finite, got {self.beta:g}")
         if self.batch is not None and self.batch < 1:
             raise ValueError(f"batch must be at least 1 query, got {self.batch}")
         if self.climb not in (None, "regressor", "objective"):
@@ -94,7 +97,8 @@ class RunConfig:
 
     def static(self) -> str:
         """What runs have in common that one compiled program can do side by side."""
-        return replace(self, method="", hyper=dict.fromkeys(sorted(self.hyper), 1.0)).to_json()
+        numbers = dict.fromkeys(sorted(self.hyper), 1.0)
+        return replace(self, method="", hyper=numbers, beta=None).to_json()
 
     @staticmethod
     def from_json(text: str) -> "RunConfig":
@@ -112,4 +116,5 @@ def describe(method: Method) -> dict[str, Any]:
         "hyper": {name: float(value) for name, value in method.hyper.items()},
         "retrain_every": method.retrain_every,
         "epochs": method.epochs,
+        "beta": method.beta,
     }

@@ -115,6 +115,7 @@ def summarize(
         "hyper": {k: str(v) if np.isinf(v) else v for k, v in config.hyper.items()},
         "retrain_every": config.retrain_every,
         "epochs": config.epochs,
+        "beta": config.beta,
         "proposer": config.proposer,
         "budget": config.budget,
         "seeds": per_seed,
