@@ -191,7 +191,7 @@ def test_tables_and_figures_say_what_went_wrong(tmp_path):
     text = document("molecules", {"data": None}, base, rows, {}, "COMMAND", len(grid))
     lines = {name: [x for x in text.split("\n") if x.startswith(f"| {name}")] for name in by_name}
     assert "`COMMAND`, with the code of abc123; data = sampled." in text
-    assert "12 methods 5 have been run" in text
+    assert "18 methods 5 have been run" in text
     assert "nan" not in text
     assert all("a seed had no success" in x or "nan" not in x for x in lines["LSO"])
     assert "a seed had no success" in lines["LSO"][2]
