@@ -124,8 +124,8 @@ def _baselines(task: str, scale: Scale, full: bool) -> Iterator[Setting]:
         "seeds": scale.baseline_seeds,
         "family": BASELINES,
     }
-    frequencies = scale.seldom if full else scale.seldom[:1]
-    for beta, r in itertools.product(numbers.get("betas", (None,)), frequencies):
+    betas = numbers.get("betas", (None,))
+    for r in scale.seldom if full else scale.seldom[:1]:
         for printed, choices in (
             ("DbAS", noisy),
             ("DbAS reference", noisy),
@@ -134,7 +134,7 @@ def _baselines(task: str, scale: Scale, full: bool) -> Iterator[Setting]:
             ("FB-VAE", quantiles),
             ("RWR", alphas),
         ):
-            for chosen in choices:
+            for chosen, beta in itertools.product(choices, betas):
                 name = printed.lower().replace("-", "_").replace(" ", "_")
                 epochs = None if printed.endswith("reference") else numbers["epochs"]
                 method = methods.get_method(name).with_options(

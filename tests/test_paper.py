@@ -105,11 +105,17 @@ def test_the_small_grid_of_molecules_has_the_corners_and_every_baseline():
         "weight only, k = 0.001",
         "LSO",
         "DbAS, quantile = 0.95, noise = 0.1, r = 200",
+        "DbAS, quantile = 0.95, noise = 0.1, r = 200, beta = 1",
         "DbAS reference, quantile = 0.95, noise = 0.1, r = 200",
+        "DbAS reference, quantile = 0.95, noise = 0.1, r = 200, beta = 1",
         "CEM-PI, quantile = 0.95, r = 200",
+        "CEM-PI, quantile = 0.95, r = 200, beta = 1",
         "CEM-PI reference, quantile = 0.95, r = 200",
+        "CEM-PI reference, quantile = 0.95, r = 200, beta = 1",
         "FB-VAE, quantile = 0.95, r = 200",
+        "FB-VAE, quantile = 0.95, r = 200, beta = 1",
         "RWR, alpha = 1, r = 200",
+        "RWR, alpha = 1, r = 200, beta = 1",
         "random search",
     ]
 
