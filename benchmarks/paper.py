@@ -27,10 +27,9 @@ from benchmarks.experiments import RESULTS
 from benchmarks.paper_grid import QUICK, TASKS, Scale, Setting, settings
 from benchmarks.paper_records import (
     Finished,
-    options_of,
     read_records,
     read_run,
-    without_folders,
+    same_task,
     write_queries,
     write_records,
 )
@@ -155,8 +154,8 @@ def finished(task: Task, grid: list[Setting], folder: Path, kept: Mapping[str, F
 
 
 def _is_of(setting: Setting, task: Task, run: Finished) -> bool:
-    made = (run.summary["budget"], len(run.summary["seeds"]), options_of(run))
-    return made == (setting.budget, setting.seeds, without_folders(task.options))
+    made = (run.summary["budget"], len(run.summary["seeds"]))
+    return made == (setting.budget, setting.seeds) and same_task(run, task.options)
 
 
 def _difference(path: Path, setting: Setting, task: Task, run: Finished) -> str:
@@ -288,7 +287,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--half-products",
         action="store_true",
-        help="molecules: retrain in bfloat16; faster where the\nprocessor can",
+        help="molecules: retrain in bfloat16; faster where the\nprocessor has such products, slower elsewhere",
     )
     parser.add_argument("--published", type=Path, help="the authors' runs, a CSV file")
     parser.add_argument("--runs", type=Path, help="folder of the runs (runs/paper)")

@@ -24,6 +24,9 @@ from wrlso.runs.summary import UNCHARGED
 _FILES = ("data", "model")
 """Options of tasks that name files."""
 
+_HOW = ("half_products", "workers")
+"""Options of tasks that say how something is computed, not what: to rounding, it is the same."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -112,8 +115,17 @@ def read_records(path: Path, queries: Path) -> dict[str, Finished]:
 
 
 def options_of(row: Finished) -> dict[str, Any]:
-    """The options of a row's task, to be compared with :func:`without_folders`."""
+    """The options of a row's task."""
     return without_folders(row.summary["task_options"])
+
+
+def same_task(row: Finished, options: Mapping[str, Any]) -> bool:
+    """Whether a row's task has these options, but for how it was computed."""
+    made, asked = (
+        {k: v for k, v in some.items() if k not in _HOW}
+        for some in (options_of(row), without_folders(options))
+    )
+    return made == asked
 
 
 def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def document(
         f"Of the grid's {planned} methods {len(rows)} have been run.",
         f"Base data: {len(base.scores):,} objects, the best of them "
         f"{_show(name, float(np.max(base.scores)))}, their median {_show(name, median)}.",
+        *_in_half(rows),
         _EXPLAINED.format(level=stats.LEVEL, target=target),
     ]
     for family in (LOOP, BASELINES):
@@ -125,7 +126,13 @@ _EXPLAINED = (
     "their number."
 )
 
-_UNSAID = ("workers", "timeout", "model")
+_UNSAID = ("workers", "timeout", "model", "half_products")
+
+
+def _in_half(rows: Rows) -> list[str]:
+    """A sentence on the rows that were computed in less precision, if any."""
+    names = [row.name for row in rows if row.summary["task_options"].get("half_products")]
+    return [f"Products in bfloat16 (`--half-products`): {'; '.join(names)}."] if names else []
 
 
 def _said(options: Mapping[str, Any]) -> str:

@@ -281,6 +281,15 @@ def test_rows_are_kept_with_the_results(tmp_path):
     np.testing.assert_equal([row.best for row in found], [row.best for row in rows])
     assert finished(make_tiny_task(options={"max_tokens": 4}), grid, tmp_path, kept) == []
 
+    # In less precision it is the same task, and the table says so.
+    kept[grid[1].name].summary["task_options"]["half_products"] = True
+    found = finished(task, grid, tmp_path, kept)
+    assert [row.name for row in found] == [row.name for row in rows]
+    base = Dataset(np.zeros((3, 2), np.uint8), np.array([0.0, 1.0, 4.0]))
+    assert f"bfloat16 (`--half-products`): {found[1].name}.\n" in document(
+        "shapes", task.options, base, found, {}, "COMMAND", len(grid)
+    )
+
 
 def test_runs_of_another_grid_are_not_mixed_in(tmp_path):
     task = make_tiny_task()

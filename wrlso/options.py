@@ -135,8 +135,8 @@ class Molecules(RunOptions):
     """The score that the surrogate takes a failure for: a number, or 'lowest', the lowest that it
     knows. Default: -4 for penalised logP, 0 for QED and GuacaMol, else 'lowest'."""
     half_products: bool = False
-    """Multiply in bfloat16 while the model is retrained and molecules are encoded; faster where
-    the processor can."""
+    """Multiply in bfloat16 while the model is retrained and molecules are encoded: faster where
+    the processor has such products (AVX512-BF16, AMX), slower elsewhere."""
     timeout: float = 60.0
     """Seconds for one molecule; then it has failed."""
     workers: int | None = None

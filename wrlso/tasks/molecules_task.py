@@ -75,7 +75,7 @@ def molecules(
         score that it knows. None: the paper's -4 for penalised logP, 0 for QED and GuacaMol,
         else ``"lowest"``.
       half_products: multiply in bfloat16 while the model is retrained and molecules are
-        encoded; faster where the processor can.
+        encoded; faster where the processor has such products, slower elsewhere.
       timeout: seconds for one molecule.
       workers: processes; None: one a core.
 
