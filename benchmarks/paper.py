@@ -287,7 +287,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--half-products",
         action="store_true",
-        help="molecules: retrain in bfloat16; faster where the\nprocessor has such products, slower elsewhere",
+        help="molecules: retrain in bfloat16; faster where\nthe processor has such products",
     )
     parser.add_argument("--published", type=Path, help="the authors' runs, a CSV file")
     parser.add_argument("--runs", type=Path, help="folder of the runs (runs/paper)")
