@@ -243,6 +243,19 @@ def test_what_was_scored_under_another_spelling_is_neither_scored_nor_charged(tm
     assert set(by_round.values()) == {result.folder.config.retrain_every}
 
 
+def test_a_spelling_that_the_evaluation_found_is_learnt(tmp_path):
+    """What the host alone knows to be the same is remembered, and the budget is spent."""
+
+    def canonical(thing):  # how many bits are set in each byte
+        return (1 << np.bitwise_count(thing).astype(int)) - 1
+
+    task = host_task(HostObjective(lambda thing: float(np.bitwise_count(thing).sum()), canonical))
+    result = tiny_run(tmp_path / "run", task, proposer="bo", budget=30, seeds=2)
+    again = result.state(task=task).acquired.again
+    assert (np.asarray(again.used) > 0).all()
+    assert [s["charged"] for s in result.summary["seeds"]] == [30, 30]
+
+
 def test_a_crash_or_a_hang_in_a_worker_loses_one_query(tmp_path):
     def score(thing):
         bits = int(np.unpackbits(thing).sum())
@@ -510,8 +523,9 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
         objects=objects + 8,
         latents=asked.latents * 2,
         decoded=jax.vmap(fingerprint)(objects + 8),
+        prints=jax.vmap(fingerprint)(objects + 8),
     )
-    evaluated, scores = evaluate_on_host(Host(lambda thing: 99.0), place, now, again)
+    evaluated, scores, status = evaluate_on_host(Host(lambda thing: 99.0), place, now, again)
     assert [again.find(0, np.array(thing, np.uint8)) for thing in ([1, 0], [3, 0], [0, 7])] == [
         1,
         3,
@@ -519,6 +533,7 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     ]
     jax.tree.map(np.testing.assert_array_equal, evaluated, asked)
     assert scores.tolist() == [[1.0, 3.0]]
+    assert status.tolist() == [[Status.OK] * 2]
 
 
 def test_figures_leave_the_backend_of_a_notebook_alone(tmp_path):

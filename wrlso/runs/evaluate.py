@@ -13,7 +13,7 @@ from wrlso.candidates import Candidates
 from wrlso.data import Acquired, Dataset, Status
 from wrlso.host.calls import Wanted, call
 from wrlso.host.workers import Outcome, WorkerPool, as_score
-from wrlso.identity import Fingerprints, fingerprint
+from wrlso.identity import Fingerprints, Identity, fingerprint
 from wrlso.runs.log import Query, QueryLog
 from wrlso.tasks.base import HostObjective
 
@@ -108,8 +108,12 @@ class Host:
 
 
 def evaluate_on_host(
-    host: Host, place: Place, candidates: Candidates, seen: Seen
-) -> tuple[Candidates, np.ndarray]:
+    host: Host,
+    place: Place,
+    candidates: Candidates,
+    seen: Seen,
+    identity: Identity | None = None,
+) -> tuple[Candidates, np.ndarray, np.ndarray]:
     """Score objects, committing each to the log as soon as it is scored.
 
     What stands in the log already, from before the process was killed, is not
@@ -119,8 +123,9 @@ def evaluate_on_host(
     goes on. What was scored before under another spelling is a DUPLICATE.
 
     Returns:
-      The candidates as evaluated and their scores ``[lanes, q]``, NaN where there is none; a
-      DUPLICATE's is what it scored before, -inf if that failed.
+      The candidates, with the objects that were evaluated but the status that they were asked
+      with; their scores ``[lanes, q]``, NaN where there is none (a DUPLICATE's is what it scored
+      before, -inf if that failed); and the status ``[lanes, q]`` that the evaluation left.
     """
     queries: dict[tuple[int, int], Query] = {}
     asked = []
@@ -155,7 +160,7 @@ def evaluate_on_host(
     for outcome in host.outcomes("score", [things[key] for key in fresh]):
         status = Status.OK if outcome.kind == "ok" else Status[outcome.kind.upper()]
         settle(fresh[outcome.position], outcome.value, status, outcome.reason)
-    return _evaluated(candidates, queries, things, seen)
+    return _evaluated(candidates, queries, things, seen, identity)
 
 
 def _canonical(
@@ -184,7 +189,8 @@ def _evaluated(
     queries: dict[tuple[int, int], Query],
     things: dict[tuple[int, int], np.ndarray],
     seen: Seen,
-) -> tuple[Candidates, np.ndarray]:
+    identity: Identity | None,
+) -> tuple[Candidates, np.ndarray, np.ndarray]:
     asked = np.asarray(candidates.latents, "<f4")
     latents, objects, status = (np.array(part) for part in candidates[:3])
     scores = np.full(status.shape, np.nan, np.float32)
@@ -198,21 +204,26 @@ def _evaluated(
         else:
             scores[key] = np.nan if query.score is None else query.score
             seen.add(key[0], things[key], scores[key])
-    evaluated = candidates._replace(
-        latents=jnp.asarray(latents), objects=jnp.asarray(objects), status=jnp.asarray(status)
-    )
-    return _as_logged(evaluated, (latents != asked).any(-1)), scores
+    evaluated = candidates._replace(latents=jnp.asarray(latents), objects=jnp.asarray(objects))
+    return _as_logged(evaluated, (latents != asked).any(-1), identity), scores, status
 
 
-def _as_logged(candidates: Candidates, replaced: np.ndarray) -> Candidates:
+def _as_logged(
+    candidates: Candidates, replaced: np.ndarray, identity: Identity | None
+) -> Candidates:
     """Where the log put another query in a candidate's place ``[lanes, q]``, its object counts as
     what was decoded."""
     if not replaced.any():
         return candidates
-    lanes = [fingerprint(objects) for objects in candidates.objects]
-    logged = Fingerprints(*(jnp.stack(words) for words in zip(*lanes, strict=True)))
-    put = lambda new, old: jnp.asarray(np.where(replaced, new, old))  # noqa: E731
-    return candidates._replace(decoded=jax.tree.map(put, logged, candidates.decoded))
+
+    def put(old: Fingerprints, identity: Identity | None) -> Fingerprints:
+        lanes = [fingerprint(objects, identity) for objects in candidates.objects]
+        logged = Fingerprints(*(jnp.stack(words) for words in zip(*lanes, strict=True)))
+        return jax.tree.map(lambda new, old: jnp.asarray(np.where(replaced, new, old)), logged, old)
+
+    return candidates._replace(
+        decoded=put(candidates.decoded, None), prints=put(candidates.prints, identity)
+    )
 
 
 def _checked(

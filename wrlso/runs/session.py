@@ -170,8 +170,10 @@ class Session:
         place = Place(self.seeds, self.logs, self.round, first)
         if self.host is not None:
             with timed(self._clock, "score"):
-                evaluated, scores = evaluate_on_host(self.host, place, on_host, self.seen)
-            told = spread(self.plan, (evaluated, scores, evaluated.status))
+                evaluated = evaluate_on_host(
+                    self.host, place, on_host, self.seen, self.task.identity
+                )
+            told = spread(self.plan, evaluated)
         else:
             assert self.compiled.score is not None
             scores, status = self.compiled.score(candidates, lane, shared)
