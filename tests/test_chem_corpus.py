@@ -62,17 +62,19 @@ def test_other_molecules_or_rules_are_not_taken_for_the_kept_ones(molecules, tmp
     assert stereo.alphabet.stereo
     assert not flat.alphabet.stereo
     encode(["CC", "C[C@H](N)O"])
-    assert len(list(tmp_path.glob("corpus-*.npz"))) == 3
+    assert len(list(tmp_path.glob("corpus-*.arrays"))) == 3
     monkeypatch.setattr(module, "_FORMAT", module._FORMAT + 1)
     encode(["CC", "C[C@H](N)O"])
-    assert len(list(tmp_path.glob("corpus-*.npz"))) == 4
+    assert len(list(tmp_path.glob("corpus-*.arrays"))) == 4
 
 
 def test_a_damaged_file_is_made_again(tmp_path):
     first = encode_corpus(["CCO", "CCN"], tmp_path, progress=False)
     (kept,) = tmp_path.iterdir()
     content = kept.read_bytes()
-    for damaged in (b"", b"PK", content[: len(content) // 2], b"x" * 100):
+    places = range(0, len(content), 11)
+    flipped = [content[:i] + bytes([content[i] ^ 255]) + content[i + 1 :] for i in places]
+    for damaged in (b"", b"PK", content[: len(content) // 2], b"x" * 100, *flipped):
         kept.write_bytes(damaged)
         again = encode_corpus(["CCO", "CCN"], tmp_path, progress=False)
         np.testing.assert_array_equal(again.tokens, first.tokens)

@@ -1,11 +1,13 @@
 """Scores of many molecules: kept at once, and no molecule loses another's."""
 
 import dataclasses
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -84,6 +86,54 @@ def test_another_function_of_the_same_name_has_other_scores(tmp_path):
         program.write_text(f"print({value})")
         made = make_objective(command=f"{sys.executable} {program}")
         assert score_molecules(["C"], made, tmp_path, 1, progress=False).scores == [value]
+
+
+_MODULE = """
+import functools
+def plain(smiles): return {value}
+cached = functools.cache(plain)
+part = functools.partial(lambda smiles, by: {value} * by, by=1)
+class Model:
+    def __call__(self, smiles): return {value}
+model = Model()
+"""
+
+
+@pytest.mark.parametrize("name", ["plain", "cached", "part", "model"])
+def test_a_function_whose_file_has_changed_has_other_scores(name, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    keys = set()
+    for value in (1.0, 2.0, 2.0):
+        (tmp_path / "mine.py").write_text(_MODULE.format(value=value))
+        sys.modules.pop("mine", None)
+        importlib.invalidate_caches()
+        keys.add(make_objective(getattr(importlib.import_module("mine"), name)).key)
+    sys.modules.pop("mine")
+    assert len(keys) == 2
+
+
+def test_processes_may_begin_together(tmp_path):
+    """As several runs do that are started at once, on data that were never scored."""
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from wrlso.chem.scoring import open_scores\n"
+        "for name in sys.stdin:\n"
+        "    open_scores(Path(sys.argv[1], name.strip())).close()\n"
+        "    print(name, flush=True)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with ExitStack() as stack:
+        others = [stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(3)]
+        for number in range(60):
+            for other in others:
+                other.stdin.write(f"{number}\n")
+            assert [other.stdout.readline().strip() for other in others] == [str(number)] * 3
+            assert {other.stdout.readline() for other in others} == {"\n"}
+        for other in others:
+            other.stdin.close()
 
 
 def test_what_was_scored_before_a_kill_is_kept(tmp_path):

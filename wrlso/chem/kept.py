@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,29 +14,36 @@ from wrlso.host.files import write_atomically
 
 Arrays = dict[str, np.ndarray]
 
+_DIGEST = 32
+"""Bytes at a file's end."""
+
 
 def kept_path(directory: Path | str, kind: str, smiles: Sequence[str], *recipe: object) -> Path:
     """Where arrays about ``smiles`` are kept: the name changes with these, the recipe, and the
     versions of RDKit and SELFIES."""
     digest = hashlib.sha256(json.dumps(list(smiles)).encode())
     digest.update(repr((rdkit.__version__, version("selfies"), *recipe)).encode())
-    return Path(directory) / f"{kind}-{digest.hexdigest()[:24]}.npz"
+    return Path(directory) / f"{kind}-{digest.hexdigest()[:24]}.arrays"
 
 
 def read_arrays(path: Path) -> Arrays | None:
     """The arrays of a file, or None if it is not there or damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (FileNotFoundError, zipfile.BadZipFile, EOFError, ValueError):
+    if not path.is_file():
         return None
+    stored = path.read_bytes()
+    content, digest = stored[:-_DIGEST], stored[-_DIGEST:]
+    if hashlib.sha256(content).digest() != digest:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write arrays, compressed; a kill leaves the file as it was."""
+    """Write arrays, compressed, and a digest of these bytes; a kill leaves the file as it was."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, buffer.getvalue())
+    content = buffer.getvalue()
+    write_atomically(path, content + hashlib.sha256(content).digest())
 
 
 def from_texts(texts: Sequence[str]) -> np.ndarray:

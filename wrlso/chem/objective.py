@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cloudpickle
 
@@ -110,5 +111,15 @@ def _digest_of_function(function: Callable[[str], float]) -> str:
     with suppress(Exception):  # what cannot be sent is refused where it is sent
         digest.update(cloudpickle.dumps(function))
     with suppress(TypeError, OSError):
-        digest.update(Path(inspect.getfile(function)).read_bytes())
+        digest.update(Path(inspect.getfile(_definition(function))).read_bytes())
     return f"function {digest.hexdigest()}"
+
+
+def _definition(function: Any) -> Any:
+    """What stands in a file: the function within a partial or a wrapper such as a cache, the class
+    of a callable object."""
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    named = inspect.isroutine(function) or inspect.isclass(function)
+    return function if named else type(function)

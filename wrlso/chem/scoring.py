@@ -59,14 +59,7 @@ def score_molecules(
     """
     recipe = repr((_FORMAT, objective.key, rdkit.__version__))
     digest = hashlib.sha256(recipe.encode()).hexdigest()[:24]
-    path = Path(directory) / f"scores-{digest}.sqlite"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as kept:
-        kept.execute("PRAGMA journal_mode = WAL")
-        kept.execute(
-            "CREATE TABLE IF NOT EXISTS scores "
-            "(smiles TEXT PRIMARY KEY, score REAL, reason TEXT, timeout REAL) WITHOUT ROWID"
-        )
+    with closing(open_scores(Path(directory) / f"scores-{digest}.sqlite")) as kept:
         wanted = dict.fromkeys(smiles)
         known = _known(kept, wanted, timeout)
         missing = [one for one in wanted if one not in known]
@@ -76,6 +69,19 @@ def score_molecules(
     scores = np.array([known[one][0] for one in smiles], np.float64)  # None is NaN
     failures = {one: reason for one in wanted if (reason := known[one][1]) is not None}
     return Scores(scores, failures)
+
+
+def open_scores(path: Path) -> sqlite3.Connection:
+    """The kept scores in a file, made if it is not there; several processes may at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = sqlite3.connect(path, isolation_level=None, timeout=60)
+    kept.execute("BEGIN IMMEDIATE")  # waits for other processes, as no other statement does
+    kept.execute(
+        "CREATE TABLE IF NOT EXISTS scores "
+        "(smiles TEXT PRIMARY KEY, score REAL, reason TEXT, timeout REAL) WITHOUT ROWID"
+    )
+    kept.execute("COMMIT")
+    return kept
 
 
 _Answer = tuple[float | None, str | None]
