@@ -133,6 +133,8 @@ def test_beta_schedule_of_the_protocol():
     expected = {0: 1e-6, 1000: 1e-6, 1009: 1e-6, 1010: 1.1e-6, 1100: 1e-6 * 1.1**10, 9999: 10.0}
     for step, value in expected.items():
         assert beta(jnp.int32(step)) == pytest.approx(value, rel=1e-4)
+    with pytest.raises(ValueError, match=r"start must be positive, got 0\.0"):
+        geometric_beta(start=0.0)
 
 
 def small_retrain(weighting="rank", steps=60, k=1e-3, form="sample", key=0, **config):

@@ -23,7 +23,7 @@ from tiny import count_bits, make_tiny_task
 from wrlso import Result, methods, resume, run, sweep
 from wrlso.candidates import Candidates
 from wrlso.data import Dataset, Status, empty_acquired
-from wrlso.elbo import constant_beta
+from wrlso.elbo import constant_beta, geometric_beta
 from wrlso.host.files import write_atomically
 from wrlso.host.tensors import load_metadata, load_tree, save_tree
 from wrlso.identity import fingerprint
@@ -116,6 +116,17 @@ def test_an_existing_folder_is_never_overwritten(tmp_path):
     assert (tmp_path / "run" / "queries.sqlite").read_bytes() == before
     (tmp_path / "empty").mkdir()
     tiny_run(tmp_path / "empty")
+
+
+def test_of_several_that_make_a_folder_one_succeeds(tmp_path, monkeypatch):
+    """Also where none sees another's files before it writes its own."""
+    config = RunFolder(tiny_run(tmp_path / "run").folder.path).config
+    first = RunFolder.create(tmp_path / "new", config)
+    monkeypatch.setattr(RunFolder, "check_new", lambda path: None)
+    with pytest.raises(ValueError, match="another process"):
+        RunFolder.create(tmp_path / "new", dataclasses.replace(config, budget=77))
+    assert RunFolder(first.path).config == config
+    assert [p.name for p in first.path.iterdir()] == ["config.json"]
 
 
 class Killed(BaseException):
@@ -429,6 +440,22 @@ def test_pretraining_is_cached_by_what_it_depends_on(tmp_path, monkeypatch):
     assert cache_path(shapes(pretrain_seed=1), data) != cache_path(shapes(), data)
     with pytest.raises(ValueError, match="at least 1 epoch"):
         shapes(pretrain_epochs=0)
+
+    def path_with(beta, epochs=3000):
+        pretraining = PretrainConfig(epochs, 16, 1e-2, beta)
+        return cache_path(make_tiny_task(params=None, pretrain=pretraining), data)
+
+    late = [geometric_beta(warmup=warmup) for warmup in (21_000, 30_000)]
+    small = [constant_beta(beta) for beta in (0.0, 1e-10)]
+    assert len({path_with(beta) for beta in (*late, *small)}) == 4
+
+
+def test_data_in_numpy_can_be_pretrained_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("WRLSO_CACHE", str(tmp_path))
+    task = make_tiny_task(params=None, pretrain=PretrainConfig(2, 16, 1e-2, constant_beta(1.0)))
+    data = task.load_data()
+    ours = pretrained_params(task, Dataset(*map(np.asarray, data)))
+    jax.tree.map(np.testing.assert_array_equal, ours, pretrained_params(task, data))
 
 
 def test_running_best_and_top_means():

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from wrlso.runs import training
 from wrlso.runs.training import (
     TrainingConfig,
     reconstructed,
@@ -60,6 +61,32 @@ def test_stopped_and_resumed_is_the_same(trained, tmp_path):
     # Nothing is left to do a second time.
     again = train_strings(model(), strings(), CUTS, tmp_path, CONFIG, progress=False)
     chex.assert_trees_all_equal(again, trained[1])
+
+
+def test_the_log_of_a_training_that_was_killed_is_that_of_a_whole_one(
+    trained, tmp_path, monkeypatch
+):
+    """Killed in the second epoch, then between a line of the log and its checkpoint."""
+    monkeypatch.setattr(training, "_CHECK_EVERY", 5)
+    monkeypatch.setattr(training, "_SAVE_EVERY", -1.0)
+    end_epoch, whole = training._Meter.end_epoch, (trained[0] / "log.csv").read_text()
+
+    def end(meter, epoch, exact):
+        end_epoch(meter, epoch, exact)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training._Meter, "end_epoch", end)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train_strings(model(), strings(), CUTS, tmp_path, CONFIG, progress=False)
+    monkeypatch.setattr(training._Meter, "end_epoch", end_epoch)
+    train_strings(model(), strings(), CUTS, tmp_path, CONFIG, progress=False)
+    ours, theirs = (
+        [line.split(",")[:4] for line in text.splitlines()]
+        for text in ((tmp_path / "log.csv").read_text(), whole)
+    )
+    assert ours == theirs
 
 
 def test_another_training_in_the_folder_is_refused(trained):

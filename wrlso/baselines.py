@@ -121,7 +121,7 @@ def dbas_reference_weights(
     noise: ArrayLike,
     mask: ArrayLike | None = None,
 ) -> Array:
-    """DbAS on the samples of the last round, with a threshold that never falls.
+    """DbAS on the samples of the last round that has any score; the threshold never falls.
 
     Arguments, returns and errors as of :func:`feedback_weights`; ``noise`` as of
     :func:`dbas_weights`.
@@ -137,7 +137,8 @@ def cem_pi_reference_weights(
     quantile: ArrayLike,
     mask: ArrayLike | None = None,
 ) -> Array:
-    """The cross-entropy method on the samples of the last round; the threshold never falls.
+    """The cross-entropy method on the samples of the last round that has any score; the threshold
+    never falls.
 
     Arguments, returns and errors as of :func:`feedback_weights`.
     """
@@ -178,7 +179,7 @@ def _above(scores: Array, valid: Array, threshold: Array) -> Array:
 def _last_round(
     scores: ArrayLike, rounds: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Array, Array, Array]:
-    """Scores, which of them are of the last round, and the highest threshold of all rounds."""
+    """Scores, which are of the last round with any, and the highest threshold of all rounds."""
     scores, valid = usable_scores(scores, mask)
     rounds = jnp.asarray(rounds)
     valid &= rounds != BASE

@@ -97,7 +97,13 @@ def geometric_beta(
     warmup: int = 1000,
 ) -> BetaSchedule:
     """Pretraining's annealing: ``start``, then times ``factor`` every ``every`` steps after
-    ``warmup`` steps, and never above ``stop``."""
+    ``warmup`` steps, and never above ``stop``.
+
+    Raises:
+      ValueError: if ``start`` is not positive, from which no factor leads anywhere.
+    """
+    if not start > 0:
+        raise ValueError(f"start must be positive, got {start}")
 
     def beta(step: Array) -> Array:
         grown = jnp.maximum(step - warmup, 0) // every

@@ -232,7 +232,8 @@ def resume(
     Args:
       out: the run's folder.
       task: needed only for a task of your own; must be the one the run began with.
-      devices, seed_mode: instead of those the run began with; the queries are the same.
+      devices, seed_mode: instead of those the run began with; the queries are the same, those of
+        proposer ``bo`` up to rounding.
       progress: show a progress bar.
 
     Raises:
@@ -299,8 +300,8 @@ def _drive(folders: Sequence[RunFolder], task: Task, base: Dataset, progress: bo
         compiled = session.compiled.compilations
         for folder, log in ((m.folder, m.log) for m in members):
             summary = summarize(folder.config, log, compiled, len(members), task.stated, describe)
-            folder.save_summary(summary)
             log.tidy()
+            folder.save_summary(summary)  # last: a run with a summary is left as it is
 
 
 def _one_blas_thread_a_device(folders: Sequence[RunFolder]) -> AbstractContextManager:

@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from wrlso.host.files import write_atomically
+from wrlso.host.files import write_atomically, write_new
 from wrlso.host.tensors import load_tree, save_tree
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import QueryLog
@@ -54,7 +54,11 @@ class RunFolder:
         """
         RunFolder.check_new(path)
         try:
-            write_atomically(path / "config.json", config.to_json().encode())
+            write_new(path / "config.json", config.to_json().encode())
+        except FileExistsError:
+            raise ValueError(
+                f"out = {path} was begun by another process meanwhile: choose another folder"
+            ) from None
         except OSError as error:
             raise ValueError(
                 f"out = {path} cannot be written ({error.strerror}): choose another folder"

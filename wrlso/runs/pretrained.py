@@ -15,7 +15,7 @@ from wrlso.data import Dataset
 from wrlso.host.cache import cache_dir
 from wrlso.host.tensors import load_tree, save_tree
 from wrlso.retrain import minibatches, train
-from wrlso.tasks.base import Task
+from wrlso.tasks.base import PretrainConfig, Task
 from wrlso.weighting import uniform_weights
 
 _CHUNK = 500
@@ -57,7 +57,7 @@ def cache_path(task: Task, base: Dataset) -> Path:
     """
     config = task.pretrain
     assert config is not None
-    steps = jnp.arange(0, 20_000, 250)
+    steps = jnp.arange(0, _steps(config, base), 250)
     recipe = (
         task.version,
         data_digest(base),
@@ -65,12 +65,16 @@ def cache_path(task: Task, base: Dataset) -> Path:
         config.batch_size,
         config.learning_rate,
         config.seed,
-        [round(float(b), 9) for b in jax.vmap(config.beta)(steps)],
+        [float(b) for b in jax.vmap(config.beta)(steps)],
         jax.tree.map(jnp.shape, jax.eval_shape(task.vae.init, jax.random.key(0))),
     )
     digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
     name = re.sub(r"[^\w.-]+", "-", f"{task.name}-{task.version}-seed{config.seed}-{digest}")
     return cache_dir() / "pretrained" / f"{name}.safetensors"
+
+
+def _steps(config: PretrainConfig, base: Dataset) -> int:
+    return math.ceil(config.epochs * len(base.scores) / config.batch_size)
 
 
 def data_digest(base: Dataset) -> str:
@@ -93,7 +97,8 @@ def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any
     root = jax.random.fold_in(jax.random.key(config.seed), _TAG)
     weights = uniform_weights(base.scores)
     batches = minibatches(weights, jnp.ones(weights.shape, bool))
-    steps = math.ceil(config.epochs * len(base.scores) / config.batch_size)
+    steps = _steps(config, base)
+    objects = jnp.asarray(base.objects)
 
     @jax.jit
     def chunk(params: Any, opt_state: Any, first: jax.Array, n: jax.Array) -> Any:
@@ -101,7 +106,7 @@ def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any
             jax.random.fold_in(root, 1),
             params,
             task.vae,
-            lambda rows: base.objects[rows],
+            lambda rows: objects[rows],
             batches,
             steps=n,
             batch_size=config.batch_size,

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from jax import Array
 from tqdm import tqdm
 
 from wrlso.elbo import elbo_terms
+from wrlso.host.files import write_atomically
 from wrlso.host.tensors import load_metadata, load_tree, save_tree
 from wrlso.propose import decode_all, encode_all
 from wrlso.vae import VAE
@@ -135,12 +136,12 @@ def train_strings(
     checkpoint = directory / "checkpoint.safetensors"
     recipe = _recipe(objects, config)
     params = jax.jit(vae.init)(jax.random.key(config.seed))
-    opt_state, first, spent = optimizer.init(params), 0, 0.0
+    opt_state, first, so_far = optimizer.init(params), 0, _SoFar()
     if checkpoint.exists():
-        params, opt_state, first, spent = _resume(checkpoint, (params, opt_state), recipe)
+        params, opt_state, first, so_far = _resume(checkpoint, (params, opt_state), recipe)
     step = _step(vae, optimizer, config, per_epoch)
     validate = partial(reconstructed, jax.jit(partial(round_trip, vae)))
-    meter = _Meter(directory / "log.csv", spent)
+    meter = _Meter(directory / "log.csv", so_far, first / per_epoch)
 
     with tqdm(total=steps, initial=first, unit=" steps", disable=not progress) as bar:
         for number in range(first, steps):
@@ -159,19 +160,38 @@ def train_strings(
                 held_out = objects[rows.held_out[:_VALIDATED]]
                 meter.end_epoch(done / per_epoch, validate(params, held_out))
             if ended or (done % _CHECK_EVERY == 0 and meter.seconds_unsaved > _SAVE_EVERY):
-                stored = {"step": str(done), "recipe": recipe, "seconds": str(meter.seconds)}
+                stored = {"step": str(done), "recipe": recipe, "so_far": meter.to_json()}
                 save_tree(checkpoint, {"params": params, "opt_state": opt_state}, stored)
                 meter.saved = time.monotonic()
     return params
 
 
-class _Meter:
-    """Means since the last epoch's end, and seconds since the training's beginning."""
+class _SoFar(NamedTuple):
+    """Seconds since the training's beginning; sums and steps since the last epoch's end."""
 
-    def __init__(self, path: Path, spent: float) -> None:
-        self.path, self.spent, self.began = path, spent, time.monotonic()
+    seconds: float = 0.0
+    sums: Sequence[float] = (0.0, 0.0)
+    steps: int = 0
+
+
+class _Meter:
+    """Means since the last epoch's end, and seconds since the training's beginning.
+
+    Lines of the log beyond the ``epoch`` that training goes on from are forgotten: they were
+    written between a checkpoint and a kill, and will be again.
+    """
+
+    def __init__(self, path: Path, so_far: _SoFar, epoch: float) -> None:
+        self.path, self.spent, self.began = path, so_far.seconds, time.monotonic()
         self.saved = self.began
-        self.sums, self.steps = np.zeros(2), 0
+        self.sums, self.steps = np.array(so_far.sums), so_far.steps
+        if path.exists():
+            head, *lines = path.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if float(line.split(",")[0]) <= epoch * (1 + 1e-5)]
+            write_atomically(path, "".join([head, *kept]).encode())
+
+    def to_json(self) -> str:
+        return json.dumps(_SoFar(self.seconds, self.sums.tolist(), self.steps))
 
     @property
     def seconds(self) -> float:
@@ -284,7 +304,7 @@ def _recipe(objects: np.ndarray, config: TrainingConfig) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
-def _resume(path: Path, like: tuple[Any, Any], recipe: str) -> tuple[Any, Any, int, float]:
+def _resume(path: Path, like: tuple[Any, Any], recipe: str) -> tuple[Any, Any, int, _SoFar]:
     stored = load_metadata(path)
     if stored["recipe"] != recipe:
         raise ValueError(
@@ -293,7 +313,9 @@ def _resume(path: Path, like: tuple[Any, Any], recipe: str) -> tuple[Any, Any, i
         )
     tree = load_tree(path, dict(zip(("params", "opt_state"), like, strict=True)))
     tree = jax.tree.map(jnp.asarray, tree)
-    return tree["params"], tree["opt_state"], int(stored["step"]), float(stored["seconds"])
+    # One of an earlier version has the seconds only.
+    so_far = json.loads(stored.get("so_far", f"[{stored.get('seconds', 0)}]"))
+    return tree["params"], tree["opt_state"], int(stored["step"]), _SoFar(*so_far)
 
 
 def read_log(path: Path | str) -> list[dict[str, float]]:

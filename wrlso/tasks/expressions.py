@@ -1,7 +1,7 @@
 """Arithmetic expressions: find one that is close to a target (the paper's second task)."""
 
+import os
 from functools import cache, partial
-from pathlib import Path
 from typing import Literal
 
 from wrlso.bo import BOConfig
@@ -80,7 +80,7 @@ def expressions(
         version=f"1-{architecture}",
         options={
             "target": target,
-            "data": None if data is None else str(Path(data)),
+            "data": None if data is None else os.path.abspath(data),
             "rows": rows,
             "architecture": architecture,
             "decoding": decoding,
