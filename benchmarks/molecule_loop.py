@@ -93,6 +93,47 @@ def section_half() -> list[Row]:
     ]
 
 
+def section_compile() -> list[Row]:
+    """What a new program of training costs before its first step."""
+    import jax
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    train = _training()
+    begun = time.perf_counter()
+    train()
+    taken = time.perf_counter() - begun
+    how = f"and {STEPS} steps; of all six lengths at which minibatches may be cut"
+    return [("compiling the training", f"{taken:.0f} s", "stated", how)]
+
+
+def section_unrolled() -> list[Row]:
+    """Encoding with loops of the recurrent unit unrolled, against loops."""
+    import jax
+
+    from wrlso import recurrent
+    from wrlso.propose import encode_all
+
+    task, _, shared, state = _problem()
+    rows = shared.base.objects[:3000]
+
+    def encoding(unrolled: int) -> Callable[[], Any]:
+        encode = jax.jit(lambda params, rows: encode_all(task.vae, params, rows))
+        usual, recurrent._UNROLLED = recurrent._UNROLLED, unrolled
+        compiled = encode.lower(state.params, rows).compile()
+        recurrent._UNROLLED = usual
+        return lambda: jax.block_until_ready(compiled(state.params, rows))
+
+    loops, unrolled = _alternating(encoding(0), encoding(recurrent._UNROLLED))
+    return [
+        (
+            "encoding, short loops unrolled, against loops",
+            f"{unrolled / loops:.2f} x",
+            "< 1 x",
+            f"{len(rows) / unrolled:,.0f} against {len(rows) / loops:,.0f} molecules a second",
+        )
+    ]
+
+
 def section_round() -> list[Row]:
     """The parts of a round without retraining: encode, fit, ask, tell."""
     import jax
@@ -101,7 +142,7 @@ def section_round() -> list[Row]:
     from wrlso import loop
     from wrlso.propose import encode_all
 
-    task, algorithm, shared, state = _problem(half_products=True)
+    task, algorithm, shared, state = _problem()
     config = task.bo.surrogate
     rows = shared.base.objects[: config.best + config.random]
     encode = jax.jit(lambda rows: encode_all(task.vae, state.params, rows))
@@ -154,5 +195,11 @@ if __name__ == "__main__":
         "benchmarks.molecule_loop",
         "The loop on molecules",
         __doc__ or "",
-        {"lengths": section_lengths, "half": section_half, "round": section_round},
+        {
+            "lengths": section_lengths,
+            "half": section_half,
+            "compile": section_compile,
+            "unrolled": section_unrolled,
+            "round": section_round,
+        },
     )

@@ -18,9 +18,9 @@ from wrlso.dense import Compute, contract, product
 _UNROLLED = 40
 """Steps at most of a loop that is unrolled where no gradient is asked for.
 
-XLA on a CPU shares the work outside products among cores only where it does not stand in a loop:
-molecules are encoded 1.5 to 1.9 times as fast. Training steps gain nothing by it (0.79 against
-0.73 s on one core), and a program for six lengths takes 75 s to compile instead of 22 s."""
+XLA on a CPU shares the work outside products among cores only where it does not stand in a loop.
+Training gains nothing by it, and takes several times as long to compile. Measured by
+``benchmarks.molecule_loop``, the latter when loops of training ceased to be unrolled."""
 
 
 class GRU(NamedTuple):
@@ -103,42 +103,21 @@ def _gates(product: Array, state: Array, projected: Array) -> tuple[Array, tuple
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _states(
-    compute: Compute,
-    recurrent: Array,
-    bias: Array,
-    start: Array,
-    projected: Array,
-    constant: Array,
-) -> Array:
-    return _run(compute, recurrent, bias, start, projected, constant, _unroll(projected))[0]
-
-
-def _states_forward(
-    compute: Compute,
-    recurrent: Array,
-    bias: Array,
-    start: Array,
-    projected: Array,
-    constant: Array,
-) -> tuple[Array, tuple]:
-    return _run(compute, recurrent, bias, start, projected, constant, unroll=1)
-
-
-def _unroll(steps: Array) -> int:
-    return len(steps) if len(steps) <= _UNROLLED else 1
+def _states(compute: Compute, *inputs: Array) -> Array:
+    """All states, of the inputs of :func:`_run`."""
+    return _run(_UNROLLED, compute, *inputs)[0]
 
 
 def _run(
+    unrolled: int,
     compute: Compute,
     recurrent: Array,
     bias: Array,
     start: Array,
     projected: Array,
     constant: Array,
-    unroll: int,
 ) -> tuple[Array, tuple]:
-    """All states, and what the gradient needs of them."""
+    """All states, and what the gradient needs of them; loops of ``unrolled`` steps at most are."""
     kernel = recurrent.astype(compute or recurrent.dtype)
     kept = compute or projected.dtype
 
@@ -147,7 +126,8 @@ def _run(
         after, gates = _gates(product, state, x + constant)
         return after, (after, tuple(gate.astype(kept) for gate in gates))
 
-    _, (states, gates) = lax.scan(step, start, projected, unroll=unroll)
+    whole = 0 < len(projected) <= unrolled
+    _, (states, gates) = lax.scan(step, start, projected, unroll=len(projected) if whole else 1)
     before = jnp.concatenate([start[None], states[:-1]])
     return states, (recurrent, before.astype(kept), gates)
 
@@ -185,4 +165,4 @@ def _states_backward(
     return recurrent_bar, bias_bar.sum(0), start_bar, projected_bar, constant_bar
 
 
-_states.defvjp(_states_forward, _states_backward)
+_states.defvjp(partial(_run, 0), _states_backward)

@@ -1,6 +1,5 @@
 """Large sets of molecules, encoded once, in parallel, and kept in a cache."""
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,12 +8,13 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from wrlso.chem.kept import from_texts, kept_path, read_arrays, to_texts, write_arrays
+from wrlso.chem import kept
+from wrlso.chem.kept import kept_path, read_arrays, write_arrays
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import PADDING, Alphabet, join, pack, split_as_written
 from wrlso.host.workers import WorkerPool
 
-_FORMAT = 2
+_FORMAT = 3
 """Version of the cached files, part of their names."""
 
 _CHUNK = 1000
@@ -63,9 +63,9 @@ def encode_corpus(
     if len(smiles) == 0:
         raise ValueError("there are no molecules to encode")
     path = kept_path(directory, "corpus", smiles, _FORMAT, stereo)
-    kept = read_arrays(path)
-    if kept is not None:
-        return _unpack(kept)
+    found = read_arrays(path)
+    if found is not None:
+        return _unpack(found)
     label = "encoding molecules" if progress else None
     chunks = map_chunks(partial(_encode, stereo=stereo), smiles, workers, label)
     refused = [why for chunk in chunks for why in chunk["refused"]]
@@ -148,19 +148,19 @@ def _merge(chunks: list[dict[str, Any]], stereo: bool) -> dict[str, np.ndarray]:
         altered += [before + row for row in chunk["altered"]]
         before += len(chunk["rows"])
     return {
-        "smiles": from_texts([one for chunk in chunks for one in chunk["smiles"]]),
+        "smiles": kept.pack([one for chunk in chunks for one in chunk["smiles"]]),
         "tokens": np.concatenate(tokens),
         "heavy_atoms": np.array([n for chunk in chunks for n in chunk["heavy_atoms"]], np.uint16),
-        "alphabet": from_texts([json.dumps(alphabet.to_json())]),
+        "alphabet": kept.pack(alphabet.to_json()),
         "altered": np.array(altered, np.int64),
     }
 
 
 def _unpack(arrays: dict[str, np.ndarray]) -> Corpus:
     return Corpus(
-        smiles=to_texts(arrays["smiles"]),
+        smiles=kept.unpack(arrays["smiles"]),
         tokens=arrays["tokens"],
         heavy_atoms=arrays["heavy_atoms"],
-        alphabet=Alphabet.from_json(json.loads(to_texts(arrays["alphabet"])[0])),
+        alphabet=Alphabet.from_json(kept.unpack(arrays["alphabet"])),
         altered=arrays["altered"],
     )

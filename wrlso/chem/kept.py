@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rdkit
@@ -46,11 +47,11 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     write_atomically(path, content + hashlib.sha256(content).digest())
 
 
-def from_texts(texts: Sequence[str]) -> np.ndarray:
-    """Texts as one array of bytes."""
-    return np.frombuffer(json.dumps(list(texts)).encode(), np.uint8)
+def pack(value: Any) -> np.ndarray:
+    """Anything that JSON can hold, as an array of bytes."""
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
 
 
-def to_texts(array: np.ndarray) -> list[str]:
-    """The texts of :func:`from_texts`."""
+def unpack(array: np.ndarray) -> Any:
+    """The value of :func:`pack`."""
     return json.loads(array.tobytes())

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wrlso.chem.corpus import map_chunks
-from wrlso.chem.kept import from_texts, kept_path, read_arrays, to_texts, write_arrays
+from wrlso.chem.kept import kept_path, pack, read_arrays, unpack, write_arrays
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import Alphabet, split_as_written
 
@@ -276,12 +276,12 @@ def _examine_all(
         path = kept_path(directory, "examined", smiles, _FORMAT, checks)
         kept = read_arrays(path)
         if kept is not None:
-            return list(zip(to_texts(kept["kinds"]), to_texts(kept["texts"]), strict=True))
+            return list(zip(unpack(kept["kinds"]), unpack(kept["texts"]), strict=True))
     chunks = map_chunks(partial(_examine, checks=checks), smiles, workers, label)
     examined = [result for chunk in chunks for result in chunk]
     if path is not None:
         kinds, texts = ([one[i] for one in examined] for i in range(2))
-        write_arrays(path, {"kinds": from_texts(kinds), "texts": from_texts(texts)})
+        write_arrays(path, {"kinds": pack(kinds), "texts": pack(texts)})
     return examined
 
 

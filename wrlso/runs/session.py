@@ -60,10 +60,10 @@ class Session:
             for name in self.config.hyper
         }
         hyper["learning_rate"] = [task.retrain.learning_rate] * len(self.seeds)
-        usual = task.retrain.beta
-        betas = [usual if config.beta is None else config.beta for config in configs]
         hyper["beta"] = [
-            beta for beta, config in zip(betas, configs, strict=True) for _ in range(config.seeds)
+            task.retrain.beta if config.beta is None else config.beta
+            for config in configs
+            for _ in range(config.seeds)
         ]
         padded = {name: self._padded(values, np.float32, 1) for name, values in hyper.items()}
         self.hyper = spread(self.plan, padded)

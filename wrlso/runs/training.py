@@ -313,9 +313,8 @@ def _resume(path: Path, like: tuple[Any, Any], recipe: str) -> tuple[Any, Any, i
         )
     tree = load_tree(path, dict(zip(("params", "opt_state"), like, strict=True)))
     tree = jax.tree.map(jnp.asarray, tree)
-    # One of an earlier version has the seconds only.
-    so_far = json.loads(stored.get("so_far", f"[{stored.get('seconds', 0)}]"))
-    return tree["params"], tree["opt_state"], int(stored["step"]), _SoFar(*so_far)
+    so_far = _SoFar(*json.loads(stored["so_far"]))
+    return tree["params"], tree["opt_state"], int(stored["step"]), so_far
 
 
 def read_log(path: Path | str) -> list[dict[str, float]]:
