@@ -54,7 +54,8 @@ def test_tables(tmp_path, name, mark, packed):
     ]
     assert read(path).smiles == ["CCO", "CCN", "CCS", "CCF", "C", "CC"]
     assert read(path, column="smiles").scores is None
-    with pytest.raises(ValueError, match="has no column 'docking': name one of id, smiles, score"):
+    named = r"'docking': name one of .*\(score_column, --score-column\)"
+    with pytest.raises(ValueError, match=f"has no column {named}"):
         read(path, score_column="docking")
 
 
@@ -66,7 +67,7 @@ def test_every_reason_for_rejection(tmp_path):
                  max_tokens=5, max_heavy_atoms=8)  # fmt: skip
     assert found.smiles == ["CCO"]
     assert found.rejected == [
-        Rejection(2, "C(", "no molecule", "'C(' is no molecule: not SMILES"),
+        Rejection(2, "C(", "no molecule", "'C(' is no molecule: it cannot be read as SMILES"),
         Rejection(3, "CN(C)(C)(C)C", "no molecule", found.rejected[1].reason),
         Rejection(4, "OCC", "duplicates", "the molecule of line 1"),
         Rejection(5, "C*", "not in SELFIES", "'*C' has no SELFIES: failed to parse input"),
@@ -105,6 +106,15 @@ def test_large_files_go_through_workers_and_keep_their_order(tmp_path):
     many = read(path, workers=2)
     assert many.lines.tolist() == sorted(many.lines.tolist())
     assert many.smiles[0] == "CO"
+
+
+def test_salts_are_told_from_unknown_tokens(tmp_path):
+    alphabet = make_alphabet([["[C]", "[O]", "[Cl]"]])
+    found = read(write(tmp_path / "a.smi", "CCO\nClCCCl.O\nC[Si]"), alphabet=alphabet)
+    assert [one.reason for one in found.rejected] == [
+        "several molecules, with '.' between: keep one of them",
+        "needs [Si]",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_qed_uses_the_published_mean_weights():
         (" ", "it is empty"),
         ("CCO ethanol", "it holds white space"),
         ("CCO\n", "it holds white space"),
-        ("c1ccc", "not SMILES"),
+        ("c1ccc", "cannot be read as SMILES"),
         ("CN(C)(C)(C)C", "valence for atom # 1 N, 5, is greater than permitted"),
         ("c1cccc1", "Can't kekulize mol"),
     ],

@@ -103,6 +103,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
     assert f"wrlso resume {out}" in stderr
+    assert "stopping after the present step" in stderr
     assert "Traceback" not in stderr
 
 
@@ -146,6 +147,9 @@ def test_folders_that_cannot_serve(whole, tmp_path):
     nowhere = wrlso("run", "shapes", "--out", "/dev/null/run", *TINY)
     assert nowhere.returncode == 2
     assert "cannot be written" in nowhere.stderr
+    unnamed = wrlso("report")
+    assert unnamed.returncode == 2
+    assert "no run folder given: wrlso report FOLDER" in unnamed.stderr
     missing = wrlso("resume", tmp_path)
     assert missing.returncode == 2
     assert "not a run folder" in missing.stderr

@@ -220,6 +220,11 @@ def test_bad_arguments(trained, changes, message):
         small_task(trained[0], **changes)
 
 
+def test_data_that_are_not_there_are_named_at_once(trained):
+    with pytest.raises(FileNotFoundError, match=r"data = 'none\.smi': there is no such file"):
+        small_task(trained[0], data="none.smi")
+
+
 def test_other_files_are_no_models(tmp_path):
     with pytest.raises(FileNotFoundError, match="no model of molecules at"):
         load_model(tmp_path / "none")

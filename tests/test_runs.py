@@ -108,6 +108,57 @@ def test_the_log_is_plain_sqlite(tmp_path):
     assert db.execute("SELECT SUM(uncharged) FROM rounds").fetchone() == (3 * 3 * 2500,)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": 1e2}, "budget must be a whole number, got 100.0"),
+        ({"budget": True}, "budget must be a whole number, got True"),
+        ({"seeds": [3, 4]}, r"seeds must be a whole number, got \[3, 4\]"),
+        ({"first_seed": "0"}, "first_seed must be a whole number"),
+        ({"batch": 2.0, "proposer": "bo"}, "batch must be a whole number"),
+    ],
+)
+def test_numbers_that_are_not_whole_are_refused_before_any_work(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_run(tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_numpys_whole_numbers_will_do(tmp_path):
+    result = tiny_run(tmp_path / "run", budget=np.int64(4), seeds=np.int32(1))
+    assert result.summary["budget"] == 4
+
+
+def test_a_task_or_method_that_is_none_is_named(tmp_path):
+    task, out = make_tiny_task(), tmp_path / "run"
+    with pytest.raises(TypeError, match="task must be a Task, such as"):
+        run("shapes", METHOD, out=out)
+    with pytest.raises(TypeError, match=r"got <function shapes.* \(it has to be called\)"):
+        run(shapes, METHOD, out=out)
+    with pytest.raises(TypeError, match="method must be a Method, such as"):
+        run(task, "lso", out=out)
+    with pytest.raises(TypeError, match="it has to be called"):
+        sweep(task, {"a": METHOD, "b": methods.lso}, out=out)
+    assert not out.exists()
+
+
+def test_base_data_that_tell_nothing_are_said(tmp_path):
+    data = make_tiny_task().load_data()
+    task = make_tiny_task(load_data=lambda: Dataset(data.objects, jnp.full(200, -7.0)))
+    with pytest.warns(UserWarning, match="all 200 base objects of task 'bits' score -7"):
+        tiny_run(tmp_path / "run", task, budget=4, seeds=1)
+
+
+def test_it_is_said_early_that_nothing_has_a_score(tmp_path):
+    def broken(thing):
+        raise RuntimeError("no licence")
+
+    task = make_tiny_task(objective=None, host_objective=broken)
+    with pytest.warns(UserWarning, match="none of the first .* last reason: RuntimeError: no lic"):
+        result = tiny_run(tmp_path / "run", task, proposer="prior")
+    assert result.summary["best"]["mean"] is None
+
+
 def test_an_existing_folder_is_never_overwritten(tmp_path):
     tiny_run(tmp_path / "run")
     before = (tmp_path / "run" / "queries.sqlite").read_bytes()
@@ -297,7 +348,7 @@ def test_a_crash_or_a_hang_in_a_worker_loses_one_query(tmp_path):
 
 
 def test_a_timeout_without_workers_is_refused():
-    with pytest.raises(ValueError, match="timeout = 3 needs worker processes"):
+    with pytest.raises(ValueError, match="workers = 0 evaluates in this process, which no timeout"):
         HostObjective(lambda thing: 0.0, timeout=3)
 
 
@@ -397,7 +448,7 @@ def test_nan_in_the_base_data_is_refused(tmp_path):
 
 
 def test_grid_needs_an_objective_in_jax(tmp_path):
-    with pytest.raises(ValueError, match="runs on the host: choose 'bo' or 'prior'"):
+    with pytest.raises(ValueError, match="is a Python function: choose 'bo' or 'prior'"):
         tiny_run(tmp_path / "run", host_task(lambda thing: 0.0))
 
 

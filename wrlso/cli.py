@@ -210,7 +210,10 @@ def _resume(command: Resume) -> int:
     from wrlso.runs.driver import resume
     from wrlso.runs.folder import RunFolder
 
-    config = RunFolder(command.run).config
+    folder = RunFolder(command.run)
+    config = folder.config
+    if folder.summary_file.exists():
+        print(f"{command.run} is finished: nothing was left to do")
     _prepare(config.seeds, command.devices or config.devices)
     task = task_of(config)
     with _says_how_to_resume(command.run):
@@ -279,6 +282,8 @@ def _says_how_to_resume(out: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         if (out / "config.json").exists():
             print(f"\nwrlso: nothing is lost; go on with: wrlso resume {out}", file=sys.stderr)
+        else:
+            print("\nwrlso: nothing had been scored yet: run it again", file=sys.stderr)
         raise
 
 
@@ -287,7 +292,7 @@ def _report(command: Report) -> int:
     from wrlso.runs.result import Result
 
     if not command.runs:
-        raise ValueError("runs is empty: name at least one run folder")
+        raise ValueError("no run folder given: wrlso report FOLDER [FOLDER ...]")
     results = [Result(path) for path in command.runs]
     print(
         results[0].table()

@@ -218,14 +218,15 @@ def _table(path: Path, text: str, column: str, score_column: str | None) -> Iter
     header = re.split(r"[\r\n]", text, maxsplit=1)[0]
     delimiter = max(",\t;", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    names = [name.strip().lower() for name in next(reader, [])]
+    written = [name.strip() for name in next(reader, [])]
+    names = [name.lower() for name in written]
     places = []
-    for wanted in (column, score_column or column):
+    for argument, wanted in (("column", column), ("score_column", score_column or column)):
         if wanted.lower() not in names:
             hint = "; the first line must name the columns" if _any_molecule(header) else ""
             raise ValueError(
-                f"{path} has no column {wanted!r}: name one of {', '.join(names)} (column, "
-                f"--column){hint}"
+                f"{path} has no column {wanted!r}: name one of {', '.join(written)} ({argument}, "
+                f"--{argument.replace('_', '-')}){hint}"
             )
         places.append(names.index(wanted.lower()))
     before = reader.line_num
@@ -303,6 +304,8 @@ def _examine(chunk: list[str], checks: _Checks) -> list[_Examined]:
         if checks.max_tokens is not None and len(tokens) > checks.max_tokens:
             return "too many tokens", f"{len(tokens)}, more than {checks.max_tokens}"
         unknown = [] if known is None else sorted({*tokens} - known)
+        if "." in unknown:
+            return "outside the alphabet", "several molecules, with '.' between: keep one of them"
         if unknown:
             return "outside the alphabet", f"needs {', '.join(unknown)}"
         return "", text

@@ -58,7 +58,7 @@ def _why_not(smiles: str) -> str:
         return "it holds white space"
     mol = Chem.MolFromSmiles(smiles, sanitize=False)
     if mol is None:
-        return "not SMILES"
+        return "it cannot be read as SMILES"
     try:
         Chem.SanitizeMol(mol)
     except ValueError as error:  # RDKit's own errors are ValueErrors

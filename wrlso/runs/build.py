@@ -100,8 +100,8 @@ def _make_proposer(task: Task, config: RunConfig, retrain_every: int) -> Propose
         return propose.prior(task.vae, retrain_every)
     if task.objective is None:
         raise ValueError(
-            "proposer 'grid' reads the objective inside jit, but the objective of task "
-            f"{task.name!r} runs on the host: choose 'bo' or 'prior'"
+            "proposer 'grid' ranks by an objective that is written in JAX, but that of task "
+            f"{task.name!r} is a Python function: choose 'bo' or 'prior'"
         )
     return propose.grid(task.vae, task.objective, retrain_every)
 

@@ -17,6 +17,7 @@ from wrlso.propose import Objective
 from wrlso.retrain import RetrainInfo
 
 Clock = Callable[[str, float], None]
+Say = Callable[[str], None]
 
 
 class Lane(NamedTuple):
@@ -44,19 +45,29 @@ class Once:
     compilation, so "compiles once a run" holds by construction.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any], clock: Clock, donate: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        clock: Clock,
+        donate: bool,
+        say: Say = lambda _: None,
+    ) -> None:
         self.name = name
         self.compilations = 0
         self._jitted = jax.jit(function, donate_argnums=(0,) if donate else ())
-        self._clock = clock
+        self._clock, self._say = clock, say
         self._compiled: Any = None
 
     def __call__(self, *args: Any) -> Any:
         if self._compiled is None:
+            self._say(f"compiling {self.name}")
             start = time.perf_counter()
             self._compiled = self._jitted.lower(*args).compile()
             self.compilations += 1
             self._clock("compile", time.perf_counter() - start)
+        if self.name == "retrain":
+            self._say("retraining")
         start = time.perf_counter()
         out = jax.block_until_ready(self._compiled(*args))
         self._clock(self.name, time.perf_counter() - start)
@@ -67,7 +78,12 @@ class CompiledLoop:
     """``retrain``, ``fit``, ``ask``, ``score`` and ``tell`` over the lanes of a plan."""
 
     def __init__(
-        self, algorithm: Algorithm, objective: Objective | None, plan: SeedPlan, clock: Clock
+        self,
+        algorithm: Algorithm,
+        objective: Objective | None,
+        plan: SeedPlan,
+        clock: Clock,
+        say: Say = lambda _: None,
     ) -> None:
         def lift(name: str, function: Callable[..., Any], donate: bool = False) -> Once:
             lanes = over_seeds(lambda lane, shared: function(*lane, shared), plan)
@@ -75,7 +91,7 @@ class CompiledLoop:
             def call(first: Any, rest: Any, shared: Any) -> Any:
                 return lanes((first, rest), shared)
 
-            return Once(name, call, clock, donate)
+            return Once(name, call, clock, donate, say)
 
         def retrain(state: State, lane: Lane, shared: Global) -> tuple[State, RetrainInfo]:
             key = loop.query_key(lane.seed, shared.round, loop.RETRAIN)

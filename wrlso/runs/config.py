@@ -56,6 +56,10 @@ class RunConfig:
         Raises:
           ValueError: naming argument, value and remedy.
         """
+        for name in ("budget", "seeds", "first_seed", "retrain_every", "batch", "devices"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"{name} must be a whole number, got {value!r}")
         if self.budget < 1:
             raise ValueError(f"budget must be at least 1 query, got {self.budget}")
         if self.seeds < 1:

@@ -5,13 +5,17 @@ simply run again from the last checkpoint. The log keeps what an objective on
 the host has answered already.
 """
 
+import operator
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -68,7 +72,7 @@ def run(
       The result, readable again later as ``wrlso.Result(out)``.
 
     Raises:
-      ValueError: before any work, if an argument cannot be meant.
+      TypeError, ValueError: before any work, if an argument cannot be meant.
     """
     config = _configure(
         task,
@@ -122,7 +126,8 @@ def sweep(
       The results, by name.
 
     Raises:
-      ValueError: before any work, if an argument cannot be meant, or a folder holds another run.
+      TypeError, ValueError: before any work, if an argument cannot be meant, or a folder holds
+        another run.
     """
     groups: dict[str, list[RunFolder]] = {}
     configs = {}
@@ -162,6 +167,11 @@ def sweep(
 
 def _configure(task: Task, method: Method, proposer: str | None, **settings: Any) -> RunConfig:
     """What is to be run, after looking whether it can be."""
+    _check_kind("task", task, Task, "wrlso.tasks.shapes()")
+    _check_kind("method", method, Method, "wrlso.methods.weighted_retraining()")
+    for name, value in settings.items():
+        if isinstance(value, Integral) and not isinstance(value, bool):
+            settings[name] = operator.index(value)  # NumPy's integers are not JSON
     config = RunConfig(
         task=task.name,
         task_options=dict(task.options),
@@ -173,6 +183,13 @@ def _configure(task: Task, method: Method, proposer: str | None, **settings: Any
     make_algorithm(task, config)
     plan_seeds(config.seeds, config.devices, config.seed_mode)
     return config
+
+
+def _check_kind(argument: str, value: Any, kind: type, example: str) -> None:
+    if isinstance(value, kind):
+        return
+    hint = " (it has to be called)" if callable(value) else ""
+    raise TypeError(f"{argument} must be a {kind.__name__}, such as {example}, got {value!r}{hint}")
 
 
 def _abreast(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:
@@ -265,6 +282,13 @@ def _load_base(task: Task) -> Dataset:
             f"its base data are {kept.dtype}{list(kept.shape[1:])}: equal objects are recognised "
             "bit by bit, so give both the same form"
         )
+    scores = np.asarray(base.scores)
+    if len(scores) > 1 and (scores == scores[0]).all():
+        warnings.warn(
+            f"all {len(scores)} base objects of task {task.name!r} score {scores[0]:g}: they tell "
+            "nothing about where better ones are; give other base data, or another objective",
+            stacklevel=3,
+        )
     return base
 
 
@@ -272,12 +296,12 @@ def _drive(folders: Sequence[RunFolder], task: Task, base: Dataset, progress: bo
     """Run to their end runs that differ in traced numbers only."""
     config = folders[0].config
     with ExitStack() as stack:
+        check_interrupt = stack.enter_context(remembered_interrupts(say=progress))
         for folder in folders:
             stack.enter_context(folder.locked())
         members = [
             Member(folder, stack.enter_context(closing(folder.open_log()))) for folder in folders
         ]
-        check_interrupt = stack.enter_context(remembered_interrupts())
 
         def clock(phase: str, seconds: float) -> None:
             for member in members:

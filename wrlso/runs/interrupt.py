@@ -1,5 +1,6 @@
 """Ctrl-C that is not lost."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -8,13 +9,13 @@ from types import FrameType
 
 
 @contextmanager
-def remembered_interrupts() -> Iterator[Callable[[], None]]:
+def remembered_interrupts(say: bool = False) -> Iterator[Callable[[], None]]:
     """Remember Ctrl-C while the block runs.
 
     Raised inside a callback from C++, of which JAX has many, a KeyboardInterrupt is printed
     and forgotten. The function that is yielded raises it again if that happened. Does nothing
     outside the main thread, where Python delivers no signals, or where the application handles
-    SIGINT in its own way.
+    SIGINT in its own way. As compiled code goes on until it returns, ``say`` so at once.
     """
     pending = False
 
@@ -24,6 +25,8 @@ def remembered_interrupts() -> Iterator[Callable[[], None]]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal pending
+        if say and not pending:
+            os.write(2, b"\nwrlso: stopping after the present step\n")  # safe inside any call
         pending = True
         raise KeyboardInterrupt
 

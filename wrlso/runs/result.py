@@ -31,7 +31,10 @@ class Result:
     def __init__(self, path: str | Path) -> None:
         self.folder = RunFolder(Path(path))
         if not self.folder.summary_file.exists():
-            raise ValueError(f"{path} is not finished: continue it with 'wrlso resume {path}'")
+            raise ValueError(
+                f"{path} is not finished: continue it with 'wrlso resume {path}', or, if its task "
+                f"was made in Python, with wrlso.resume({str(path)!r}, task=...)"
+            )
         self.summary: dict[str, Any] = self.folder.load_summary()
 
     @property

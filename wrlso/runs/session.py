@@ -1,6 +1,7 @@
 """One process's part of a run: retrain, ask, score, tell, record, round after round."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ from wrlso.tasks.base import Task
 
 _EXTRA_ROUNDS = 2
 """A seed whose proposals repeat gets up to this many times the budget's rounds."""
+
+_FIRST = 10
+"""Queries of all seeds; if none of them has a score, something is amiss."""
 
 _FITS = 3
 """Surrogates of a round, at most, each with as many asks as r takes where all are new."""
@@ -53,7 +57,10 @@ class Session:
         self.logs = [m.log for m in members for _ in range(m.folder.config.seeds)]
         self.algorithm = make_algorithm(task, self.config)
         self.plan = plan_seeds(len(self.seeds), self.config.devices, self.config.seed_mode)
-        self.compiled = CompiledLoop(self.algorithm, task.objective, self.plan, self._clock)
+        self.bar = tqdm(disable=True)
+        self.compiled = CompiledLoop(
+            self.algorithm, task.objective, self.plan, self._clock, self._say
+        )
         self.base_rows = len(base.scores)
         hyper = {
             name: [config.hyper[name] for config in configs for _ in range(config.seeds)]
@@ -69,6 +76,7 @@ class Session:
         self.hyper = spread(self.plan, padded)
         self.data = replicate(self.plan, share(base, task.identity))
         self.round, self.state = self._restore(params, base)
+        self.warned = False
         self.limits = [self.config.budget] * len(self.seeds)
         self.surrogate: Any = ()
         self.host: Host | None = None
@@ -89,23 +97,23 @@ class Session:
 
     def run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         """Go on until every seed has spent its budget, with a checkpoint after each round."""
+        self.bar = bar
         with self.host or nullcontext():
-            self._run_rounds(bar, check_interrupt)
+            self._run_rounds(check_interrupt)
 
-    def _run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
+    def _run_rounds(self, check_interrupt: Callable[[], None]) -> None:
         last = self.algorithm.rounds * _EXTRA_ROUNDS
         while self.round < last and (self.counts < self.config.budget).any():
             self.limits = np.minimum(
                 self.counts + self.algorithm.retrain_every, self.config.budget
             ).tolist()
             retrained = self._retrain()
-            asked = self._ask_all(bar, check_interrupt)
+            asked = self._ask_all(check_interrupt)
             self._record_rounds(retrained, asked)
-            self._describe(bar)
             self.round += 1
             self._save()
 
-    def _ask_all(self, bar: tqdm, check_interrupt: Callable[[], None]) -> np.ndarray:
+    def _ask_all(self, check_interrupt: Callable[[], None]) -> np.ndarray:
         """Ask until every seed has had its r charged queries, and count the asks of each. Where
         proposals were known, with a surrogate that knows of it; not a seed to which these bring
         nothing new."""
@@ -118,7 +126,8 @@ class Session:
                 self.ask(asks)
                 asks += 1
                 check_interrupt()
-                bar.update(int(self.counts.sum()) - bar.n)
+                self.bar.update(int(self.counts.sum()) - self.bar.n)
+                self._describe()
                 if (self.counts >= self.limits).all():
                     return asked
             stuck = self.counts == before
@@ -232,11 +241,27 @@ class Session:
             share = seconds / len(self.members)
             member.log.add_time(phase, getattr(self, "round", -1), share)
 
-    def _describe(self, bar: tqdm) -> None:
+    def _say(self, text: str) -> None:
+        if not self.bar.disable:
+            self.bar.set_postfix_str(text)
+
+    def _describe(self) -> None:
+        """What was found, beside the bar; a warning where nothing was at first."""
         scores = np.asarray(self.state.acquired.scores)[: len(self.seeds)]
+        charged = int(self.counts.sum())
+        failed = charged - int(np.isfinite(scores).sum())
         best = [np.nanmax(s) for s in scores if np.isfinite(s).any()]
-        if best and not bar.disable:
-            bar.set_postfix_str(f"best {np.mean(best):.4g} mean, {np.max(best):.4g} max")
+        found = [f"best {np.mean(best):.4g} mean, {np.max(best):.4g} max"] if best else []
+        found += [f"{failed} without a score"] if failed else []
+        self.bar.set_postfix_str(", ".join(found), refresh=False)
+        if failed == charged >= _FIRST and not self.warned:
+            self.warned = True
+            last = next((q.reason for q in reversed(self.logs[0].queries()) if q.reason), "")
+            warnings.warn(
+                f"none of the first {charged} queries has a score; the last reason: "
+                f"{last or 'not a number'}. Ctrl-C stops the run.",
+                stacklevel=2,
+            )
 
 
 def _lanes(tree: Any, first: int, count: int) -> Any:

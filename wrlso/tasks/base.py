@@ -71,7 +71,8 @@ class HostObjective:
             raise ValueError(f"workers must be 0, positive or None, got {self.workers}")
         if self.timeout is not None and self.workers == 0:
             raise ValueError(
-                f"timeout = {self.timeout:g} needs worker processes: give workers, or no timeout"
+                f"workers = 0 evaluates in this process, which no timeout can end: give workers = "
+                f"1 or more, or timeout = None (it is {self.timeout:g} s)"
             )
 
 

@@ -81,7 +81,7 @@ def molecules(
 
     Raises:
       ValueError: if an argument cannot be meant.
-      FileNotFoundError: if there is no such model.
+      FileNotFoundError: if there is no such model, or no such data.
     """
     scored_by = make_objective(objective, command, feed)
     if not 1 <= max_tokens <= 300:
@@ -93,6 +93,8 @@ def molecules(
             f"column = {column!r} and score_column = {score_column!r} are columns of a table: give "
             "it as data"
         )
+    if data is not None and not os.path.exists(data):
+        raise FileNotFoundError(f"data = {str(data)!r}: there is no such file")
     if model is None and not SHIPPED.exists():
         raise FileNotFoundError(
             "this version of wrlso comes without a model of molecules: train one with 'wrlso train "
