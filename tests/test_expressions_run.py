@@ -13,6 +13,7 @@ from wrlso.report import figures
 from wrlso.report.export import write_csv
 
 
+@pytest.mark.filterwarnings("ignore:all 200 base objects")  # 200 are too few for x * x
 @pytest.mark.parametrize(
     "architecture", ["feedback", pytest.param("paper", marks=pytest.mark.slow)]
 )
