@@ -10,7 +10,7 @@ from tiny import count_bits, make_tiny_task
 
 from wrlso import loop
 from wrlso.ascent import WAYS, AscentConfig, ascent
-from wrlso.bo import BOConfig, _best_data, _draws, _within, bo, optimize
+from wrlso.bo import BOConfig, _best_data, _draws, bo, optimize
 from wrlso.candidates import share
 from wrlso.data import Dataset, empty_acquired
 from wrlso.gp import exact
@@ -85,30 +85,6 @@ def test_climbs_from_good_data_stay_in_their_region():
     assert (draws.lower[:32] == -config.bound).all()
     apart = np.abs(np.asarray(draws.points[near] - 0.5 * (draws.upper + draws.lower)[near]))
     assert 0.05 < np.median(apart.max(1)) <= 0.25 + 1e-6
-
-
-def test_points_stay_within_the_radius():
-    """The hill's top is 1.12 away from the origin, the good data up to 2: what is best within the
-    radius lies on its edge."""
-    surrogate = known_surrogate()
-    config = BOConfig(starts=8, candidates=64, radius=0.5)
-    edge = 0.5 * np.sqrt(2)
-    points = np.asarray(optimize(jax.random.key(1), surrogate, config))
-    assert np.linalg.norm(points, axis=1).max() <= edge * (1 + 1e-5)
-    np.testing.assert_allclose(points[0], edge * np.array([2.0, -1.0]) / np.sqrt(5), atol=0.1)
-    draws = _draws(jax.random.key(0), surrogate, config, _best_data(surrogate, config.starts))
-    assert np.linalg.norm(draws.points, axis=1).max() <= edge * (1 + 1e-5)
-
-
-def test_the_radius_has_a_gradient_everywhere():
-    """At the origin, inside, on the edge and beyond."""
-    surrogate = known_surrogate()
-    config = BOConfig(radius=1.0)
-    at = jnp.array([[0.0, 0.0], [0.3, 0.4], [1.0, 1.0], [3.0, 0.0]])
-    slope = jax.grad(lambda x: _within(surrogate, config, x).sum())(at)
-    assert np.isfinite(slope).all()
-    np.testing.assert_array_equal(_within(surrogate, config, at)[:3], at[:3])
-    np.testing.assert_allclose(_within(surrogate, config, at)[3], [np.sqrt(2), 0.0], rtol=1e-6)
 
 
 def test_good_data_differ_in_score():
@@ -239,7 +215,6 @@ def test_the_generator_keeps_its_samples_apart():
     ("make", "message"),
     [
         (lambda: BOConfig(region=0.0), "region must be positive or None"),
-        (lambda: BOConfig(radius=-1.0), "radius must be positive or None"),
         (lambda: BOConfig(acquisition="pi"), "acquisition must be"),
         (lambda: BOConfig(starts=200), "starts must be between 1 and a third of candidates = 256"),
         (lambda: BOConfig(bound=0.0), "bound = 0"),

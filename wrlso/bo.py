@@ -49,10 +49,6 @@ class BOConfig:
       region: climbs that start at good data or near them stay this close to these, in every
         dimension; None: they go anywhere within the bounds. In many dimensions nearly all of
         the box is far from all data, where a model may decode to anything.
-      radius: latent points stay this close to the origin, in units of sqrt(d), about which samples
-        of the prior are away from it; None: as the bounds allow. The corners of the box are three
-        times as far: what a model decodes there does not encode to where it was found, so that a
-        retraining loses it.
       surrogate: the model of the scores.
     """
 
@@ -64,7 +60,6 @@ class BOConfig:
     lessons: int = 2
     bound: float = 3.0
     region: float | None = None
-    radius: float | None = None
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
 
     def __post_init__(self) -> None:
@@ -77,10 +72,8 @@ class BOConfig:
                 f"starts must be between 1 and a third of candidates = {self.candidates}, got "
                 f"{self.starts}"
             )
-        for name in ("region", "radius"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive or None, got {value:g}")
+        if self.region is not None and not self.region > 0:
+            raise ValueError(f"region must be positive or None, got {self.region:g}")
         if self.evaluations < 1 or self.bound <= 0 or min(self.beta, self.lessons) < 0:
             raise ValueError(
                 "evaluations must be at least 1, bound positive, beta, lessons not negative, got "
@@ -144,7 +137,7 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
       ``[P, d]`` points in standard units: the maxima found, best first, then the draws that
       no climb started from, best first, so that something new is among them.
     """
-    score, within = (partial(f, surrogate, config) for f in (_acquisition, _within))
+    score = partial(_acquisition, surrogate, config)
     draw_key, near_key = jax.random.split(key)
     good = _best_data(surrogate, config.starts)
     draws = _draws(draw_key, surrogate, config, good)
@@ -154,14 +147,14 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
     n = config.starts - len(near.points)
     starts = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:n]]), near, draws)
     found = maximize(
-        lambda x: score(within(x)),
+        score,
         starts.points,
         starts.lower,
         starts.upper,
         config.evaluations,
         until_arrived=True,
     )
-    return jnp.concatenate([within(found.points), draws.points[n:]])
+    return jnp.concatenate([found.points, draws.points[n:]])
 
 
 def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
@@ -206,16 +199,6 @@ def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
     return surrogate.latent_units.apply(-corner), surrogate.latent_units.apply(corner)
 
 
-def _within(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
-    """Points ``[n, d]`` that are beyond the radius, drawn in to it."""
-    if config.radius is None:
-        return x
-    z = surrogate.latent_units.invert(x)
-    farthest = config.radius**2 * x.shape[1]
-    squared = jnp.maximum((z * z).sum(-1, keepdims=True), farthest)
-    return surrogate.latent_units.apply(z * jnp.sqrt(farthest / squared))
-
-
 def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) -> _Starts:
     """Points moved by steps, and no further than a region reaches."""
     lower, upper = _box(surrogate, config)
@@ -240,8 +223,7 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _
     step = scale * jax.random.normal(near_key, (n, d)) / surrogate.latent_units.deviation
     farthest = min(1.0, config.region or 1.0)
     near = _near(surrogate, config, good[jnp.arange(n) % len(good)], farthest * step)
-    starts = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), anywhere, near)
-    return starts._replace(points=_within(surrogate, config, starts.points))
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), anywhere, near)
 
 
 def _good_data(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
