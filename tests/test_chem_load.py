@@ -54,7 +54,7 @@ def test_tables(tmp_path, name, mark, packed):
     ]
     assert read(path).smiles == ["CCO", "CCN", "CCS", "CCF", "C", "CC"]
     assert read(path, column="smiles").scores is None
-    named = r"'docking': name one of .*\(score_column, --score-column\)"
+    named = r"'docking': name one of id, SMILES, Score \(score_column, --score-column\)"
     with pytest.raises(ValueError, match=f"has no column {named}"):
         read(path, score_column="docking")
 

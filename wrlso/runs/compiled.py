@@ -66,8 +66,7 @@ class Once:
             self._compiled = self._jitted.lower(*args).compile()
             self.compilations += 1
             self._clock("compile", time.perf_counter() - start)
-        if self.name == "retrain":
-            self._say("retraining")
+            self._say(self.name)
         start = time.perf_counter()
         out = jax.block_until_ready(self._compiled(*args))
         self._clock(self.name, time.perf_counter() - start)

@@ -138,6 +138,7 @@ class Session:
 
     def _retrain(self) -> list[Round | None]:
         """Retrain the seeds that go on; what there is to record of each."""
+        self._say("retrain")
         rows = self.base_rows + self.counts
         open_seeds = self.counts < self.config.budget
         steps = [
