@@ -172,16 +172,19 @@ def find_zinc(path: Path | str) -> list[str]:
 def about_zinc() -> str:
     """What ZINC250k is, where to get it, and how it is recognised."""
     return (
-        f"ZINC250k: 249,455 drug-like molecules. {_ABOUT_ZINC} 'wrlso data FILE' then says whether "
-        f"it is that: the SHA-256 of its SMILES, a line feed after each, is {ZINC_SHA256}."
+        f"ZINC250k: 249,455 drug-like molecules.\n\n{_ABOUT_ZINC}\n\n"
+        "'wrlso data FILE' then says whether it is that: the SHA-256 of its SMILES, a line feed "
+        f"after each, is\n  {ZINC_SHA256}\n"
+        "Of any other file of molecules it says how many lines are rejected, and why."
     )
 
 
 _ABOUT_ZINC = (
-    "It is not part of this library. It is the set of 249,455 molecules drawn from ZINC that "
-    "Gómez-Bombarelli et al. published with 'Automatic Chemical Design Using a Data-Driven "
-    "Continuous Representation of Molecules' (ACS Cent. Sci. 4, 268, 2018): in the repository "
-    "chemical_vae of aspuru-guzik-group, models/zinc_properties/250k_rndm_zinc_drugs_clean_3.csv. "
+    "It is not part of this library. Gómez-Bombarelli et al. drew it from ZINC and published it\n"
+    "with 'Automatic Chemical Design Using a Data-Driven Continuous Representation of Molecules'\n"
+    "(ACS Cent. Sci. 4, 268, 2018):\n"
+    "  repository  aspuru-guzik-group/chemical_vae\n"
+    "  file        models/zinc_properties/250k_rndm_zinc_drugs_clean_3.csv\n"
     "Give the path of that file, or of its column of SMILES, one a line, in the same order."
 )
 
