@@ -93,12 +93,12 @@ class Method:
 
 
 def lso() -> Method:
-    """Latent space optimisation: uniform weights, never retrain."""
+    """Latent space optimisation: uniform weights, retraining only before the first query."""
     return METHODS["lso"]
 
 
 def weight_only(k: float = 1e-3) -> Method:
-    """Rank weights, but only before the first query."""
+    """Rank weights, retraining only before the first query."""
     return METHODS["weight_only"].with_options(k=k)
 
 
@@ -161,8 +161,8 @@ def get_method(name: str) -> Method:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("lso", "uniform weights, never retrain (k = inf)", "rank", {"k": math.inf}, None),
-        Method("weight_only", "rank weights, never retrain", "rank", {"k": 1e-3}, None),
+        Method("lso", "uniform weights, retrain once, at first", "rank", {"k": math.inf}, None),
+        Method("weight_only", "rank weights, retrain once, at first", "rank", {"k": 1e-3}, None),
         Method("retrain_only", "uniform weights, retrain every r", "rank", {"k": math.inf}),
         Method("weighted_retraining", "rank weights, retrain every r", "rank", {"k": 1e-3}),
         *(
