@@ -1,5 +1,6 @@
 """The command line as a subprocess, on the real shapes task."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -139,20 +140,24 @@ def test_bad_arguments(arguments, message, tmp_path, capsys):
     assert not out.exists()
 
 
-def test_folders_that_cannot_serve(whole, tmp_path):
+def test_a_folder_is_never_overwritten(whole):
     again = wrlso("run", "shapes", "--out", whole[0], *TINY)
     assert again.returncode == 2
     assert "never overwritten" in again.stderr
     assert "wrlso resume" in again.stderr
-    nowhere = wrlso("run", "shapes", "--out", "/dev/null/run", *TINY)
-    assert nowhere.returncode == 2
-    assert "cannot be written" in nowhere.stderr
-    unnamed = wrlso("report")
-    assert unnamed.returncode == 2
-    assert "no run folder given: wrlso report FOLDER" in unnamed.stderr
-    missing = wrlso("resume", tmp_path)
-    assert missing.returncode == 2
-    assert "not a run folder" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "shapes", "--out", "/dev/null/run", *TINY], "cannot be written"),
+        (["report"], "no run folder given: wrlso report FOLDER"),
+        (["resume", str(Path(__file__).parent)], "not a run folder"),
+    ],
+)
+def test_folders_that_cannot_serve(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_help_names_every_objective_of_molecules():
@@ -163,13 +168,20 @@ def test_help_names_every_objective_of_molecules():
     assert all(name in source for name in OBJECTIVES)
 
 
-def test_help_and_lists():
+def printed(capsys, *arguments):
+    """What a command prints, run in this process."""
+    with contextlib.suppress(SystemExit):  # after --help
+        main([*map(str, arguments)])
+    return capsys.readouterr().out
+
+
+def test_help_and_lists(capsys):
     top = wrlso("--help")
     assert top.returncode == 0
     for word in ("run", "resume", "report", "tasks", "methods"):
         assert word in top.stdout
-    task = wrlso("run", "shapes", "--help").stdout
+    task = printed(capsys, "run", "shapes", "--help")
     for option in ("--budget", "--retrain-every", "--k", "--seeds", "--seed-mode", "--devices"):
         assert option in task
-    assert "weighted_retraining" in wrlso("methods").stdout
-    assert "shapes" in wrlso("tasks").stdout
+    assert "weighted_retraining" in printed(capsys, "methods")
+    assert "shapes" in printed(capsys, "tasks")

@@ -184,8 +184,8 @@ def test_incomplete_derivations_differ_as_they_are_written():
 
 @needs_file
 def test_values_that_are_the_same_score_the_same():
-    """And different ones nearly always differently, over the whole file."""
-    objects = read_expressions(FILE)[:20_000]
+    """And different ones nearly always differently."""
+    objects = read_expressions(FILE)[:8_000]
     words = np.asarray(jax.jit(same_values)(objects))
     scores = np.asarray(jax.jit(log_mse_scores)(objects, parse_target("1 / 3 + x + sin(x * x)")))
     _, group = np.unique(words, axis=0, return_inverse=True)
