@@ -337,7 +337,7 @@ def _prepare(seeds: int, devices: int | None) -> None:
     if seeds >= 1 and (devices is None or devices >= 1):
         request_cpu_devices(seeds, devices)
     jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "compiled"))
-    # Also the hundred small programs around the large ones: a start takes a third less time.
+    # Also the small programs around the large ones: a start compiles a hundred of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
