@@ -129,6 +129,7 @@ def test_report_compares_runs_and_writes_csv(whole, tmp_path):
         (["run", "shapes", "--proposer", "magic"], "unknown proposer 'magic'"),
         (["run", "shapes", "--devices", "0"], "devices must be between 1"),
         (["run", "circles"], "unknown task 'circles'; there are: shapes"),
+        (["train", "circles", "--data", "circles.smi"], "no model of 'circles' can be trained"),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import tyro
 from tyro.conf import Positional
@@ -90,10 +90,16 @@ class Data:
 
 @dataclass(frozen=True)
 class Train:
+    """Train a model of your own data. Stopped, the same command goes on."""
+
+    task: Positional[str]
+    """What to train a model of: molecules. 'wrlso train molecules --help' tells the options."""
+
+
+@dataclass(frozen=True)
+class TrainMolecules:
     """Train a model of molecules from a file of them. Stopped, the same command goes on."""
 
-    task: Positional[Literal["molecules"]]
-    """What to train a model of."""
     data: Path
     """A file of molecules: a SMILES on each line, or a CSV file with a column 'smiles'."""
     out: Path
@@ -144,8 +150,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if argv[:1] == ["run"] and len(argv) > 1 and not argv[1].startswith("-"):
-        return _run(argv[1], argv[2:])
+    if argv[:1] in (["run"], ["train"]) and len(argv) > 1 and not argv[1].startswith("-"):
+        return (_run if argv[0] == "run" else _train)(argv[1], argv[2:])
     command = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS, prog="wrlso", description=_DESCRIPTION, args=argv or ["--help"]
     )
@@ -160,7 +166,7 @@ def _dispatch(argv: list[str]) -> int:
     if isinstance(command, Data):
         return _data(command)
     if isinstance(command, Train):
-        return _train(command)
+        raise ValueError("name the task first: wrlso train molecules --data FILE --out MODEL")
     if isinstance(command, Methods):
         _print_table(("method", "what it does"), [(m.name, m.summary) for m in METHODS.values()])
     if isinstance(command, Tasks):
@@ -254,7 +260,10 @@ def _data(command: Data) -> int:
     return 0
 
 
-def _train(command: Train) -> int:
+def _train(name: str, argv: list[str]) -> int:
+    if name != "molecules":
+        raise ValueError(f"no model of {name!r} can be trained; there is: molecules")
+    command = tyro.cli(TrainMolecules, prog=f"wrlso train {name}", args=argv)
     from wrlso.runs.train_molecules import train_molecules
     from wrlso.runs.training import TrainingConfig
 
