@@ -65,7 +65,7 @@ def cache_path(task: Task, base: Dataset) -> Path:
         config.batch_size,
         config.learning_rate,
         config.seed,
-        [float(b) for b in jax.vmap(config.beta)(steps)],
+        [float(b) for b in jax.vmap(config.beta_at)(steps)],
         jax.tree.map(jnp.shape, jax.eval_shape(task.vae.init, jax.random.key(0))),
     )
     digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
@@ -111,7 +111,7 @@ def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any
             steps=n,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
-            beta=config.beta,
+            beta=config.beta_at,
             opt_state=opt_state,
             first_step=first,
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from wrlso.bo import BOConfig
 from wrlso.data import Dataset
-from wrlso.elbo import BetaSchedule
+from wrlso.elbo import BetaSchedule, constant_beta
 from wrlso.identity import Identity
 from wrlso.propose import Objective
 from wrlso.retrain import RetrainConfig
@@ -23,14 +23,14 @@ class PretrainConfig:
       epochs: passes over the data.
       batch_size: objects a step.
       learning_rate: Adam's.
-      beta: factor of the KL by step.
+      beta: factor of the KL, a number or, as ``wrlso.elbo.geometric_beta``, a function of the step.
       seed: of the initial parameters and the minibatches.
     """
 
     epochs: int
-    batch_size: int
-    learning_rate: float
-    beta: BetaSchedule
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    beta: float | BetaSchedule = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -41,6 +41,11 @@ class PretrainConfig:
             )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"pretrain seed must be in [0, 2^31), got {self.seed}")
+
+    @property
+    def beta_at(self) -> BetaSchedule:
+        """beta as a function of the step."""
+        return self.beta if callable(self.beta) else constant_beta(self.beta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +117,14 @@ class Task:
     summary: str
     vae: VAE
     load_data: Callable[[], Dataset]
-    retrain: RetrainConfig
+    retrain: RetrainConfig = field(default_factory=RetrainConfig)
     objective: Objective | None = None
     host_objective: Callable[[np.ndarray], float] | HostObjective | None = None
     soft_objective: Objective | None = None
     identity: Identity | None = None
     pretrain: PretrainConfig | None = None
     params: Any = None
-    proposer: str = "prior"
+    proposer: str = "bo"
     bo: BOConfig = field(default_factory=BOConfig)
     version: str = "1"
     options: Mapping[str, Any] = field(default_factory=dict)
