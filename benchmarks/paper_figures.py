@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from wrlso.runs.summary import best_so_far
 from wrlso.weighting import cumulative_weight, rank_weight_share, rank_weights
 
 _KS = (1e-4, 1e-3, 1e-2, 1e-1, math.inf)
-_COLORS = ("#1b6ca8", "#e07a1f", "#3a8f5c", "#8b5fbf", "#b5443b", "#6b7280", "#c2a21c", "#3bb3c3")
+_COLORS = (
+    "#1b6ca8", "#e07a1f", "#3a8f5c", "#8b5fbf", "#b5443b", "#6b7280", "#c2a21c", "#3bb3c3",
+    "#d1478c", "#7a4a1e", "#8fbf3f", "#20304a", "#e7a6a1", "#a8c4e6",
+)  # fmt: skip
 
 
 def weight_histograms(scores: np.ndarray, sign: int, what: str) -> Figure:
@@ -88,22 +92,25 @@ def loop_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figu
 
 
 def all_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figure:
-    """The best configuration of every method, up to its whole budget (Fig. 5)."""
+    """The best configuration of every method, up to its whole budget (Fig. 5).
+
+    Their seeds' spread is shaded: lines of every seed would hide each other.
+    """
     best: dict[tuple, Row] = {}
     for row in rows:
         kind = row.setting.name.split(", ")[0], row.summary["proposer"]
         if kind not in best or _mean_best(row) > _mean_best(best[kind]):
             best[kind] = row
-    figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
-    colors = plt.get_cmap("tab20")(np.linspace(0, 1, max(len(best), 2)))
-    for row, color in zip(best.values(), colors, strict=False):
-        _curve(axis, task, row, runs, color, sign)
+    figure, axis = plt.subplots(figsize=(10, 4.6), layout="constrained")
+    from_best = sorted(best.values(), key=_mean_best, reverse=True)
+    for row, color in zip(from_best, cycle(_COLORS)):
+        _curve(axis, task, row, runs, color, sign, each_seed=False)
     axis.set(xscale="log", xlabel="charged queries", ylabel="best so far")
-    axis.set_title(
-        f"{what}: the best configuration of each method{_dashed(task, [axis])}", fontsize=10
+    figure.suptitle(
+        f"{what}\nthe best configuration of each method{_dashed(task, [axis])}", fontsize=10
     )
     if axis.lines:
-        axis.legend(frameon=False, fontsize=7)
+        figure.legend(frameon=False, fontsize=8, loc="outside right", title="from the best down")
     _focus([axis])
     return figure
 
@@ -128,10 +135,12 @@ def _focus(axes: Sequence[Axes]) -> None:
         axes[0].set_ylim(values.min() - margin, values.max() + margin)
 
 
-def _curve(axis: Axes, task: str, row: Row, runs: Runs, color: Any, sign: int) -> None:
+def _curve(
+    axis: Axes, task: str, row: Row, runs: Runs, color: Any, sign: int, each_seed: bool = True
+) -> None:
     ours = [sign * best_so_far(scores) for scores in row.scores]
     peeks = " (peeks)" if row.summary["uncharged_evaluations"] else ""
-    plot_curves(axis, ours, row.name + peeks, color)
+    plot_curves(axis, ours, row.name + peeks, color, each_seed)
     theirs = [best_so_far(scores) for scores in counterpart(runs, task, row.setting)]
     if theirs:
         mean = sign * held(theirs).mean(0)

@@ -69,14 +69,20 @@ def draw_run(result: "Result", task: Task | None = None, host_samples: int = 0) 
     ]
 
 
-def plot_curves(axis: Axes, curves: Sequence[np.ndarray], label: str, color: str = _OURS) -> None:
+def plot_curves(
+    axis: Axes,
+    curves: Sequence[np.ndarray],
+    label: str,
+    color: str = _OURS,
+    each_seed: bool = True,
+) -> None:
     """Best so far against queries: every seed thin, their mean thick, one s.d. shaded."""
     curves = [curve for curve in curves if len(curve)]
     if not curves:
         return
     ours = held(curves)
     queries = np.arange(1, ours.shape[1] + 1)
-    for curve in curves:
+    for curve in curves if each_seed else ():
         axis.plot(np.arange(1, len(curve) + 1), curve, color=color, lw=0.6, alpha=0.5)
     mean, sd = ours.mean(0), ours.std(0)
     axis.fill_between(queries, mean - sd, mean + sd, color=color, alpha=0.18, lw=0)
