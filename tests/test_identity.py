@@ -86,3 +86,12 @@ def test_under_jit_and_vmap():
         np.testing.assert_array_equal(batched[2][0][i], known_row)
         np.testing.assert_array_equal(batched[0][i], rows)
         np.testing.assert_array_equal(batched[1][i], fresh)
+
+
+def test_words_that_differ_in_their_highest_bits_differ():
+    objects = jnp.asarray(
+        [[0, 0, 0, 0], [1 << 31, 0, 1 << 31, 0], [0, 1 << 31, 1 << 31, 0]], jnp.uint32
+    )
+    prints = fingerprint(objects)
+    assert len(set(np.asarray(prints.high).tolist())) == 3
+    assert len(set(np.asarray(prints.low).tolist())) == 3

@@ -795,3 +795,20 @@ def test_sweeps_that_cannot_be_meant_are_refused(tmp_path):
     with pytest.raises(ValueError, match="above budget"):
         tiny_sweep(tmp_path / "new", {"a": METHOD, "b": methods.retrain_only(50)})
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_ends_while_another_process_reads_its_log(tmp_path):
+    log = QueryLog(tmp_path / "queries.sqlite")
+    reader = sqlite3.connect(tmp_path / "queries.sqlite")
+    reader.execute("SELECT count(*) FROM queries").fetchone()
+    log.tidy()
+    assert log.queries() == []
+    reader.close()
+    log.close()
+
+
+def test_an_objective_that_gives_no_score_for_each_object_is_named(tmp_path):
+    task = make_tiny_task(objective=lambda objects: count_bits(objects).sum(), proposer="prior")
+    method = methods.weighted_retraining(retrain_every=4)
+    with pytest.raises(ValueError, match="must give a score for each of"):
+        run(task, method, out=tmp_path / "run", budget=4, seeds=1, progress=False)

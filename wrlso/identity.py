@@ -30,6 +30,8 @@ def fingerprint(objects: Array, identity: Identity | None = None) -> Fingerprint
     ``identity``, those of ``identity(objects)``."""
     objects = objects if identity is None else identity(objects)
     words = objects.reshape(objects.shape[0], -1).astype(jnp.uint32) + jnp.uint32(1)
+    if objects.dtype.itemsize > 2:  # an odd factor leaves the highest bit where it was: two of them
+        words = _scramble(words)  # would cancel, in both sums
     factors = np.random.default_rng(0).integers(2**32, size=(2, words.shape[1]), dtype=np.uint32)
     high, low = (_scramble((words * (f | 1)).sum(-1, dtype=jnp.uint32)) for f in factors)
     return Fingerprints(high, low)

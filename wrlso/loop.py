@@ -258,8 +258,14 @@ def _view(state: State, shared: Shared) -> View:
 
 def score(objective: Objective, candidates: Candidates) -> tuple[Array, Array]:
     """Scores ``[q]``, NaN where there is nothing to score, and status ``[q]``, of an objective in
-    JAX."""
+    JAX. Raises ValueError if it does not give one score an object."""
     scores = objective(candidates.objects).astype(jnp.float32)
+    if scores.shape != candidates.status.shape:
+        raise ValueError(
+            f"the objective must give a score for each of {len(candidates.status)} objects "
+            f"{list(candidates.objects.shape)}, shape {list(candidates.status.shape)}, but gives "
+            f"{list(scores.shape)}"
+        )
     scores = jnp.where(candidates.status == Status.OK, scores, jnp.nan)
     return scores, settle(scores, candidates.status)
 

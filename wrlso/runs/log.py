@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,8 +91,12 @@ class QueryLog:
         self._db.close()
 
     def tidy(self) -> None:
-        """Fold the write-ahead log into the one file, which can then be read from anywhere."""
-        self._db.execute("PRAGMA journal_mode = DELETE")
+        """Fold the write-ahead log into the one file, which can then be read from anywhere.
+
+        Left as it is while another process reads: that is no reason for a run to fail.
+        """
+        with suppress(sqlite3.OperationalError):
+            self._db.execute("PRAGMA journal_mode = DELETE")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
