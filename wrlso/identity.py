@@ -2,8 +2,8 @@
 
 Objects are arrays of integers, compared by a 64-bit fingerprint, kept as two
 32-bit words since JAX has no 64-bit integers by default: two multilinear hashes
-with fixed random factors. Two given objects share one with probability below
-2^-48, whatever they are (2^-64 unless they differ in high bits only).
+of the scrambled elements, with fixed random factors. Two given objects share one
+with a probability of about 2^-60, as far as scrambled elements are random.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,7 @@ def fingerprint(objects: Array, identity: Identity | None = None) -> Fingerprint
     ``identity``, those of ``identity(objects)``."""
     objects = objects if identity is None else identity(objects)
     words = objects.reshape(objects.shape[0], -1).astype(jnp.uint32) + jnp.uint32(1)
-    if objects.dtype.itemsize > 2:  # an odd factor leaves the highest bit where it was: two of them
-        words = _scramble(words)  # would cancel, in both sums
+    words = _scramble(words)  # a product hands a high bit to higher ones only: two would cancel
     factors = np.random.default_rng(0).integers(2**32, size=(2, words.shape[1]), dtype=np.uint32)
     high, low = (_scramble((words * (f | 1)).sum(-1, dtype=jnp.uint32)) for f in factors)
     return Fingerprints(high, low)
