@@ -18,7 +18,7 @@ import matplotlib
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
-from tiny import count_bits, make_tiny_task
+from tiny import bits_of, count_bits, make_tiny_task
 
 from wrlso import Result, methods, resume, run, sweep
 from wrlso.candidates import Candidates
@@ -808,7 +808,9 @@ def test_a_run_ends_while_another_process_reads_its_log(tmp_path):
 
 
 def test_an_objective_that_gives_no_score_for_each_object_is_named(tmp_path):
-    task = make_tiny_task(objective=lambda objects: count_bits(objects).sum(), proposer="prior")
     method = methods.weighted_retraining(retrain_every=4)
-    with pytest.raises(ValueError, match="must give a score for each of"):
-        run(task, method, out=tmp_path / "run", budget=4, seeds=1, progress=False)
+    for wrong in (lambda objects: count_bits(objects).sum(), bits_of):
+        task = make_tiny_task(objective=wrong)
+        with pytest.raises(ValueError, match=r"must map objects \[2, 2\] to scores \[2\], got"):
+            run(task, method, out=tmp_path / "run", budget=4, seeds=1, progress=False)
+    assert not (tmp_path / "run").exists()

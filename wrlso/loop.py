@@ -24,7 +24,7 @@ from wrlso import retrain as retraining
 from wrlso.candidates import Candidates, Shared, choose, no_candidates
 from wrlso.data import Acquired, Dataset, Status, append, empty_acquired, remember
 from wrlso.identity import Identity, fingerprint
-from wrlso.propose import Objective, Proposer, Told, View, decode_all
+from wrlso.propose import Objective, Proposer, Told, View, decode_all, evaluate
 from wrlso.retrain import RetrainConfig, RetrainInfo
 from wrlso.vae import VAE
 from wrlso.weighting import Weighting
@@ -258,14 +258,8 @@ def _view(state: State, shared: Shared) -> View:
 
 def score(objective: Objective, candidates: Candidates) -> tuple[Array, Array]:
     """Scores ``[q]``, NaN where there is nothing to score, and status ``[q]``, of an objective in
-    JAX. Raises ValueError if it does not give one score an object."""
-    scores = objective(candidates.objects).astype(jnp.float32)
-    if scores.shape != candidates.status.shape:
-        raise ValueError(
-            f"the objective must give a score for each of {len(candidates.status)} objects "
-            f"{list(candidates.objects.shape)}, shape {list(candidates.status.shape)}, but gives "
-            f"{list(scores.shape)}"
-        )
+    JAX."""
+    scores = evaluate(objective, candidates.objects)
     scores = jnp.where(candidates.status == Status.OK, scores, jnp.nan)
     return scores, settle(scores, candidates.status)
 

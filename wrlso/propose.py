@@ -22,6 +22,21 @@ Objective = Callable[[Array], Array]
 _SLICE = 250
 
 
+def evaluate(objective: Objective, objects: Array) -> Array:
+    """``[B] float32`` scores of ``[B, ...]`` objects.
+
+    Raises:
+      ValueError: if the objective does not give a score for each object.
+    """
+    scores = jnp.asarray(objective(objects), jnp.float32)
+    if scores.shape != objects.shape[:1]:
+        raise ValueError(
+            f"objective must map objects {list(objects.shape)} to scores {list(objects.shape[:1])}"
+            f", got {list(scores.shape)}; give a function of one object as host_objective"
+        )
+    return scores
+
+
 class Pool(NamedTuple):
     """Candidates in order of preference: ``latents [P, d]`` and their ``objects [P, ...]``.
 
@@ -139,7 +154,7 @@ def grid(
 
     def propose(key: Array, view: View, surrogate: Any) -> Pool:
         objects = decode_all(vae, view.params, points)
-        best_first = jnp.argsort(-objective(objects).astype(jnp.float32), stable=True)
+        best_first = jnp.argsort(-evaluate(objective, objects), stable=True)
         return Pool(points[best_first], objects[best_first])
 
     return Proposer("grid", propose, batch, uncharged=side * side)

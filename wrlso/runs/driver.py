@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import numpy as np
 import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
 from threadpoolctl import threadpool_limits
@@ -23,6 +25,7 @@ from tqdm import tqdm
 from wrlso.data import Dataset, check_dataset
 from wrlso.methods import Method
 from wrlso.parallel import SeedMode, plan_seeds
+from wrlso.propose import evaluate
 from wrlso.runs.build import make_algorithm, task_digest, task_of
 from wrlso.runs.config import RunConfig, describe
 from wrlso.runs.folder import RunFolder
@@ -282,6 +285,9 @@ def _load_base(task: Task) -> Dataset:
             f"its base data are {kept.dtype}{list(kept.shape[1:])}: equal objects are recognised "
             "bit by bit, so give both the same form"
         )
+    if task.objective is not None:
+        few = jax.ShapeDtypeStruct((2, *like.shape), like.dtype)
+        jax.eval_shape(partial(evaluate, task.objective), few)  # its shape, before any work
     scores = np.asarray(base.scores)
     if len(scores) > 1 and (scores == scores[0]).all():
         warnings.warn(
