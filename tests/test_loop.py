@@ -98,6 +98,18 @@ def test_one_compiled_program_equals_the_calls_one_by_one(method):
     np.testing.assert_array_equal(whole.acquired.scores, by_hand.acquired.scores)
 
 
+def test_base_data_may_be_numpys():
+    task, algorithm, hyper = tiny_algorithm()
+    base = task.load_data()
+    runs = [
+        jax.jit(loop.simulate, static_argnums=(0, 1))(
+            algorithm, task.objective, 0, task.params, share(data), hyper
+        )
+        for data in (base, Dataset(*map(np.asarray, base)))
+    ]
+    np.testing.assert_array_equal(runs[0].acquired.objects, runs[1].acquired.objects)
+
+
 def test_a_sweep_over_k_compiles_once():
     task, algorithm, hyper = tiny_algorithm()
     shared = share(task.load_data())

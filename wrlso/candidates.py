@@ -35,9 +35,11 @@ class Shared(NamedTuple):
 
 def share(base: Dataset, identity: Identity | None = None) -> Shared:
     """Prepare the base data once for all seeds, with the algorithm's ``identity``: with another,
-    its objects may be charged. Scores that are no floats of 32 bits become such."""
+    its objects may be charged. Scores that are no floats of 32 bits become such, and arrays of
+    NumPy arrays of JAX."""
     scores = jnp.asarray(base.scores)
-    base = base._replace(scores=scores.astype(jnp.promote_types(scores.dtype, jnp.float32)))
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    base = Dataset(jnp.asarray(base.objects), scores)
     prints = fingerprint(base.objects, identity)
     return Shared(base, sort_fingerprints(prints), first_occurrence(prints))
 
