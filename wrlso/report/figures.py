@@ -177,7 +177,7 @@ def _manifolds(task: Task, stages: dict[str, list[Any]]) -> Figure:
     figure, axes = _subplots(1, len(stages), figsize=(4.2 * len(stages), 4.4))
     for axis, (name, params) in zip(np.atleast_1d(axes), stages.items(), strict=True):
         images = task.to_images(np.asarray(decode_all(task.vae, params[0], points)))
-        axis.imshow(_mosaic(images, _MANIFOLD), cmap="gray", extent=(-3, 3, -3, 3))
+        axis.imshow(_mosaic(images, _MANIFOLD), cmap="gray", vmin=0, vmax=1, extent=(-3, 3, -3, 3))
         axis.set_title(name, fontsize=10)
     figure.suptitle("Latent space of the first seed's model", fontsize=11)
     return figure
@@ -203,7 +203,7 @@ def _best_objects(result: "Result", task: Task, base: Dataset) -> Figure:
             axis.set_axis_off()
         for axis, query in zip(row, good[:_BEST], strict=False):
             stored = np.frombuffer(query.object, like.dtype).reshape(1, *like.shape)
-            axis.imshow(task.to_images(stored)[0], cmap="gray")
+            axis.imshow(task.to_images(stored)[0], cmap="gray", vmin=0, vmax=1)
             axis.set_title(f"{query.score:.4g}", fontsize=8)
     figure.suptitle(f"{title(result.summary)}: best objects, a row a seed", fontsize=10)
     return figure
