@@ -150,8 +150,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if argv[:1] in (["run"], ["train"]) and len(argv) > 1 and not argv[1].startswith("-"):
-        return (_run if argv[0] == "run" else _train)(argv[1], argv[2:])
+    of_a_task = {"run": _run, "train": _train}
+    if len(argv) > 1 and argv[0] in of_a_task and not argv[1].startswith("-"):
+        return of_a_task[argv[0]](argv[1], argv[2:])
     command = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS, prog="wrlso", description=_DESCRIPTION, args=argv or ["--help"]
     )

@@ -5,7 +5,6 @@ from functools import cache, partial
 from typing import Literal
 
 from wrlso.bo import BOConfig
-from wrlso.elbo import constant_beta
 from wrlso.expressions.data import base_data
 from wrlso.expressions.evaluate import log_mse_scores, parse_target, same_values
 from wrlso.expressions.grammar import decode
@@ -67,7 +66,7 @@ def expressions(
             epochs=pretrain_epochs,
             batch_size=100,
             learning_rate=1e-3,
-            beta=constant_beta(0.1),
+            beta=0.1,
             seed=pretrain_seed,
         ),
         proposer="bo",
