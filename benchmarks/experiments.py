@@ -17,7 +17,7 @@ from typing import Any, Literal
 import wrlso
 from wrlso import Result
 from wrlso.methods import Method
-from wrlso.report.tables import markdown
+from wrlso.results.tables import markdown
 from wrlso.runs.log import Query
 from wrlso.tasks import TASKS, Task
 

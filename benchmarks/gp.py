@@ -94,7 +94,7 @@ def compare_asks(n: int, d: int, problems: int = 3, rounds: int = 2) -> Row:
     """Both ask in turn about the same posteriors, conditioned beforehand."""
     import jax
 
-    from wrlso.bo import BOConfig, optimize
+    from wrlso.proposers.bayesian import BOConfig, optimize
 
     config = BOConfig(starts=STARTS, candidates=CANDIDATES, bound=BOUND)
     drawn = [draw_problem(np.random.default_rng([n, d, trial]), n, d) for trial in range(problems)]
@@ -156,7 +156,7 @@ def section_seeds() -> list[Row]:
     import jax
     import jax.numpy as jnp
 
-    from wrlso.bo import BOConfig, optimize
+    from wrlso.proposers.bayesian import BOConfig, optimize
     from wrlso.parallel import over_seeds, plan_seeds, spread
 
     config = BOConfig(starts=STARTS, candidates=CANDIDATES, bound=BOUND)

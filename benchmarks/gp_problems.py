@@ -39,7 +39,7 @@ def standard_surrogate(problem: dict[str, Any]) -> Any:
     import jax.numpy as jnp
 
     from wrlso.gp.standardize import Standardizer
-    from wrlso.surrogate import Surrogate
+    from wrlso.proposers.surrogate import Surrogate
 
     gp = ours(problem)
     same = Standardizer(jnp.zeros(()), jnp.ones(()))

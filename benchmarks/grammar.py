@@ -21,8 +21,8 @@ _KIND = "the paper's" if FILE else "sampled"
 
 
 def _texts_and_derivations() -> tuple[list[str], np.ndarray]:
-    from wrlso.expressions.data import read_expressions, sample_expressions
-    from wrlso.expressions.grammar import decode
+    from wrlso.tasks.expression.data import read_expressions, sample_expressions
+    from wrlso.tasks.expression.grammar import decode
 
     found = read_expressions(FILE) if FILE else sample_expressions(100_000)
     return [decode(derivation) for derivation in found], found
@@ -30,7 +30,7 @@ def _texts_and_derivations() -> tuple[list[str], np.ndarray]:
 
 def section_parse() -> list[Row]:
     """Strings to derivations and back."""
-    from wrlso.expressions.grammar import decode, encode
+    from wrlso.tasks.expression.grammar import decode, encode
 
     texts, _ = _texts_and_derivations()
     start = time.perf_counter()
@@ -51,7 +51,7 @@ def section_evaluate() -> list[Row]:
     """All expressions at 1,000 points, and their scores."""
     import jax
 
-    from wrlso.expressions.evaluate import POINTS, log_mse_scores, parse_target
+    from wrlso.tasks.expression.evaluate import POINTS, log_mse_scores, parse_target
 
     texts, derivations = _texts_and_derivations()
     names = {"x": POINTS, "sin": np.sin, "exp": np.exp}
@@ -102,10 +102,10 @@ def section_models() -> list[Row]:
     import jax.numpy as jnp
 
     from wrlso.data import Dataset
-    from wrlso.expressions.data import worse_half
-    from wrlso.expressions.evaluate import parse_target
-    from wrlso.expressions.stack import is_complete
-    from wrlso.propose import decode_all, encode_all
+    from wrlso.tasks.expression.data import worse_half
+    from wrlso.tasks.expression.evaluate import parse_target
+    from wrlso.tasks.expression.stack import is_complete
+    from wrlso.proposers.base import decode_all, encode_all
     from wrlso.runs.pretrained import pretrained_params
     from wrlso.tasks import expressions
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wrlso.report.tables import markdown
+from wrlso.results.tables import markdown
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -5,7 +5,7 @@
 RUN is a finished run of molecules that was not retrained after its first query, such as weight only
 of ``benchmarks.paper --task molecules``. Each seed's model is retrained as weighted retraining
 would, and its queries are decoded from where they were asked for, from their encodings, and from
-there after some steps of ``wrlso.inversion``; beside them as many of the base molecules. Of the
+there after some steps of ``wrlso.models.inversion``; beside them as many of the base molecules. Of the
 prior, 300 samples are scored. Writes benchmarks/results/molecule_inversion.md and .csv.
 """
 
@@ -26,11 +26,11 @@ import wrlso
 from benchmarks.harness import RESULTS
 from wrlso import loop
 from wrlso.data import Status
-from wrlso.inversion import invert
-from wrlso.propose import decode_all, encode_all
-from wrlso.report.tables import markdown
-from wrlso.runs.build import make_algorithm, task_of
-from wrlso.runs.result import Result
+from wrlso.models.inversion import invert
+from wrlso.proposers.base import decode_all, encode_all
+from wrlso.results.tables import markdown
+from wrlso.resolve import make_algorithm, task_of
+from wrlso.results.result import Result
 
 RETRAININGS = (0, 1, 5)
 STEPS = (0, 3, 10, 30)
@@ -138,14 +138,14 @@ def measure(path: Path) -> tuple[list[Line], list[Prior], str]:
     algorithm = make_algorithm(task, result.folder.config)
     algorithm = dataclasses.replace(algorithm, retrain_after_first=True)
     steps = algorithm.steps(1, len(base.scores))
-    probe, shared = Probe(task), wrlso.share(base, task.identity)
+    probe, shared = Probe(task), wrlso.share(base, task.dedup_key)
     retrain = jax.jit(
         lambda key, state, shared: loop.retrain(algorithm, key, state, shared, steps, {"k": K})[0]
     )
     states = result.state(task=task)
     lines: list[Line] = []
     priors: list[Prior] = []
-    for seed in tqdm(range(len(states.acquired.used)), desc="seeds"):
+    for seed in tqdm(range(len(states.history.used)), desc="seeds"):
         state = jax.tree.map(lambda leaf, i=seed: jnp.asarray(leaf[i]), states)
         sets = molecules_of(state, base, seed)
         for n in range(max(RETRAININGS) + 1):
@@ -160,13 +160,13 @@ def measure(path: Path) -> tuple[list[Line], list[Prior], str]:
 
 def molecules_of(state: Any, base: Any, seed: int) -> dict[str, Molecules]:
     """A seed's own, with where they were asked for, and as many of the base's."""
-    own = np.flatnonzero(np.asarray(state.acquired.status) == Status.OK)
-    own = own[own < int(state.acquired.used)]
+    own = np.flatnonzero(np.asarray(state.history.status) == Status.OK)
+    own = own[own < int(state.history.used)]
     others = np.random.default_rng(seed).choice(len(base.scores), len(own), replace=False)
-    acquired = state.acquired
+    history = state.history
     return {
         "own": Molecules(
-            acquired.objects[own], np.asarray(acquired.scores)[own], acquired.latents[own]
+            history.objects[own], np.asarray(history.scores)[own], history.latents[own]
         ),
         "base": Molecules(base.objects[others], np.asarray(base.scores)[others], None),
     }

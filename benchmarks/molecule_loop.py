@@ -23,7 +23,7 @@ def _problem(half_products: bool = False) -> tuple[Any, Any, Any, Any]:
     """Task, algorithm, shared data, and a seed's state before its first retraining."""
     from wrlso import loop, share
     from wrlso.methods import weighted_retraining
-    from wrlso.runs.build import make_algorithm
+    from wrlso.resolve import make_algorithm
     from wrlso.runs.config import RunConfig, describe
     from wrlso.tasks import molecules
 
@@ -111,7 +111,7 @@ def section_unrolled() -> list[Row]:
     import jax
 
     from wrlso import recurrent
-    from wrlso.propose import encode_all
+    from wrlso.proposers.base import encode_all
 
     task, _, shared, state = _problem()
     rows = shared.base.objects[:3000]
@@ -140,7 +140,7 @@ def section_round() -> list[Row]:
     import jax.numpy as jnp
 
     from wrlso import loop
-    from wrlso.propose import encode_all
+    from wrlso.proposers.base import encode_all
 
     task, algorithm, shared, state = _problem()
     config = task.bo.surrogate

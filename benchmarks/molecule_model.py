@@ -24,16 +24,16 @@ SAMPLES = 10_000
 
 
 def _model() -> Any:
-    from wrlso.tasks.molecules_model import load_model
-    from wrlso.tasks.molecules_task import SHIPPED
+    from wrlso.tasks.molecule.model import load_model
+    from wrlso.tasks.molecule.task import SHIPPED
 
     return load_model(os.environ.get("MODEL") or SHIPPED)
 
 
 def _corpus() -> tuple[list[str], np.ndarray, np.ndarray]:
     """SMILES and rows of the training file, and which rows were kept back."""
-    from wrlso.runs.train_molecules import prepare
-    from wrlso.runs.training import TrainingConfig, split
+    from wrlso.runs.molecule_training import prepare
+    from wrlso.runs.sequence_training import TrainingConfig, split
 
     if DATA is None:
         raise SystemExit("MOLECULES names no file: give the one that the model was trained on")
@@ -50,7 +50,7 @@ def _samples() -> list[str]:
     import jax
 
     from wrlso.chem.spelling import Spelling
-    from wrlso.propose import decode_all
+    from wrlso.proposers.base import decode_all
 
     model = _model()
     vae, spelling = model.vae(80), Spelling(model.fragments, 80)
@@ -69,7 +69,7 @@ def section_reconstruction() -> list[Row]:
     """Molecules kept back from training, encoded to the mean and decoded."""
     import jax
 
-    from wrlso.runs.training import reconstructed, round_trip
+    from wrlso.runs.sequence_training import reconstructed, round_trip
 
     model = _model()
     _, rows, held_out = _corpus()
@@ -204,7 +204,7 @@ def section_speed() -> list[Row]:
     import torch
 
     from benchmarks.torch_strings import TorchStrings
-    from wrlso.propose import decode_all, encode_all
+    from wrlso.proposers.base import decode_all, encode_all
 
     model = _model()
     _, rows, held_out = _corpus()
@@ -266,7 +266,7 @@ SECTIONS = {
 
 def write_card() -> None:
     """The measured figures and what the model is, beside the weights."""
-    from wrlso.tasks.molecules_task import SHIPPED
+    from wrlso.tasks.molecule.task import SHIPPED
 
     model = _model()
     card = {name: json.loads(text) for name, text in model.card.items()}

@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks import statistics as stats
 from benchmarks.harness import RESULTS
-from wrlso.report.tables import markdown
-from wrlso.runs.result import Result
-from wrlso.runs.summary import UNCHARGED, charged_scores
+from wrlso.results.tables import markdown
+from wrlso.results.result import Result
+from wrlso.results.summary import UNCHARGED, charged_scores
 
 BOTH, RETRAIN, WEIGHT, NEITHER = (
     "weighted retraining, k = 0.001, r = 50",

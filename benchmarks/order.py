@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks import statistics as stats
 from benchmarks.experiments import RESULTS
-from wrlso.report.tables import markdown
+from wrlso.results.tables import markdown
 
 _COLUMNS = {"best": "best", "top10": "top-10", "top50": "top-50"}
 

@@ -18,9 +18,9 @@ from benchmarks.paper_grid import BASELINES
 from benchmarks.paper_tables import Row, Rows
 from benchmarks.published_runs import Runs, counterpart
 from benchmarks.statistics import fifth
-from wrlso.report.figures import held, plot_curves
-from wrlso.runs.summary import best_so_far
-from wrlso.weighting import cumulative_weight, rank_weight_share, rank_weights
+from wrlso.results.figures import held, plot_curves
+from wrlso.results.summary import best_so_far
+from wrlso.weighting.ranks import cumulative_weight, rank_weight_share, rank_weights
 
 _KS = (1e-4, 1e-3, 1e-2, 1e-1, math.inf)
 _COLORS = (

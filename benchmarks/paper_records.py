@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.experiments import QUERY_COLUMNS, query_cells
 from wrlso import Result
 from wrlso.data import Status
-from wrlso.runs.summary import UNCHARGED
+from wrlso.results.summary import UNCHARGED
 
 _FILES = ("data", "model")
 """Options of tasks that name files."""

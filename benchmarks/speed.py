@@ -28,10 +28,10 @@ def jax_step_seconds(architecture: str, lanes: int, devices: int, steps: int = 3
     import jax
     import jax.numpy as jnp
 
-    from wrlso.baselines import WEIGHTINGS
-    from wrlso.data import empty_acquired
+    from wrlso.weighting.baselines import WEIGHTINGS
+    from wrlso.data import empty_history
     from wrlso.parallel import broadcast, over_seeds, plan_seeds, replicate
-    from wrlso.retrain import retrain
+    from wrlso.loop.retraining import retrain
     from wrlso.tasks import shapes
 
     task = shapes(architecture=architecture)
@@ -39,13 +39,13 @@ def jax_step_seconds(architecture: str, lanes: int, devices: int, steps: int = 3
     plan = plan_seeds(lanes, devices)
 
     def one(lane: Any, shared: Any) -> Any:
-        params, acquired = lane
+        params, history = lane
         data, n = shared
         hyper = {"k": 1e-3, "learning_rate": 1e-3, "beta": 10.0}
         return retrain(
             jax.random.key(0),
             params,
-            acquired,
+            history,
             data,
             n,
             hyper,
@@ -54,7 +54,7 @@ def jax_step_seconds(architecture: str, lanes: int, devices: int, steps: int = 3
             config=task.retrain,
         )[0]
 
-    state = (vae.init(jax.random.key(0)), empty_acquired(500, base.objects[0], 2))
+    state = (vae.init(jax.random.key(0)), empty_history(500, base.objects[0], 2))
     lane, data = broadcast(plan, state), replicate(plan, base)
     call = jax.jit(over_seeds(one, plan))
     times = {
@@ -159,7 +159,7 @@ def section_headline() -> list[Row]:
     import torch
 
     from benchmarks.torch_shapes import TorchVAE, run_seed, train_steps
-    from wrlso.tasks.shapes import load
+    from wrlso.tasks.shape.task import load
 
     elapsed, summary = headline_run("coordinate", pretrained=True)
     paper_elapsed, paper = headline_run("paper", pretrained=False)
@@ -209,7 +209,7 @@ def section_seeds() -> list[Row]:
     from wrlso import loop, share
     from wrlso.methods import weighted_retraining
     from wrlso.parallel import broadcast, plan_seeds, replicate, spread
-    from wrlso.runs.build import make_algorithm
+    from wrlso.resolve import make_algorithm
     from wrlso.runs.compiled import CompiledLoop, Global, Lane
     from wrlso.runs.config import RunConfig, describe
     from wrlso.tasks import shapes
@@ -267,7 +267,7 @@ def section_weights() -> list[Row]:
     import jax.numpy as jnp
     import numpy as np
 
-    from wrlso.weighting import rank_weights
+    from wrlso.weighting.ranks import rank_weights
 
     rows: list[Row] = []
     rng = np.random.default_rng(0)
@@ -314,7 +314,7 @@ def section_memory() -> list[Row]:
     """Growth of peak memory for each added seed, against its parameters and buffers."""
     import jax
 
-    from wrlso.data import empty_acquired
+    from wrlso.data import empty_history
     from wrlso.tasks import shapes
 
     task = shapes()
@@ -323,7 +323,7 @@ def section_memory() -> list[Row]:
         x.size * x.dtype.itemsize for x in jax.tree.leaves(task.vae.init(jax.random.key(0)))
     )
     buffer = sum(
-        x.size * x.dtype.itemsize for x in jax.tree.leaves(empty_acquired(100, base.objects[0], 2))
+        x.size * x.dtype.itemsize for x in jax.tree.leaves(empty_history(100, base.objects[0], 2))
     )
     few, many = 4, 64
     pairs = [(peak_bytes(few), peak_bytes(many)) for _ in range(3)]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from wrlso.runs.summary import best_so_far, top_mean
+from wrlso.results.summary import best_so_far, top_mean
 
 LEVEL = 0.95
 """Of intervals; differences are called different at 1 - LEVEL."""

@@ -13,7 +13,7 @@ from torch.nn.functional import linear
 
 
 class TorchStrings:
-    """``encode`` and ``decode`` of ``wrlso.strings.make_vae``."""
+    """``encode`` and ``decode`` of ``wrlso.models.sequence_vae.make_vae``."""
 
     def __init__(self, params: Mapping[str, Any], sizes: np.ndarray) -> None:
         self.encoder, self.decoder = _tensors(params["encoder"]), _tensors(params["decoder"])

@@ -13,7 +13,7 @@ from tiny import make_tiny_task
 
 import wrlso
 from wrlso import methods
-from wrlso.baselines import (
+from wrlso.weighting.baselines import (
     BASE,
     WEIGHTINGS,
     cem_pi_reference_weights,
@@ -24,7 +24,7 @@ from wrlso.baselines import (
     masked_quantile,
     rwr_weights,
 )
-from wrlso.report.tables import title
+from wrlso.results.tables import title
 
 
 @st.composite

@@ -9,19 +9,19 @@ import pytest
 from tiny import count_bits, make_tiny_task
 
 from wrlso import loop
-from wrlso.ascent import WAYS, AscentConfig, ascent
-from wrlso.bo import BOConfig, _best_data, _draws, bo, optimize
-from wrlso.candidates import share
-from wrlso.data import Dataset, empty_acquired
+from wrlso.proposers.gradient import WAYS, AscentConfig, ascent
+from wrlso.proposers.bayesian import BOConfig, _best_data, _draws, bo, optimize
+from wrlso.loop.candidates import share
+from wrlso.data import Dataset, empty_history
 from wrlso.gp import exact
 from wrlso.gp.fit import FitConfig
 from wrlso.gp.kernels import Matern52
 from wrlso.gp.standardize import Standardizer
 from wrlso.methods import METHODS
-from wrlso.propose import View
-from wrlso.runs.build import make_algorithm
+from wrlso.proposers.base import View
+from wrlso.resolve import make_algorithm
 from wrlso.runs.config import RunConfig, describe
-from wrlso.surrogate import Surrogate, SurrogateConfig
+from wrlso.proposers.surrogate import Surrogate, SurrogateConfig
 
 
 def hill(x):
@@ -105,7 +105,7 @@ def test_of_a_batch_no_two_points_are_alike():
     config = BOConfig(starts=6, candidates=32, surrogate=task.bo.surrogate)
     proposer = bo(task.vae, batch=4, room=8, config=config)
     shared = share(task.load_data())
-    view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
+    view = View(task.params, empty_history(8, shared.base.objects[0], 2), *shared[::2])
     _, surrogate = proposer.fit(jax.random.key(0), view, proposer.memory)
     pool = proposer.propose(jax.random.key(1), view, surrogate)
     chosen = np.asarray(pool.latents[:4])
@@ -134,7 +134,7 @@ def test_bo_beats_samples_from_the_prior(batch):
     task = make_tiny_task()
     _, by_bo = run(task, "bo", batch=batch)
     _, by_chance = run(task, "prior")
-    ours, theirs = (np.array([f(s).acquired.scores for s in range(4)]) for f in (by_bo, by_chance))
+    ours, theirs = (np.array([f(s).history.scores for s in range(4)]) for f in (by_bo, by_chance))
     assert np.nanmean(ours) > np.nanmean(theirs) + 0.5
     assert (np.nanmax(ours, 1) >= float(task.load_data().scores.max())).all()
 
@@ -159,9 +159,9 @@ def test_a_sparse_surrogate_and_thompson_sampling():
         dataclasses.replace(task.bo, acquisition="thompson"),
     ):  # fmt: skip
         _, simulate = run(dataclasses.replace(task, bo=bo_config), "bo", budget=8, r=4)
-        acquired = simulate(0).acquired
-        assert int(acquired.used) == 8
-        assert float(jnp.nanmax(acquired.scores)) > float(jnp.median(task.load_data().scores))
+        history = simulate(0).history
+        assert int(history.used) == 8
+        assert float(jnp.nanmax(history.scores)) > float(jnp.median(task.load_data().scores))
 
 
 def test_without_retraining_the_surrogate_is_fitted_now_and_then():
@@ -174,9 +174,9 @@ def test_without_retraining_the_surrogate_is_fitted_now_and_then():
 def test_following_gradients_beats_the_data(way, climb):
     task = make_tiny_task()
     algorithm, simulate = run(task, way, climb=climb)
-    acquired = simulate(0).acquired
-    assert int(acquired.used) > 0
-    assert float(jnp.nanmax(acquired.scores)) > float(task.load_data().scores.max())
+    history = simulate(0).history
+    assert int(history.used) > 0
+    assert float(jnp.nanmax(history.scores)) > float(task.load_data().scores.max())
     assert (algorithm.proposer.uncharged > 0) == (climb == "objective")
 
 
@@ -185,7 +185,7 @@ def test_data_ascent_climbs_to_the_top_of_a_known_hill():
     task = make_tiny_task()
     proposer = ascent("data_ascent", task.vae, 4, task.soft_objective, AscentConfig(evaluations=20))
     shared = share(task.load_data())
-    view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
+    view = View(task.params, empty_history(8, shared.base.objects[0], 2), *shared[::2])
     memory, unit = proposer.fit(jax.random.key(0), view, proposer.memory)
     pool = proposer.propose(jax.random.key(1), view, unit)
     assert memory == ()
@@ -198,7 +198,7 @@ def test_the_generator_keeps_its_samples_apart():
     """The divergence from the prior keeps the samples' spread, where h alone would not."""
     task = make_tiny_task()
     shared = share(task.load_data())
-    view = View(task.params, empty_acquired(8, shared.base.objects[0], 2), *shared[::2])
+    view = View(task.params, empty_history(8, shared.base.objects[0], 2), *shared[::2])
     spread = []
     for temperature in (0.0, 3.0):
         config = AscentConfig(temperature=temperature, generator_steps=150)
@@ -247,9 +247,9 @@ def test_one_base_object_is_enough():
     task = make_tiny_task()
     lonely = Dataset(task.load_data().objects[:1], task.load_data().scores[:1])
     _, simulate = run(dataclasses.replace(task, load_data=lambda: lonely), "bo", budget=4, r=2)
-    acquired = simulate(0).acquired
-    assert int(acquired.used) == 4
-    assert np.isfinite(acquired.latents).all()
+    history = simulate(0).history
+    assert int(history.used) == 4
+    assert np.isfinite(history.latents).all()
 
 
 @pytest.mark.slow
@@ -263,7 +263,7 @@ def test_a_seed_alone_starts_as_it_does_in_a_batch():
     def latents(seeds, devices):
         plan = plan_seeds(len(seeds), devices, "map")
         lanes = jnp.concatenate([seeds, jnp.zeros(plan.lanes - len(seeds), seeds.dtype)])
-        return jax.jit(over_seeds(lambda seed, _: simulate(seed).acquired.latents, plan))(lanes, ())
+        return jax.jit(over_seeds(lambda seed, _: simulate(seed).history.latents, plan))(lanes, ())
 
     alone = latents(jnp.array([2]), 1)[0]
     np.testing.assert_allclose(latents(jnp.arange(3), 2)[2, :3], alone[:3], atol=0.02)

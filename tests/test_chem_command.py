@@ -13,7 +13,7 @@ pytest.importorskip("rdkit")
 
 from wrlso import Status
 from wrlso.chem.command import Command
-from wrlso.host.workers import WorkerPool
+from wrlso.evaluation.workers import WorkerPool
 
 BEHAVE = """
 import os, signal, sys, time

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wrlso.cli import main
+from wrlso.cli.main import main
 
 TINY = [
     *("--pretrain-epochs", "1", "--epochs", "0.1"),
@@ -70,7 +70,7 @@ def test_a_killed_run_resumes_to_the_same_queries(whole, tmp_path):
     """SIGKILL in the middle, no chance to clean up."""
     out = tmp_path / "killed"
     process = subprocess.Popen(
-        [sys.executable, "-m", "wrlso.cli", "run", "shapes", "--out", str(out), *TINY],
+        [sys.executable, "-m", "wrlso.cli.main", "run", "shapes", "--out", str(out), *TINY],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT,
     )  # fmt: skip
     deadline = time.monotonic() + 200
@@ -93,7 +93,7 @@ def test_a_killed_run_resumes_to_the_same_queries(whole, tmp_path):
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     out = tmp_path / "interrupted"
     process = subprocess.Popen(
-        [sys.executable, "-m", "wrlso.cli", "run", "shapes", "--out", str(out), *TINY],
+        [sys.executable, "-m", "wrlso.cli.main", "run", "shapes", "--out", str(out), *TINY],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
     )  # fmt: skip
     deadline = time.monotonic() + 200
@@ -163,7 +163,7 @@ def test_folders_that_cannot_serve(arguments, message, capsys):
 
 def test_help_names_every_objective_of_molecules():
     from wrlso.chem.objective import OBJECTIVES
-    from wrlso.options import RUN_OPTIONS
+    from wrlso.cli.options import RUN_OPTIONS
 
     source = inspect.getsource(RUN_OPTIONS["molecules"])
     assert all(name in source for name in OBJECTIVES)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso.dense import dense, init_dense, lookup, product
+from wrlso.models.dense import dense, init_dense, lookup, product
 
 
 def both(ours, plain, *arguments):

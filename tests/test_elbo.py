@@ -5,18 +5,18 @@ import pytest
 from scipy import stats
 from tiny import bits_of, tiny_data, tiny_vae
 
-from wrlso.baselines import WEIGHTINGS
-from wrlso.data import empty_acquired, gather
-from wrlso.elbo import (
+from wrlso.weighting.baselines import WEIGHTINGS
+from wrlso.data import empty_history, gather
+from wrlso.models.elbo import (
     bernoulli_log_likelihood,
     elbo_terms,
     gaussian_kl,
     geometric_beta,
     weighted_negative_elbo,
 )
-from wrlso.retrain import RetrainConfig, minibatches, retrain, train
-from wrlso.sampling import draw
-from wrlso.weighting import rank_weights, uniform_weights
+from wrlso.loop.retraining import RetrainConfig, minibatches, retrain, train
+from wrlso.models.sampling import draw
+from wrlso.weighting.ranks import rank_weights, uniform_weights
 
 
 def test_kl_equals_numerical_integration():
@@ -142,7 +142,7 @@ def small_retrain(weighting="rank", steps=60, k=1e-3, form="sample", key=0, **co
     return vae, *retrain(
         jax.random.key(key),
         vae.init(jax.random.key(1)),
-        empty_acquired(5, data.objects[0], 2),
+        empty_history(5, data.objects[0], 2),
         data,
         steps,
         {"k": k, "learning_rate": 1e-2, "beta": 1.0},
@@ -212,10 +212,10 @@ def test_training_continues_where_it_stopped():
 
 def test_gather_joins_base_and_acquired_rows():
     data = tiny_data()
-    acquired = empty_acquired(3, data.objects[0], 2)._replace(
+    history = empty_history(3, data.objects[0], 2)._replace(
         objects=jnp.array([[1, 2], [3, 4], [5, 6]], jnp.uint8)
     )
     n = len(data.scores)
-    got = gather(data, acquired, jnp.array([0, n - 1, n, n + 2]))
+    got = gather(data, history, jnp.array([0, n - 1, n, n + 2]))
     np.testing.assert_array_equal(got[:2], data.objects[jnp.array([0, n - 1])])
     np.testing.assert_array_equal(got[2:], [[1, 2], [5, 6]])

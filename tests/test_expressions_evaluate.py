@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from expressions_file import FILE, needs_file
 
-from wrlso.expressions.data import base_data, read_expressions, sample_expressions, worse_half
-from wrlso.expressions.evaluate import (
+from wrlso.tasks.expression.data import base_data, read_expressions, sample_expressions, worse_half
+from wrlso.tasks.expression.evaluate import (
     POINTS,
     WORST,
     evaluate,
@@ -18,7 +18,7 @@ from wrlso.expressions.evaluate import (
     parse_target,
     same_values,
 )
-from wrlso.expressions.grammar import NOTHING, decode, encode
+from wrlso.tasks.expression.grammar import NOTHING, decode, encode
 
 TARGET = "1 / 3 + x + sin(x * x)"
 

@@ -11,8 +11,8 @@ from expressions_file import FILE, needs_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wrlso.expressions.data import read_expressions, sample_expressions
-from wrlso.expressions.grammar import (
+from wrlso.tasks.expression.data import read_expressions, sample_expressions
+from wrlso.tasks.expression.grammar import (
     MAX_STEPS,
     NOTHING,
     PRODUCTIONS,
@@ -21,7 +21,7 @@ from wrlso.expressions.grammar import (
     encode,
     parse,
 )
-from wrlso.expressions.stack import (
+from wrlso.tasks.expression.stack import (
     EMPTY,
     START,
     allowed,

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from wrlso.data import Dataset
-from wrlso.elbo import constant_beta
-from wrlso.expressions.data import sample_expressions
-from wrlso.expressions.grammar import MAX_STEPS, NOTHING, PRODUCTIONS, decode, encode
-from wrlso.expressions.model import SYMBOLS, make_vae
-from wrlso.expressions.stack import completions, is_complete
-from wrlso.retrain import minibatches, train
+from wrlso.models.elbo import constant_beta
+from wrlso.tasks.expression.data import sample_expressions
+from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS, decode, encode
+from wrlso.tasks.expression.model import SYMBOLS, make_vae
+from wrlso.tasks.expression.stack import completions, is_complete
+from wrlso.loop.retraining import minibatches, train
 from wrlso.tasks import expressions
-from wrlso.weighting import uniform_weights
+from wrlso.weighting.ranks import uniform_weights
 
 ARCHITECTURES = ["feedback", "paper"]
 

@@ -7,10 +7,10 @@ import pytest
 
 import wrlso
 from wrlso.data import Status
-from wrlso.expressions.evaluate import log_mse_scores, parse_target
-from wrlso.expressions.grammar import encode
+from wrlso.tasks.expression.evaluate import log_mse_scores, parse_target
+from wrlso.tasks.expression.grammar import encode
 from wrlso.report import figures
-from wrlso.report.export import write_csv
+from wrlso.results.export import write_csv
 
 
 @pytest.mark.filterwarnings("ignore:all 200 base objects")  # 200 are too few for x * x

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso.identity import (
+from wrlso.fingerprint import (
     find,
     fingerprint,
     first_fresh,

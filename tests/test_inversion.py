@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import tiny_vae
 
-from wrlso.inversion import invert
+from wrlso.models.inversion import invert
 
 VAE = tiny_vae()
 PARAMS = VAE.init(jax.random.key(1))

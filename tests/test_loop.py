@@ -9,12 +9,12 @@ import pytest
 from tiny import count_bits, make_tiny_task
 
 from wrlso import loop, propose
-from wrlso.candidates import share
-from wrlso.data import Dataset, Status, append, check_dataset, empty_acquired, in_use
-from wrlso.identity import Fingerprints, fingerprint
-from wrlso.loop import Algorithm
+from wrlso.loop.candidates import share
+from wrlso.data import Dataset, Status, append, check_dataset, empty_history, in_use
+from wrlso.fingerprint import Fingerprints, fingerprint
+from wrlso.loop.steps import Algorithm
 from wrlso.methods import METHODS, get_method
-from wrlso.runs.build import PROPOSERS, make_algorithm
+from wrlso.resolve import PROPOSERS, make_algorithm
 from wrlso.runs.config import RunConfig, describe
 from wrlso.tasks import TASKS
 
@@ -35,7 +35,7 @@ def run_by_hand(task, algorithm, hyper, seed=0):
     shared = share(task.load_data())
     state = loop.init(algorithm, task.params, shared.base)
     for round in range(algorithm.rounds):
-        steps = algorithm.steps(round, len(shared.base.scores) + int(state.acquired.used))
+        steps = algorithm.steps(round, len(shared.base.scores) + int(state.history.used))
         key = loop.query_key(seed, round, -1)
         state, info = loop.retrain(algorithm, key, state, shared, steps, hyper)
         assert bool(info.finite) or info.effective_rows == 0
@@ -71,17 +71,17 @@ HEADLINE = "weighted_retraining"
 def test_every_method_and_proposer(method, proposer):
     task, algorithm, hyper = tiny_algorithm(method, proposer)
     state = run_by_hand(task, algorithm, hyper)
-    acquired = state.acquired
-    n = int(acquired.used)
+    history = state.history
+    n = int(history.used)
     assert 0 < n <= 12
-    used = np.asarray(in_use(acquired))
-    objects = np.asarray(acquired.objects)[used]
+    used = np.asarray(in_use(history))
+    objects = np.asarray(history.objects)[used]
     # Every score is that of the object beside it, and no object was charged twice.
-    np.testing.assert_array_equal(np.asarray(acquired.scores)[used], count_bits(objects))
+    np.testing.assert_array_equal(np.asarray(history.scores)[used], count_bits(objects))
     assert len({bytes(o) for o in objects}) == n
     base = {bytes(o) for o in np.asarray(task.load_data().objects)}
     assert not base & {bytes(o) for o in objects}
-    assert np.isfinite(acquired.latents).all()
+    assert np.isfinite(history.latents).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -94,8 +94,8 @@ def test_one_compiled_program_equals_the_calls_one_by_one(method):
         )
     )(3, hyper)
     by_hand = run_by_hand(task, algorithm, hyper, seed=3)
-    np.testing.assert_array_equal(whole.acquired.objects, by_hand.acquired.objects)
-    np.testing.assert_array_equal(whole.acquired.scores, by_hand.acquired.scores)
+    np.testing.assert_array_equal(whole.history.objects, by_hand.history.objects)
+    np.testing.assert_array_equal(whole.history.scores, by_hand.history.scores)
 
 
 def test_base_data_may_be_numpys():
@@ -107,7 +107,7 @@ def test_base_data_may_be_numpys():
         )
         for data in (base, Dataset(*map(np.asarray, base)))
     ]
-    np.testing.assert_array_equal(runs[0].acquired.objects, runs[1].acquired.objects)
+    np.testing.assert_array_equal(runs[0].history.objects, runs[1].history.objects)
 
 
 def test_a_sweep_over_k_compiles_once():
@@ -120,7 +120,7 @@ def test_a_sweep_over_k_compiles_once():
         traces.append(1)
         return loop.simulate(
             algorithm, task.objective, 0, task.params, shared, {**hyper, "k": k}
-        ).acquired.scores
+        ).history.scores
 
     for k in (1e-3, 0.1, 1.0, np.inf):
         run(k)
@@ -136,7 +136,7 @@ def test_retraining_happens_when_the_method_says():
     assert weighted.steps(2, 168) == 6
     assert once.steps(1, 168) == 0
     least = dataclasses.replace(
-        weighted, config=dataclasses.replace(weighted.config, least_steps=8)
+        weighted, config=dataclasses.replace(weighted.config, min_steps=8)
     )
     assert [least.steps(0, 160), least.steps(2, 168)] == [10, 8]
     none = dataclasses.replace(least, config=dataclasses.replace(least.config, epochs=0.0))
@@ -146,7 +146,7 @@ def test_retraining_happens_when_the_method_says():
 def test_budget_that_retraining_does_not_divide():
     task, algorithm, hyper = tiny_algorithm(budget=10)
     assert algorithm.rounds == 3
-    assert int(run_by_hand(task, algorithm, hyper).acquired.used) == 10
+    assert int(run_by_hand(task, algorithm, hyper).history.used) == 10
 
 
 def test_seed_round_and_ask_all_change_the_key():
@@ -167,11 +167,11 @@ def test_failures_are_charged_but_carry_no_score():
     scores = jnp.array([5.0, jnp.nan, jnp.inf, 7.0])
     status = candidates.status.at[3].set(int(Status.TIMEOUT))
     state, _ = loop.tell(algorithm, state, (), candidates, scores, status, 0)
-    assert state.acquired.status[:4].tolist() == [
+    assert state.history.status[:4].tolist() == [
         Status.OK, Status.FAILED, Status.FAILED, Status.TIMEOUT,
     ]  # fmt: skip
-    assert int(state.acquired.used) == 4
-    np.testing.assert_array_equal(state.acquired.scores[:4], [5.0, np.nan, np.nan, np.nan])
+    assert int(state.history.used) == 4
+    np.testing.assert_array_equal(state.history.scores[:4], [5.0, np.nan, np.nan, np.nan])
     _, hyper = None, {**HYPER, "k": 1e-3}
     _, info = loop.retrain(algorithm, jax.random.key(0), state, shared, 5, hyper)
     assert bool(info.finite)
@@ -192,7 +192,7 @@ def test_invalid_decodes_are_charged():
     np.testing.assert_array_equal(candidates.status, expected)
     scores = count_bits(candidates.objects)
     state, _ = loop.tell(algorithm, state, (), candidates, scores, candidates.status, 0)
-    assert int(state.acquired.used) == 4
+    assert int(state.history.used) == 4
 
 
 def test_what_was_scored_is_not_proposed_again():
@@ -218,7 +218,7 @@ def test_a_model_that_repeats_itself_is_not_charged_for_it():
     )  # fmt: skip
     task, algorithm, hyper = tiny_algorithm(vae=constant, params=task.params)
     state = run_by_hand(task, algorithm, hyper)
-    assert int(state.acquired.used) == 1
+    assert int(state.history.used) == 1
 
 
 def test_buffer_ignores_capacity_and_rows_beyond_it():
@@ -231,16 +231,16 @@ def test_buffer_ignores_capacity_and_rows_beyond_it():
         decoded=Fingerprints(*jnp.arange(6, 12, dtype=jnp.uint32).reshape(2, 3)),
         charged=jnp.array([True, False, True]),
     )
-    small = append(append(empty_acquired(3, jnp.zeros(2, jnp.uint8), 2), **batch), **batch)
+    small = append(append(empty_history(3, jnp.zeros(2, jnp.uint8), 2), **batch), **batch)
     assert small.scores.tolist() == [1.0, 3.0, 1.0]
-    assert small.prints.low.tolist() == [3, 5, 3]
+    assert small.fingerprints.low.tolist() == [3, 5, 3]
     assert small.decoded.low.tolist() == [9, 11, 9]
     assert int(small.used) == 3
 
 
 def test_grid_ranks_by_the_objective_and_states_its_price():
     task, algorithm, _ = tiny_algorithm()
-    view = propose.View(task.params, empty_acquired(1, jnp.zeros(2, jnp.uint8), 2), None, None)
+    view = propose.View(task.params, empty_history(1, jnp.zeros(2, jnp.uint8), 2), None, None)
     pool = algorithm.proposer.propose(jax.random.key(0), view, ())
     scores = np.asarray(count_bits(pool.objects))
     assert len(scores) == algorithm.proposer.uncharged == 2500
@@ -301,10 +301,10 @@ def test_several_asks_a_round():
     algorithm = dataclasses.replace(algorithm, proposer=propose.prior(task.vae, batch=2))
     assert algorithm.asks == 2
     by_hand = run_by_hand(task, algorithm, hyper)
-    assert int(by_hand.acquired.used) == 12
+    assert int(by_hand.history.used) == 12
     shared = share(task.load_data())
     whole = loop.simulate(algorithm, task.objective, 0, task.params, shared, hyper)
-    np.testing.assert_array_equal(whole.acquired.objects, by_hand.acquired.objects)
+    np.testing.assert_array_equal(whole.history.objects, by_hand.history.objects)
 
 
 def test_a_grid_smaller_than_the_batch_is_refused():
@@ -332,8 +332,8 @@ def test_what_is_known_teaches_without_being_charged():
     shared = share(base)
     state = loop.init(algorithm, task.params, base)
     asked = jnp.array([[9, 9], [1, 1]], jnp.uint8)
-    acquired = append(
-        state.acquired,
+    history = append(
+        state.history,
         asked,
         jnp.zeros((2, 2)),
         jnp.array([2.0, jnp.nan]),
@@ -342,7 +342,7 @@ def test_what_is_known_teaches_without_being_charged():
         fingerprint(asked),
         jnp.ones(2, bool),
     )
-    state = state._replace(acquired=acquired)
+    state = state._replace(history=history)
     heard = []
 
     def proposer(lessons, batch):
@@ -372,7 +372,7 @@ def test_what_is_known_teaches_without_being_charged():
     assert np.isfinite(two.lessons.scores).sum() == 3  # the seventh comes after the second chosen
 
     told_state, _ = loop.tell(changed, state, (), asked, jnp.array([4.0]), asked.status, 0)
-    assert int(told_state.acquired.used) == 3
+    assert int(told_state.history.used) == 3
     assert heard[0].scores.shape == (6,)
     np.testing.assert_array_equal(np.asarray(heard[0].scores)[[0, 2, 5]], [2.0, 0.5, 4.0])
 
@@ -437,7 +437,7 @@ def test_another_spelling_of_what_is_known_is_not_asked_for_again():
     other = first._replace(objects=jnp.array([[5, 5], [6, 6]], jnp.uint8))
     duplicate = jnp.full(2, Status.DUPLICATE)
     state, _ = loop.tell(algorithm, state, (), other, jnp.array([3.0, -jnp.inf]), duplicate, 0)
-    assert int(state.acquired.used) == 0
+    assert int(state.history.used) == 0
     told = heard[-1]
     np.testing.assert_array_equal(told.scores[-2:], [3.0, np.nan])
     assert told.failed.tolist()[-2:] == [False, True]
@@ -510,15 +510,15 @@ def begun(proposer, scores=None, **changes):
     base = Dataset(
         jnp.array([[255, 255]], jnp.uint8), jnp.zeros(1) if scores is None else jnp.array(scores)
     )
-    shared = share(base, algorithm.identity)
+    shared = share(base, algorithm.dedup_key)
     return algorithm, shared, loop.init(algorithm, task.params, base)
 
 
 def test_an_identitys_integers_are_not_mistaken_for_an_objects_own():
     """[4, 0] is asked for; what is the same as [8, 0] has the integers [4, 0], too."""
-    identity = lambda objects: objects // 2  # noqa: E731
+    dedup_key = lambda objects: objects // 2  # noqa: E731
     proposer, _ = fixed_pool([[4, 0]], batch=1)
-    algorithm, shared, state = begun(proposer, identity=identity)
+    algorithm, shared, state = begun(proposer, dedup_key=dedup_key)
     asked = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     state, _ = loop.tell(algorithm, state, (), asked, jnp.array([7.0]), asked.status, 0)
     proposer, _ = fixed_pool([[8, 0], [20, 0]], batch=1, lessons=1)
@@ -529,9 +529,9 @@ def test_an_identitys_integers_are_not_mistaken_for_an_objects_own():
 
 
 def test_a_remembered_spelling_is_recognised_with_an_identity_too():
-    identity = lambda objects: objects // 2  # noqa: E731
+    dedup_key = lambda objects: objects // 2  # noqa: E731
     proposer, _ = fixed_pool([[60, 0], [20, 0]], batch=1)
-    algorithm, shared, state = begun(proposer, identity=identity)
+    algorithm, shared, state = begun(proposer, dedup_key=dedup_key)
     asked = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     found = asked._replace(objects=jnp.array([[1, 1]], jnp.uint8))  # as its canonical spelling
     duplicate = jnp.full(1, Status.DUPLICATE)
@@ -549,7 +549,7 @@ def test_what_is_known_is_taught_once():
     assert again.status.tolist() == [Status.DUPLICATE] * 2
     state, _ = loop.tell(algorithm, state, (), again, jnp.array([0.5, 1.5]), again.status, 0)
     np.testing.assert_array_equal(heard[-1].scores, [0.5, 1.5, np.nan, np.nan])
-    assert int(state.acquired.again.used) == 0
+    assert int(state.history.aliases.used) == 0
 
 
 @pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8, jnp.float16, bool])
@@ -572,6 +572,6 @@ def test_grid_ranks_unsigned_scores():
     task, _, _ = tiny_algorithm()
     bits = lambda o: jax.lax.population_count(o).sum(-1) // 8  # noqa: E731
     grid = propose.grid(task.vae, bits, 4)
-    view = propose.View(task.params, empty_acquired(1, jnp.zeros(2, jnp.uint8), 2), None, None)
+    view = propose.View(task.params, empty_history(1, jnp.zeros(2, jnp.uint8), 2), None, None)
     pool = grid.propose(jax.random.key(0), view, ())
     assert (np.diff(np.asarray(bits(pool.objects)).astype(int)) <= 0).all()

@@ -13,16 +13,16 @@ from wrlso.chem.fragments import Fragments
 from wrlso.chem.scores import penalized_logp
 from wrlso.chem.spelling import RowScore, Spelling
 from wrlso.chem.tokens import make_alphabet, split
-from wrlso.cli import main
+from wrlso.cli.main import main
 from wrlso.data import Status
-from wrlso.report.tables import comparison_table
-from wrlso.runs.train_molecules import train_molecules
-from wrlso.runs.training import TrainingConfig
-from wrlso.strings import make_vae
+from wrlso.results.tables import comparison_table
+from wrlso.runs.molecule_training import train_molecules
+from wrlso.runs.sequence_training import TrainingConfig
+from wrlso.models.sequence_vae import make_vae
 from wrlso.tasks import TASKS
 from wrlso.tasks import molecules_task as task_module
-from wrlso.tasks.molecules_model import MoleculeModel, load_model, save_model
-from wrlso.tasks.molecules_task import molecules
+from wrlso.tasks.molecule.model import MoleculeModel, load_model, save_model
+from wrlso.tasks.molecule.task import molecules
 
 pytestmark = pytest.mark.usefixtures("rolled_loops")
 

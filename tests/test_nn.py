@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from wrlso.nn import adjoint, conv, fold, folded_kernel, strided_kernel, unfold
+from wrlso.models.conv import adjoint, conv, fold, folded_kernel, strided_kernel, unfold
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 

@@ -126,7 +126,7 @@ def test_shapes_seeds_are_independent_of_how_they_are_run(tmp_path, architecture
 def test_importing_does_not_start_jax():
     """Else the devices that a run asks for would not come."""
     program = (
-        "import benchmarks.paper, wrlso.cli, wrlso.report.figures, jax\n"
+        "import benchmarks.paper, wrlso.cli.main, wrlso.results.figures, jax\n"
         "from wrlso.parallel import request_cpu_devices\n"
         "request_cpu_devices(5, devices=3)\n"
         "assert len(jax.devices()) == 3, jax.devices()"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wrlso import recurrent
-from wrlso.recurrent import GRU, gru_states, gru_step, init_gru, over_steps
+from wrlso.models.gru import GRU, gru_states, gru_step, init_gru, over_steps
 
 T, B, INPUTS, UNITS = 5, 3, 4, 6
 

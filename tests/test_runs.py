@@ -21,15 +21,15 @@ from threadpoolctl import threadpool_info
 from tiny import bits_of, count_bits, make_tiny_task
 
 from wrlso import Result, methods, resume, run, sweep
-from wrlso.candidates import Candidates
-from wrlso.data import Dataset, Status, empty_acquired
-from wrlso.elbo import constant_beta, geometric_beta
-from wrlso.host.files import write_atomically
-from wrlso.host.tensors import load_metadata, load_tree, save_tree
-from wrlso.identity import fingerprint
-from wrlso.propose import Told
+from wrlso.loop.candidates import Candidates
+from wrlso.data import Dataset, Status, empty_history
+from wrlso.models.elbo import constant_beta, geometric_beta
+from wrlso.storage.files import write_atomically
+from wrlso.storage.tensors import load_metadata, load_tree, save_tree
+from wrlso.fingerprint import fingerprint
+from wrlso.proposers.base import Observations
 from wrlso.report import figures
-from wrlso.report.export import write_csv
+from wrlso.results.export import write_csv
 from wrlso.runs.compiled import Once
 from wrlso.runs.config import RunConfig
 from wrlso.runs.evaluate import Host, Place, Seen, evaluate_on_host
@@ -37,7 +37,7 @@ from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, QueryLog
 from wrlso.runs.pretrained import cache_path, pretrained_params
 from wrlso.runs.session import Session
-from wrlso.runs.summary import best_so_far, charged_scores, top_mean
+from wrlso.results.summary import best_so_far, charged_scores, top_mean
 from wrlso.tasks import shapes
 from wrlso.tasks.base import HostObjective, PretrainConfig
 
@@ -313,8 +313,8 @@ def test_a_spelling_that_the_evaluation_found_is_learnt(tmp_path):
 
     task = host_task(HostObjective(lambda thing: float(np.bitwise_count(thing).sum()), canonical))
     result = tiny_run(tmp_path / "run", task, proposer="bo", budget=30, seeds=2)
-    again = result.state(task=task).acquired.again
-    assert (np.asarray(again.used) > 0).all()
+    again = result.state(task=task).history.aliases
+    assert (np.asarray(aliases.used) > 0).all()
     assert [s["charged"] for s in result.summary["seeds"]] == [30, 30]
 
 
@@ -394,10 +394,10 @@ def test_the_models_of_a_run_can_be_read(tmp_path):
     result = tiny_run(tmp_path / "run")
     assert result.kept == [1, 3]
     first, last = result.state(1, task), result.state(task=task)
-    assert first.acquired.used.tolist() == [4] * 3
-    assert last.acquired.used.tolist() == [12] * 3
+    assert first.history.used.tolist() == [4] * 3
+    assert last.history.used.tolist() == [12] * 3
     scores = np.array(result.scores(), np.float32)
-    np.testing.assert_array_equal(last.acquired.scores, scores)
+    np.testing.assert_array_equal(last.history.scores, scores)
     assert last.params["encoder"].shape == (3, *task.params["encoder"].shape)
     assert not np.array_equal(first.params["encoder"], last.params["encoder"])
     with pytest.raises(ValueError, match=r"no state is kept after 2 rounds; there are: \[1, 3\]"):
@@ -589,7 +589,7 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     """Another machine's rounding may propose something else on resuming: what was paid stays."""
     objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
-    lessons = Told(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
+    lessons = Observations(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
     decoded = jax.vmap(fingerprint)(objects)
     asked = Candidates(
         jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons, decoded, decoded
@@ -597,8 +597,8 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     log = QueryLog(tmp_path / "log.sqlite")
     place = Place([7], [log], 2, 10)
     base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
-    acquired = jax.tree.map(lambda a: a[None], empty_acquired(4, base.objects[0], 2))
-    first, again = (Seen(base, acquired, 1) for _ in range(2))
+    history = jax.tree.map(lambda a: a[None], empty_history(4, base.objects[0], 2))
+    first, again = (Seen(base, history, 1) for _ in range(2))
     evaluate_on_host(Host(lambda thing: float(thing[0])), place, asked, first)
     now = asked._replace(
         objects=objects + 8,

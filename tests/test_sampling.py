@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wrlso.sampling import _multiply_high, build_cdf, draw
-from wrlso.weighting import rank_weights
+from wrlso.models.sampling import _multiply_high, build_cdf, draw
+from wrlso.weighting.ranks import rank_weights
 
 
 def test_multiply_high_equals_64_bit_arithmetic():

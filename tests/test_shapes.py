@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso.tasks.shapes import all_images, area, load, shapes
-from wrlso.tasks.shapes_model import make_vae, pack, unpack
+from wrlso.tasks.shape.task import all_images, area, load, shapes
+from wrlso.tasks.shape.model import make_vae, pack, unpack
 
 
 def test_all_images_of_the_protocol():
@@ -109,7 +109,7 @@ def test_data_never_changes():
 def test_a_round_in_double_precision_mode(architecture, proposer):
     """With JAX_ENABLE_X64 the models stay float32, and nothing breaks."""
     from wrlso import loop, methods, share
-    from wrlso.runs.build import make_algorithm
+    from wrlso.resolve import make_algorithm
     from wrlso.runs.config import RunConfig, describe
 
     with jax.enable_x64(True):

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso.elbo import constant_beta
-from wrlso.retrain import draw_by_length, minibatches, train
-from wrlso.strings import lengths, make_vae, standardize_latents
-from wrlso.weighting import uniform_weights
+from wrlso.models.elbo import constant_beta
+from wrlso.loop.retraining import draw_by_length, minibatches, train
+from wrlso.models.sequence_vae import lengths, make_vae, standardize_latents
+from wrlso.weighting.ranks import uniform_weights
 
 TOKENS, LENGTH = 4, 5
 SMALL = {"latent_dim": 3, "encoder_units": 6, "decoder_units": 8}

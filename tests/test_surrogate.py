@@ -9,14 +9,14 @@ import pytest
 from tiny import count_bits, make_tiny_task
 
 from wrlso import surrogate
-from wrlso.candidates import share
-from wrlso.data import Dataset, Status, append, empty_acquired
+from wrlso.loop.candidates import share
+from wrlso.data import Dataset, Status, append, empty_history
 from wrlso.gp import exact, sparse
 from wrlso.gp.fit import FitConfig
 from wrlso.gp.kernels import Matern52
-from wrlso.identity import fingerprint, first_occurrence
-from wrlso.propose import Told, View
-from wrlso.surrogate import (
+from wrlso.fingerprint import fingerprint, first_occurrence
+from wrlso.proposers.base import Observations, View
+from wrlso.proposers.surrogate import (
     SurrogateConfig,
     _inducing,
     choose_rows,
@@ -27,10 +27,10 @@ from wrlso.surrogate import (
 QUICK = FitConfig(restarts=1, evaluations=3)
 
 
-def view_of(task, acquired=None):
+def view_of(task, history=None):
     shared = share(task.load_data())
-    acquired = acquired or empty_acquired(6, shared.base.objects[0], 2)
-    return View(task.params, acquired, shared.base, shared.distinct)
+    history = history or empty_history(6, shared.base.objects[0], 2)
+    return View(task.params, history, shared.base, shared.distinct)
 
 
 def fitted(task, view, room=5, **changes):
@@ -42,7 +42,7 @@ def fitted(task, view, room=5, **changes):
 def acquired_by(task, latents, status, scores):
     objects = task.vae.decode(task.params, latents)
     return append(
-        empty_acquired(6, objects[0], 2), objects, latents,
+        empty_history(6, objects[0], 2), objects, latents,
         jnp.asarray(scores, jnp.float32), jnp.asarray(status), fingerprint(objects),
         fingerprint(objects), jnp.ones(len(latents), bool),
     )  # fmt: skip
@@ -100,30 +100,30 @@ def test_its_own_queries_are_all_there_failures_only_as_the_penalty():
     task = make_tiny_task()
     latents = jnp.array([[0.5, 0.5], [1.0, -1.0], [-2.0, 0.1], [0.3, 2.0]])
     status = [Status.OK, Status.FAILED, Status.INVALID, Status.TIMEOUT]
-    acquired = acquired_by(task, latents, status, [9.0, jnp.nan, jnp.nan, jnp.nan])
-    without = fitted(task, view_of(task, acquired))
+    history = acquired_by(task, latents, status, [9.0, jnp.nan, jnp.nan, jnp.nan])
+    without = fitted(task, view_of(task, history))
     assert without.mask[:6].tolist() == [True] + [False] * 5
-    punished = fitted(task, view_of(task, acquired), penalty=-4.0)
+    punished = fitted(task, view_of(task, history), penalty=-4.0)
     assert punished.mask[:6].tolist() == [True] * 4 + [False] * 2
     own = punished.score_units.invert(punished.scores[:4])
     np.testing.assert_allclose(own, [9.0, -4.0, -4.0, -4.0], rtol=1e-5)
     # Once its point decodes to something else, nobody can say where an invalid object lies.
     task = dataclasses.replace(task, params={**task.params, "decoder": -task.params["decoder"]})
-    later = fitted(task, view_of(task, acquired), penalty=-4.0)
+    later = fitted(task, view_of(task, history), penalty=-4.0)
     assert later.mask[:6].tolist() == [True, True, False, True, False, False]
 
 
 def test_latents_are_those_proposed_while_they_still_decode_to_the_object():
     task = make_tiny_task()
     latents = jnp.array([[0.5, 0.5], [1.0, -1.0]])
-    acquired = acquired_by(task, latents, [Status.OK] * 2, [1.0, 2.0])
-    same, aligned = surrogate.current_latents(task.vae, task.params, acquired)
+    history = acquired_by(task, latents, [Status.OK] * 2, [1.0, 2.0])
+    same, aligned = surrogate.current_latents(task.vae, task.params, history)
     np.testing.assert_array_equal(same[:2], latents)
     assert aligned[:2].all()
     other = {**task.params, "decoder": -task.params["decoder"]}
-    moved, aligned = surrogate.current_latents(task.vae, other, acquired)
+    moved, aligned = surrogate.current_latents(task.vae, other, history)
     assert not aligned[:2].any()
-    encoded, _ = task.vae.encode(other, acquired.objects)
+    encoded, _ = task.vae.encode(other, history.objects)
     np.testing.assert_allclose(moved[:2], encoded[:2], rtol=1e-6)
     assert not np.allclose(moved[:2], latents)
 
@@ -131,20 +131,20 @@ def test_latents_are_those_proposed_while_they_still_decode_to_the_object():
 def test_what_decodes_to_something_else_is_moved_to_where_it_is_likelier():
     task = make_tiny_task()
     latents = jnp.array([[0.5, 0.5], [1.0, -1.0], [2.0, 1.0]])
-    acquired = acquired_by(task, latents, [Status.OK, Status.FAILED, Status.INVALID], [1.0] * 3)
+    history = acquired_by(task, latents, [Status.OK, Status.FAILED, Status.INVALID], [1.0] * 3)
     other = {**task.params, "decoder": -task.params["decoder"]}
-    encoded, _ = surrogate.current_latents(task.vae, other, acquired)
-    inverted, aligned = surrogate.current_latents(task.vae, other, acquired, 100)
+    encoded, _ = surrogate.current_latents(task.vae, other, history)
+    inverted, aligned = surrogate.current_latents(task.vae, other, history, 100)
     assert not aligned[:3].any()
 
     before, after = (
-        task.vae.log_likelihood(other, z, acquired.objects)[:2] for z in (encoded, inverted)
+        task.vae.log_likelihood(other, z, history.objects)[:2] for z in (encoded, inverted)
     )
     assert (after > before).all()
     # An invalid decode is no object, and beyond the queries there is none.
     np.testing.assert_array_equal(inverted[2:], encoded[2:])
     # What still decodes to its object stays, whatever the steps.
-    same, _ = surrogate.current_latents(task.vae, task.params, acquired, 100)
+    same, _ = surrogate.current_latents(task.vae, task.params, history, 100)
     np.testing.assert_array_equal(same[:3], latents)
 
 
@@ -154,7 +154,7 @@ def test_observing_is_conditioning_on_more(kind):
     fit = fitted(task, view_of(task), kind=kind)
     latents = jnp.array([[1.0, 0.2], [0.0, 0.0], [-1.0, 2.0]])
     scores = jnp.array([20.0, jnp.nan, 3.0])
-    told = jax.jit(surrogate.observe)(fit, Told(latents, scores, jnp.zeros(3, bool)))
+    told = jax.jit(surrogate.observe)(fit, Observations(latents, scores, jnp.zeros(3, bool)))
     assert int(told.next - fit.next) == 2
     assert float(told.scores.max()) == float(told.best)  # so that climbs can start there
     x = jnp.concatenate([fit.latents, fit.latent_units.apply(latents[::2])])
@@ -178,7 +178,7 @@ def test_observing_is_conditioning_on_more(kind):
 def test_observing_beyond_the_room_changes_nothing_more():
     task = make_tiny_task()
     fit = fitted(task, view_of(task), room=1)
-    one = Told(jnp.ones((1, 2)), jnp.array([5.0]), jnp.zeros(1, bool))
+    one = Observations(jnp.ones((1, 2)), jnp.array([5.0]), jnp.zeros(1, bool))
     first = surrogate.observe(fit, one)
     second = surrogate.observe(first, one._replace(scores=jnp.array([50.0])))
     jax.tree.map(np.testing.assert_array_equal, first, second)
@@ -187,7 +187,7 @@ def test_observing_beyond_the_room_changes_nothing_more():
 def test_a_failure_is_observed_as_the_penalty():
     task = make_tiny_task()
     fit = fitted(task, view_of(task))
-    failed = Told(jnp.ones((1, 2)), jnp.array([jnp.nan]), jnp.ones(1, bool))
+    failed = Observations(jnp.ones((1, 2)), jnp.array([jnp.nan]), jnp.ones(1, bool))
     jax.tree.map(np.testing.assert_array_equal, surrogate.observe(fit, failed), fit)
     punished = surrogate.observe(fit, failed, penalty=-50.0)
     at = fit.latent_units.apply(jnp.ones((1, 2)))
@@ -221,7 +221,7 @@ def test_a_fantasy_leaves_what_is_known_alone():
     task = make_tiny_task()
     fit = fitted(task, view_of(task))
     x = jnp.array([0.3, 1.5])
-    fantasy = surrogate.imagine(fit, x)
+    fantasy = surrogate.fantasize(fit, x)
     (mean, variance), (was, uncertain) = (surrogate.predict(s, x[None]) for s in (fantasy, fit))
     np.testing.assert_allclose(mean, was, atol=1e-3)
     assert variance[0] < 0.9 * uncertain[0]

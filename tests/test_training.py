@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from wrlso.runs import training
-from wrlso.runs.training import (
+from wrlso.runs.sequence_training import (
     TrainingConfig,
     reconstructed,
     round_trip,
     split,
     train_strings,
 )
-from wrlso.strings import make_vae
+from wrlso.models.sequence_vae import make_vae
 
 pytestmark = pytest.mark.usefixtures("rolled_loops")
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wrlso.baselines import WEIGHTINGS
-from wrlso.weighting import (
+from wrlso.weighting.baselines import WEIGHTINGS
+from wrlso.weighting.ranks import (
     cumulative_weight,
     effective_sample_size,
     rank_weight_share,

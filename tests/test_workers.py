@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from wrlso import Status
-from wrlso.host.workers import WorkerPool
+from wrlso.evaluation.workers import WorkerPool
 
 
 def make_misbehave():
@@ -225,18 +225,18 @@ def test_one_batch_at_a_time(pool):
 
 def test_workers_load_neither_jax_nor_this_script():
     def modules(_):
-        import wrlso.host.workers  # noqa: F401  a part of the package, by itself
+        import wrlso.evaluation.workers  # noqa: F401  a part of the package, by itself
 
         return sorted(sys.modules)
 
     def uses_the_package(_):
         import wrlso
 
-        return float(wrlso.rank_weights.__module__ == "wrlso.weighting" and "jax" in sys.modules)
+        return float(wrlso.rank_weights.__module__ == "wrlso.weighting.ranks" and "jax" in sys.modules)
 
     with WorkerPool(modules, workers=1) as pool:
         (outcome,) = pool.outcomes([0])
-    assert "wrlso.host.workers" in outcome.value
+    assert "wrlso.evaluation.workers" in outcome.value
     assert not {"jax", "numpy", "pytest"} & set(outcome.value)
     with WorkerPool(uses_the_package, workers=1) as pool:
         assert pool.evaluate([0])[0] == 1
@@ -291,7 +291,7 @@ def test_numbers_out_of_range_are_named(bad):
 SCRIPT = textwrap.dedent("""
     import os, sys, time
     from pathlib import Path
-    from wrlso.host.workers import WorkerPool
+    from wrlso.evaluation.workers import WorkerPool
 
     def work(item):  # defined in the script, which has no "if __name__" guard
         Path(sys.argv[1], str(os.getpid())).touch()

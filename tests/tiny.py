@@ -3,14 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from wrlso.bo import BOConfig
+from wrlso.proposers.bayesian import BOConfig
 from wrlso.data import Dataset
-from wrlso.elbo import bernoulli_log_likelihood
+from wrlso.models.elbo import bernoulli_log_likelihood
 from wrlso.gp.fit import FitConfig
-from wrlso.retrain import RetrainConfig
-from wrlso.surrogate import SurrogateConfig
+from wrlso.loop.retraining import RetrainConfig
+from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.tasks.base import Task
-from wrlso.vae import VAE, Relaxation
+from wrlso.models.vae import VAE, Relaxation
 
 BITS = 16
 

@@ -1,49 +1,55 @@
 """wrlso: sample-efficient optimisation in the latent space of deep generative models.
 
-A JAX implementation of weighted retraining (Tripp, Daxberger and
-Hernández-Lobato, NeurIPS 2020). See the README for a first run.
+A JAX implementation of weighted retraining (Tripp, Daxberger and Hernández-Lobato, NeurIPS 2020).
+See the README for a first run.
 """
 
-from wrlso import acquisition, gp, loop, maximize, methods, propose, surrogate, tasks
-from wrlso._version import __version__
-from wrlso.bo import BOConfig
-from wrlso.candidates import share
-from wrlso.data import Acquired, Dataset, Status
-from wrlso.elbo import elbo_terms, gaussian_kl, weighted_negative_elbo
-from wrlso.loop import Algorithm, simulate
+from wrlso import acquisition, gp, loop, maximize, methods, proposers, tasks
+from wrlso.api import base_data, pretrained, resume, run, sweep
+from wrlso.data import Dataset, History
+from wrlso.evaluation.objective import HostObjective
+from wrlso.loop import Algorithm, RetrainConfig, prepare_base, simulate
 from wrlso.methods import Method
+from wrlso.models.elbo import elbo_terms, gaussian_kl, weighted_negative_elbo
+from wrlso.models.vae import VAE, Relaxation
 from wrlso.parallel import over_seeds, plan_seeds
-from wrlso.propose import Proposer
-from wrlso.retrain import RetrainConfig
-from wrlso.runs.driver import resume, run, sweep
-from wrlso.runs.result import Result
-from wrlso.surrogate import SurrogateConfig
+from wrlso.proposers import BOConfig, Proposer, SurrogateConfig
+from wrlso.resolve import algorithm
+from wrlso.results.result import Result
+from wrlso.runs.settings import RunSettings
+from wrlso.status import Status
 from wrlso.tasks.base import PretrainConfig, Task
-from wrlso.vae import VAE, Relaxation
 from wrlso.weighting import (
     cumulative_weight,
     effective_sample_size,
     rank_weights,
     uniform_weights,
 )
+from wrlso.weighting import registry as weightings
+
+__version__ = "0.1.0"
 
 __all__ = [
     "VAE",
-    "Acquired",
     "Algorithm",
     "BOConfig",
     "Dataset",
+    "History",
+    "HostObjective",
     "Method",
     "PretrainConfig",
     "Proposer",
     "Relaxation",
     "Result",
     "RetrainConfig",
+    "RunSettings",
     "Status",
     "SurrogateConfig",
     "Task",
     "__version__",
     "acquisition",
+    "algorithm",
+    "base_data",
     "cumulative_weight",
     "effective_sample_size",
     "elbo_terms",
@@ -54,15 +60,16 @@ __all__ = [
     "methods",
     "over_seeds",
     "plan_seeds",
-    "propose",
+    "prepare_base",
+    "pretrained",
+    "proposers",
     "rank_weights",
     "resume",
     "run",
-    "share",
     "simulate",
-    "surrogate",
     "sweep",
     "tasks",
     "uniform_weights",
     "weighted_negative_elbo",
+    "weightings",
 ]

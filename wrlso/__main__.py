@@ -2,6 +2,6 @@
 
 import sys
 
-from wrlso.cli import main
+from wrlso.cli.main import main
 
 sys.exit(main())

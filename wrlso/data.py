@@ -1,6 +1,5 @@
-"""Data sets: base data shared by all seeds, acquired points owned by each seed."""
+"""Data sets: base data that all seeds share, and the history of queries that each seed owns."""
 
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 import jax
@@ -9,23 +8,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from wrlso.identity import Fingerprints
-
-
-class Status(IntEnum):
-    """What became of a query. Only ``DUPLICATE`` and ``UNUSED`` are not charged to the budget."""
-
-    OK = 0
-    INVALID = 1
-    """The latent did not decode to an object."""
-    FAILED = 2
-    """The objective raised, or returned NaN or an infinity."""
-    TIMEOUT = 3
-    """The objective did not answer in time."""
-    DUPLICATE = 4
-    """The object was scored before, or stands in the base data; it was not evaluated."""
-    UNUSED = 5
-    """A place in a batch that the budget no longer covers."""
+from wrlso.fingerprint import Fingerprints
+from wrlso.status import Status
 
 
 class Dataset(NamedTuple):
@@ -36,115 +20,132 @@ class Dataset(NamedTuple):
     scores: Array
 
 
-class Spellings(NamedTuple):
-    """What DUPLICATE queries decoded to, which an evaluation knew for another spelling of a scored
-    object: fingerprints and ``scores`` of C, NaN for a failure, ``used []`` int32: rows in use.
+class Aliases(NamedTuple):
+    """Other spellings of scored objects, which cost an evaluation step but no budget.
+
+    The evaluation recognised each of them as another spelling of an object that was scored before.
+
+    Attributes:
+      fingerprints: of C objects as decoded.
+      scores: ``[C]``, NaN for a failure.
+      used: ``[]`` int32, the number of rows in use.
     """
 
-    prints: Fingerprints
+    fingerprints: Fingerprints
     scores: Array
     used: Array
 
 
-class Acquired(NamedTuple):
-    """A seed's own queries, in order; capacity C is the budget, the rest is padding.
+class History(NamedTuple):
+    """The charged queries of one seed, in order. The capacity C is the budget; other rows are
+    padding.
 
-    ``objects [C, ...]``, ``latents [C, d]`` (as proposed), ``scores [C]`` (NaN unless the
-    status is OK), ``status [C]`` int32, ``prints``: fingerprints of C objects, ``decoded``: of
-    what the latents decoded to, which may be other spellings of these, ``round [C]`` int32: when
-    each was asked for, ``used []`` int32: rows in use; and ``again``: what was not charged.
+    Attributes:
+      objects: ``[C, ...]``.
+      latents: ``[C, d]``, as proposed.
+      scores: ``[C]``, NaN unless the status is OK.
+      status: ``[C]`` int32.
+      fingerprints: of the C objects.
+      decoded_fingerprints: of the C decodes of the latents, which may be other spellings of the
+        objects.
+      round: ``[C]`` int32, the round of each query.
+      used: ``[]`` int32, the number of rows in use.
+      aliases: duplicates that only the evaluation recognised.
     """
 
     objects: Array
     latents: Array
     scores: Array
     status: Array
-    prints: Fingerprints
-    decoded: Fingerprints
+    fingerprints: Fingerprints
+    decoded_fingerprints: Fingerprints
     round: Array
     used: Array
-    again: Spellings
+    aliases: Aliases
 
 
-def empty_acquired(capacity: int, object_like: Array, latent_dim: int) -> Acquired:
-    """An empty buffer for objects of the shape and dtype of ``object_like``."""
+def empty_history(capacity: int, object_like: Array, latent_dim: int) -> History:
+    """An empty history for objects of the shape and dtype of ``object_like``."""
 
-    def prints() -> Fingerprints:
+    def fingerprints() -> Fingerprints:
         return Fingerprints(*(jnp.zeros(capacity, jnp.uint32) for _ in range(2)))
 
     def scores() -> Array:
         return jnp.full(capacity, jnp.nan, jnp.float32)
 
-    return Acquired(
+    return History(
         objects=jnp.zeros((capacity, *object_like.shape), object_like.dtype),
         latents=jnp.zeros((capacity, latent_dim), jnp.float32),
         scores=scores(),
         status=jnp.full(capacity, int(Status.UNUSED), jnp.int32),
-        prints=prints(),
-        decoded=prints(),
+        fingerprints=fingerprints(),
+        decoded_fingerprints=fingerprints(),
         round=jnp.zeros(capacity, jnp.int32),
         used=jnp.zeros((), jnp.int32),
-        again=Spellings(prints(), scores(), jnp.zeros((), jnp.int32)),
+        aliases=Aliases(fingerprints(), scores(), jnp.zeros((), jnp.int32)),
     )
 
 
 def append(
-    acquired: Acquired,
+    history: History,
     objects: Array,
     latents: Array,
     scores: Array,
     status: Array,
-    prints: Fingerprints,
-    decoded: Fingerprints,
+    fingerprints: Fingerprints,
+    decoded_fingerprints: Fingerprints,
     charged: Array,
     round: ArrayLike = 0,
-) -> Acquired:
+) -> History:
     """Append the ``charged`` rows of a batch, in order; rows beyond the capacity are dropped."""
     rounds = jnp.full(scores.shape, round, jnp.int32)
-    new = objects, latents, scores, status, prints, decoded, rounds
-    filled, used = _fill(tuple(acquired[:-2]), new, acquired.used, charged)
-    return Acquired._make([*filled, used, acquired.again])
+    new = objects, latents, scores, status, fingerprints, decoded_fingerprints, rounds
+    filled, used = _append_rows(tuple(history[:-2]), new, history.used, charged)
+    return History._make([*filled, used, history.aliases])
 
 
-def remember(spellings: Spellings, prints: Fingerprints, scores: Array, which: Array) -> Spellings:
-    """Append the rows of a batch that ``which`` says; rows beyond the capacity are dropped."""
-    filled, used = _fill(tuple(spellings[:-1]), (prints, scores), spellings.used, which)
-    return Spellings._make([*filled, used])
+def append_aliases(
+    aliases: Aliases, fingerprints: Fingerprints, scores: Array, selected: Array
+) -> Aliases:
+    """Append the ``selected`` rows of a batch; rows beyond the capacity are dropped."""
+    new = fingerprints, scores
+    filled, used = _append_rows(tuple(aliases[:-1]), new, aliases.used, selected)
+    return Aliases._make([*filled, used])
 
 
-def _fill(buffer: Any, new: Any, used: Array, which: Array) -> tuple[Any, Array]:
+def _append_rows(buffer: Any, new: Any, used: Array, selected: Array) -> tuple[Any, Array]:
     capacity = jax.tree.leaves(buffer)[0].shape[0]
-    place = jnp.where(which, used + jnp.cumsum(which) - 1, capacity)
+    place = jnp.where(selected, used + jnp.cumsum(selected) - 1, capacity)
     filled = jax.tree.map(lambda old, rows: old.at[place].set(rows, mode="drop"), buffer, new)
-    return filled, jnp.minimum(used + which.sum(), capacity).astype(jnp.int32)
+    return filled, jnp.minimum(used + selected.sum(), capacity).astype(jnp.int32)
 
 
-def in_use(acquired: Acquired) -> Array:
-    """``[C]`` booleans: which rows of the buffer hold a query."""
-    return jnp.arange(acquired.scores.shape[0]) < acquired.used
+def in_use(history: History) -> Array:
+    """``[C]`` booleans: true for the rows that hold a query."""
+    return jnp.arange(history.scores.shape[0]) < history.used
 
 
-def all_scores(base: Dataset, acquired: Acquired) -> tuple[Array, Array]:
-    """Scores ``[N + C]`` of base and acquired rows, and which of them are usable."""
-    usable = in_use(acquired) & (acquired.status == Status.OK)
-    scores = jnp.concatenate([base.scores, acquired.scores])
+def all_scores(base: Dataset, history: History) -> tuple[Array, Array]:
+    """Scores ``[N + C]`` of base and history rows, and booleans ``[N + C]``, true where usable."""
+    usable = in_use(history) & (history.status == Status.OK)
+    scores = jnp.concatenate([base.scores, history.scores])
     return scores, jnp.concatenate([jnp.isfinite(base.scores), usable])
 
 
-def all_rounds(base: Dataset, acquired: Acquired) -> Array:
-    """``[N + C]`` int32: -1 for base rows, else the round in which a row was asked for."""
-    return jnp.concatenate([jnp.full(base.scores.shape, -1, jnp.int32), acquired.round])
+def all_rounds(base: Dataset, history: History) -> Array:
+    """``[N + C]`` int32: -1 for a base row, else the round of the query."""
+    return jnp.concatenate([jnp.full(base.scores.shape, -1, jnp.int32), history.round])
 
 
-def gather(base: Dataset, acquired: Acquired, rows: Array) -> Array:
+def gather(base: Dataset, history: History, rows: Array) -> Array:
     """Objects ``[B, ...]`` by row number, counting the base rows first.
 
-    Base and acquired objects are never concatenated: the base is stored once
+    Base and history objects are never concatenated: the base is stored once
     for all seeds.
     """
     n = base.scores.shape[0]
     from_base = base.objects[jnp.minimum(rows, n - 1)]
-    from_acquired = acquired.objects[jnp.clip(rows - n, 0, acquired.scores.shape[0] - 1)]
+    from_acquired = history.objects[jnp.clip(rows - n, 0, history.scores.shape[0] - 1)]
     is_base = (rows < n).reshape(-1, *([1] * (from_base.ndim - 1)))
     return jnp.where(is_base, from_base, from_acquired)
 

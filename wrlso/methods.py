@@ -5,29 +5,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wrlso.weighting.registry import Weighting
+
 
 @dataclass(frozen=True)
 class Method:
-    """A point in the paper's space of methods.
+    """A method: how scores become training weights, and when the model is retrained.
 
     Attributes:
-      name: as in ``--method``.
+      name: as on the command line (``--method``) and in records.
       summary: one line for ``wrlso methods``.
-      weighting: a name in ``baselines.WEIGHTINGS``.
-      hyper: the weighting's numbers, such as ``{"k": 1e-3}``.
-      retrain_every: r, charged queries between retrainings; None to retrain only once,
-        before the first query.
-      proposer: how latent points are chosen, where the method says so; else the task's way.
+      weighting: a name in ``wrlso.weightings.WEIGHTINGS``, or a function of your own
+        (:class:`wrlso.weightings.Weighting`).
+      hyper: the weighting's numbers, such as ``{"k": 1e-3}``; each is positive.
+      retrain_every: r, the number of charged queries between retrainings; None to retrain only
+        once, before the first query.
+      proposer: name of the proposer, where the method has one of its own; None: the task's.
       epochs: passes over the data at every retraining, the first included; None: the task's
-        numbers; 0: the model is left as pretrained. Where the weighting counts the last round
-        only (the reference forms), passes over that.
-      beta: factor of the KL at every retraining; None: the task's. A larger one brings the prior
-        nearer to the data that weigh most, and reconstructs less.
+        numbers; 0: the model stays as pretrained. Where the weighting counts the last round only
+        (the reference forms), passes over that.
+      beta: factor of the KL divergence at every retraining; None: the task's. A larger factor
+        brings the prior nearer to the data that weigh most, and reconstructs less.
     """
 
     name: str
-    summary: str
-    weighting: str
+    summary: str = ""
+    weighting: str | Weighting = "rank"
     hyper: Mapping[str, float] = field(default_factory=dict)
     retrain_every: int | None = 50
     proposer: str | None = None
@@ -46,8 +49,22 @@ class Method:
     ) -> "Method":
         """This method with other numbers.
 
+        Args:
+          k: for methods with rank weights: a small k favours the best data, 'inf' weighs all alike.
+            Default: the method's own (1e-3 where it weights).
+          retrain_every: r, the number of charged queries between two retrainings. Default: the
+            method's own (50 or 200 where it retrains).
+          quantile: for dbas, cem_pi and fb_vae: the quantile of scores that is the threshold, in
+            (0, 1]. Default: 0.95.
+          noise: for dbas: standard deviation of the noise, in units of the score. Default: 0.1.
+          alpha: for rwr: factor of the score in the exponent, per unit of the score. Default: 1.
+          epochs: passes over the data at every retraining. Default: the task's own (such as 1 at
+            the first and 0.1 at each later one).
+          beta: factor of the KL divergence at every retraining. A larger factor brings the prior
+            nearer to the best data, and reconstructs less. Default: the task's own.
+
         Raises:
-          ValueError: if the method fixes what is to be changed, or has no such number.
+          ValueError: if the method fixes a number that is to be changed, or does not have it.
         """
         method = self
         for name, value in {"quantile": quantile, "noise": noise, "alpha": alpha}.items():

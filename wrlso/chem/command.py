@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from wrlso.host.workers import describe_exit
+from wrlso.evaluation.workers import describe_exit
 
 Feed = Literal["argument", "stdin", "lines"]
 
@@ -18,7 +18,7 @@ Feed = Literal["argument", "stdin", "lines"]
 class Command:
     """A program that scores molecules; called with a SMILES, returns its score.
 
-    For a ``wrlso.host.workers.WorkerPool``: its time limit ends the program too,
+    For a ``wrlso.evaluation.workers.WorkerPool``: its time limit ends the program too,
     with all that the program has started in its process group, and each worker
     runs a program of its own. Outside a pool there is no limit.
 

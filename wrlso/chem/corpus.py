@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from wrlso.chem import kept
-from wrlso.chem.kept import kept_path, read_arrays, write_arrays
+from wrlso.chem import cache
+from wrlso.chem.cache import kept_path, read_arrays, write_arrays
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import PADDING, Alphabet, join, pack, split_as_written
-from wrlso.host.workers import WorkerPool
+from wrlso.evaluation.workers import WorkerPool
 
 _FORMAT = 3
 """Version of the cached files, part of their names."""
@@ -148,19 +148,19 @@ def _merge(chunks: list[dict[str, Any]], stereo: bool) -> dict[str, np.ndarray]:
         altered += [before + row for row in chunk["altered"]]
         before += len(chunk["rows"])
     return {
-        "smiles": kept.pack([one for chunk in chunks for one in chunk["smiles"]]),
+        "smiles": cache.pack([one for chunk in chunks for one in chunk["smiles"]]),
         "tokens": np.concatenate(tokens),
         "heavy_atoms": np.array([n for chunk in chunks for n in chunk["heavy_atoms"]], np.uint16),
-        "alphabet": kept.pack(alphabet.to_json()),
+        "alphabet": cache.pack(alphabet.to_json()),
         "altered": np.array(altered, np.int64),
     }
 
 
 def _unpack(arrays: dict[str, np.ndarray]) -> Corpus:
     return Corpus(
-        smiles=kept.unpack(arrays["smiles"]),
+        smiles=cache.unpack(arrays["smiles"]),
         tokens=arrays["tokens"],
         heavy_atoms=arrays["heavy_atoms"],
-        alphabet=Alphabet.from_json(kept.unpack(arrays["alphabet"])),
+        alphabet=Alphabet.from_json(cache.unpack(arrays["alphabet"])),
         altered=arrays["altered"],
     )

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wrlso.chem.cache import kept_path, pack, read_arrays, unpack, write_arrays
 from wrlso.chem.corpus import map_chunks
-from wrlso.chem.kept import kept_path, pack, read_arrays, unpack, write_arrays
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import Alphabet, split_as_written
 
@@ -157,36 +157,16 @@ def find_zinc(path: Path | str) -> list[str]:
     if path.is_dir():
         path = next((path / name for name in _ZINC_NAMES if (path / name).exists()), path)
     if not path.is_file():
-        raise FileNotFoundError(f"ZINC250k is not at {path}. {_ABOUT_ZINC}")
+        raise FileNotFoundError(f"ZINC250k is not at {path}.")
     text = _read_text(path)
     smiles = [entry.smiles for entry in _entries(path, text, "smiles", None)]
     digest = hashlib.sha256("".join(f"{one}\n" for one in smiles).encode()).hexdigest()
     if digest != ZINC_SHA256:
         raise ValueError(
             f"{path} is not ZINC250k: the SHA-256 of its {len(smiles)} SMILES is {digest}, not "
-            f"{ZINC_SHA256}. {_ABOUT_ZINC}"
+            f"{ZINC_SHA256}"
         )
     return smiles
-
-
-def about_zinc() -> str:
-    """What ZINC250k is, where to get it, and how it is recognised."""
-    return (
-        f"ZINC250k: 249,455 drug-like molecules.\n\n{_ABOUT_ZINC}\n\n"
-        "'wrlso data FILE' then says whether it is that: the SHA-256 of its SMILES, a line feed "
-        f"after each, is\n  {ZINC_SHA256}\n"
-        "Of any other file of molecules it says how many lines are rejected, and why."
-    )
-
-
-_ABOUT_ZINC = (
-    "It is not part of this library. Gómez-Bombarelli et al. drew it from ZINC and published it\n"
-    "with 'Automatic Chemical Design Using a Data-Driven Continuous Representation of Molecules'\n"
-    "(ACS Cent. Sci. 4, 268, 2018):\n"
-    "  repository  aspuru-guzik-group/chemical_vae\n"
-    "  file        models/zinc_properties/250k_rndm_zinc_drugs_clean_3.csv\n"
-    "Give the path of that file, or of its column of SMILES, one a line, in the same order."
-)
 
 
 def _read_text(path: Path) -> str:

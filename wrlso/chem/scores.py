@@ -1,7 +1,7 @@
 """Scores of single molecules: penalised logP and QED.
 
 Functions of a SMILES string or an RDKit molecule; higher is better. They can be
-sent to worker processes (``wrlso.host.workers``).
+sent to worker processes (``wrlso.evaluation.workers``).
 """
 
 import os

@@ -15,7 +15,7 @@ import rdkit
 from tqdm import tqdm
 
 from wrlso.chem.objective import Objective
-from wrlso.host.workers import WorkerPool, as_score
+from wrlso.evaluation.workers import WorkerPool, as_score
 
 _FORMAT = 2
 """Version of the kept files, part of their names."""

@@ -2,47 +2,33 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from wrlso import loop
-from wrlso.candidates import Candidates, Shared
-from wrlso.data import Acquired
-from wrlso.loop import Algorithm, State
+from wrlso.data import History
+from wrlso.loop.algorithm import Algorithm, State
+from wrlso.loop.candidates import Candidates, Evaluation
+from wrlso.loop.retraining import RetrainInfo
+from wrlso.objective import Objective
 from wrlso.parallel import SeedPlan, over_seeds
-from wrlso.propose import Objective
-from wrlso.retrain import RetrainInfo
+from wrlso.runs.lanes import SeedInputs, SharedInputs
 
 Clock = Callable[[str, float], None]
+"""Called with a phase and the seconds that it took."""
+
 Say = Callable[[str], None]
+"""Called with a few words for the progress bar."""
 
 
-class Lane(NamedTuple):
-    """A seed's small arguments: its number, the training steps of its next retraining, the charged
-    queries that it may have at the end of the round, and traced numbers."""
-
-    seed: Any
-    steps: Any
-    limit: Any
-    hyper: Any
-
-
-class Global(NamedTuple):
-    """What all seeds read: data, round, and the number of the ask or fit within it."""
-
-    data: Shared
-    round: Any
-    ask: Any
-
-
-class Once:
+class CompiledOnce:
     """A function that is compiled at its first call, and never again.
 
-    A later call with other shapes or types is an error, not another
-    compilation, so "compiles once a run" holds by construction.
+    A later call with other shapes or types is an error, not another compilation. "Compiles once
+    per run" therefore holds by construction.
     """
 
     def __init__(
@@ -84,61 +70,78 @@ class CompiledLoop:
         clock: Clock,
         say: Say = lambda _: None,
     ) -> None:
-        def lift(name: str, function: Callable[..., Any], donate: bool = False) -> Once:
+        def lift(name: str, function: Callable[..., Any], donate: bool = False) -> CompiledOnce:
             lanes = over_seeds(lambda lane, shared: function(*lane, shared), plan)
 
             def call(first: Any, rest: Any, shared: Any) -> Any:
                 return lanes((first, rest), shared)
 
-            return Once(name, call, clock, donate, say)
+            return CompiledOnce(name, call, clock, donate, say)
 
-        def retrain(state: State, lane: Lane, shared: Global) -> tuple[State, RetrainInfo]:
-            key = loop.query_key(lane.seed, shared.round, loop.RETRAIN)
-            return loop.retrain(algorithm, key, state, shared.data, lane.steps, lane.hyper)
-
-        @jax.jit
-        def fit_open(state: State, seed: Any, shared: Global) -> tuple[State, Any]:
-            key = loop.query_key(seed, shared.round, loop.FIT - shared.ask)
-            return loop.fit(algorithm, key, state, shared.data)
-
-        def fit(state: State, lane: Lane, shared: Global) -> tuple[State, Any]:
-            # No surrogate for a seed that has nothing to ask for.
-            _, like = jax.eval_shape(fit_open, state, lane.seed, shared)
-            return lax.cond(
-                state.acquired.used < lane.limit,
-                lambda: fit_open(state, lane.seed, shared),
-                lambda: (state, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like)),
-            )
-
-        def ask(carried: tuple[State, Any], lane: Lane, shared: Global) -> Candidates:
-            key = loop.query_key(lane.seed, shared.round, shared.ask)
-            return loop.ask(algorithm, key, *carried, shared.data, lane.limit)
-
-        def tell(
-            carried: tuple[Acquired, Any], told: tuple[Candidates, Any, Any], shared: Global
-        ) -> tuple[Acquired, Any]:
-            acquired, surrogate = carried
-            candidates, scores, status = told
-            # Without the parameters, which would be copied at every query.
-            state = State((), acquired)
-            told_of = loop.tell(
-                algorithm, state, surrogate, candidates, scores, status, shared.round
-            )
-            return told_of[0].acquired, told_of[1]
-
-        self.retrain = lift("retrain", retrain, donate=True)
-        self.fit = lift("fit", fit, donate=True)
-        self.ask = lift("ask", ask)
-        self.tell = lift("tell", tell, donate=True)
-
-        def score(candidates: Candidates, lane: Lane, shared: Global) -> tuple[Any, Any]:
-            assert objective is not None
-            return loop.score(objective, candidates)
-
-        self.score = None if objective is None else lift("score", score)
+        self.retrain = lift("retrain", _retrain(algorithm), donate=True)
+        self.fit = lift("fit", _fit(algorithm), donate=True)
+        self.ask = lift("ask", _ask(algorithm))
+        self.score = None if objective is None else lift("score", _score(objective))
+        self.tell = lift("tell", _tell(algorithm), donate=True)
 
     @property
     def compilations(self) -> dict[str, int]:
-        """How often each function was compiled: once if it was used, else not at all."""
+        """Number of compilations of each function: one if it was used, else zero."""
         functions = (self.retrain, self.fit, self.ask, self.score, self.tell)
         return {f.name: f.compilations for f in functions if f is not None}
+
+
+def _retrain(algorithm: Algorithm) -> Callable[..., tuple[State, RetrainInfo]]:
+    def retrain(
+        state: State, inputs: SeedInputs, shared: SharedInputs
+    ) -> tuple[State, RetrainInfo]:
+        key = loop.query_key(inputs.seed, shared.round, loop.RETRAIN)
+        return loop.retrain(algorithm, key, state, shared.base, inputs.steps, inputs.hyper)
+
+    return retrain
+
+
+def _fit(algorithm: Algorithm) -> Callable[..., tuple[State, Any]]:
+    @jax.jit
+    def fit_seed(state: State, seed: Any, shared: SharedInputs) -> tuple[State, Any]:
+        key = loop.query_key(seed, shared.round, loop.FIT - shared.ask)
+        return loop.fit(algorithm, key, state, shared.base)
+
+    def fit(state: State, inputs: SeedInputs, shared: SharedInputs) -> tuple[State, Any]:
+        # A seed that may ask for nothing needs no surrogate.
+        _, like = jax.eval_shape(fit_seed, state, inputs.seed, shared)
+        return lax.cond(
+            state.history.used < inputs.limit,
+            lambda: fit_seed(state, inputs.seed, shared),
+            lambda: (state, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like)),
+        )
+
+    return fit
+
+
+def _ask(algorithm: Algorithm) -> Callable[..., Candidates]:
+    def ask(carried: tuple[State, Any], inputs: SeedInputs, shared: SharedInputs) -> Candidates:
+        key = loop.query_key(inputs.seed, shared.round, shared.ask)
+        return loop.ask(algorithm, key, *carried, shared.base, inputs.limit)
+
+    return ask
+
+
+def _score(objective: Objective) -> Callable[..., Evaluation]:
+    def score(candidates: Candidates, inputs: SeedInputs, shared: SharedInputs) -> Evaluation:
+        return loop.score(objective, candidates)
+
+    return score
+
+
+def _tell(algorithm: Algorithm) -> Callable[..., tuple[History, Any]]:
+    def tell(
+        carried: tuple[History, Any], told: tuple[Candidates, Evaluation], shared: SharedInputs
+    ) -> tuple[History, Any]:
+        history, surrogate = carried
+        # Without the parameters, which would be copied at every query.
+        state = State((), history)
+        state, surrogate = loop.tell(algorithm, state, surrogate, *told, shared.round)
+        return state.history, surrogate
+
+    return tell

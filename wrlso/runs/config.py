@@ -1,30 +1,38 @@
-"""What a run is asked to do, checked before any work starts."""
+"""A run as recorded in ``config.json``: enough to start it again, and to notice any change."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
+from wrlso.loop.algorithm import Algorithm
 from wrlso.methods import Method
 from wrlso.parallel import SeedMode
+from wrlso.resolve import record, weighting_name
+from wrlso.runs.settings import RunSettings
+from wrlso.tasks.base import Task
+from wrlso.weighting.registry import WEIGHTINGS
+
+FORMAT = 2
+"""Version of a run folder's files. Format 1 was that of versions before the renaming."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A run, as recorded in ``config.json``: enough to start it again.
+    """A run, as recorded in ``config.json``.
 
     Attributes:
       task: name of the task.
       task_options: arguments of the task's factory.
-      method, weighting, hyper, retrain_every, epochs, beta: the method, spelled out.
-      budget: charged queries a seed.
-      seeds: number of seeds; they are ``first_seed, first_seed + 1, ...``.
+      method, weighting, hyper, retrain_every, epochs, beta: the method, spelled out. The weighting
+        is a name, or for one of your own its name and the digest of its code.
+      budget, seeds, first_seed, batch, gradient_of, devices, seed_mode: as in
+        :class:`wrlso.runs.settings.RunSettings`.
       proposer: name of the proposer.
-      batch: q, queries that proposer ``bo`` chooses together; one by one if None.
-      climb: what the gradient proposers climb; a learned regressor if None.
-      devices, seed_mode: how seeds are spread, see ``parallel.plan_seeds``.
-      task_digest: of the base data and given parameters, so that a run is only
-        resumed with the task that it began with.
+      algorithm: every resolved setting, from ``wrlso.resolve.record``.
+      task_record: digests of the objective, model, base data and parameters, from
+        ``wrlso.resolve.task_record``.
+      format: version of the run folder's files.
     """
 
     task: str
@@ -32,64 +40,25 @@ class RunConfig:
     weighting: str
     hyper: Mapping[str, float]
     retrain_every: int | None
+    epochs: float | None
+    beta: float | None
     budget: int
     seeds: int
+    first_seed: int
     proposer: str
-    epochs: float | None = None
-    beta: float | None = None
-    batch: int | None = None
-    climb: Literal["regressor", "objective"] | None = None
-    first_seed: int = 0
-    devices: int | None = None
-    seed_mode: SeedMode = "auto"
+    batch: int | None
+    gradient_of: str | None
+    devices: int | None
+    seed_mode: SeedMode
     task_options: Mapping[str, Any] = field(default_factory=dict)
-    task_digest: str = ""
+    algorithm: Mapping[str, Any] = field(default_factory=dict)
+    task_record: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
 
     @property
     def seed_numbers(self) -> list[int]:
         """The seeds themselves."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
-
-    def check(self) -> None:
-        """Refuse what cannot be run.
-
-        Raises:
-          ValueError: naming argument, value and remedy.
-        """
-        for name in ("budget", "seeds", "first_seed", "retrain_every", "batch", "devices"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ValueError(f"{name} must be a whole number, got {value!r}")
-        if self.budget < 1:
-            raise ValueError(f"budget must be at least 1 query, got {self.budget}")
-        if self.seeds < 1:
-            raise ValueError(f"seeds must be at least 1, got {self.seeds}")
-        if not 0 <= self.first_seed < 2**31 - self.seeds:
-            raise ValueError(
-                f"first_seed must not be negative and seeds must stay below 2^31, got "
-                f"{self.first_seed}"
-            )
-        if self.retrain_every is not None and self.retrain_every < 1:
-            raise ValueError(f"retrain_every must be at least 1 query, got {self.retrain_every}")
-        if self.retrain_every is not None and self.retrain_every > self.budget:
-            raise ValueError(
-                f"retrain_every = {self.retrain_every} is above budget = {self.budget}, so the "
-                "model would never be retrained on a query: lower it, raise the budget, or "
-                "choose a method that never retrains (lso, weight_only)"
-            )
-        if self.epochs is not None and not 0 <= self.epochs < float("inf"):
-            raise ValueError(f"epochs must be 0 or more passes over the data, got {self.epochs:g}")
-        if self.beta is not None and not 0 <= self.beta < float("inf"):
-            raise ValueError(f"beta must be 0 or more, and finite, got {self.beta:g}")
-        if self.batch is not None and self.batch < 1:
-            raise ValueError(f"batch must be at least 1 query, got {self.batch}")
-        if self.climb not in (None, "regressor", "objective"):
-            raise ValueError(f"climb must be 'regressor' or 'objective', got {self.climb!r}")
-        for name, value in self.hyper.items():
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value:g}")
-            if name == "quantile" and value > 1:
-                raise ValueError(f"quantile must be in (0, 1], got {value:g}")
 
     def to_json(self) -> str:
         """As text; infinity becomes the string ``"inf"``, so that any JSON parser reads it."""
@@ -99,26 +68,77 @@ class RunConfig:
         }
         return json.dumps(content, indent=2) + "\n"
 
-    def static(self) -> str:
-        """What runs have in common that one compiled program can do side by side."""
-        numbers = dict.fromkeys(sorted(self.hyper), 1.0)
-        return replace(self, method="", hyper=numbers, beta=None).to_json()
-
     @staticmethod
     def from_json(text: str) -> "RunConfig":
-        """The inverse of :meth:`to_json`."""
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+          ValueError: if the text is of another format.
+        """
         content = json.loads(text)
+        found = content.get("format", 1) if isinstance(content, dict) else None
+        if found != FORMAT:
+            raise ValueError(
+                f"it is of format {found}, and this version of wrlso reads format {FORMAT}: read "
+                "it with the version that wrote it, or run it again"
+            )
         content["hyper"] = {name: float(value) for name, value in content["hyper"].items()}
-        return RunConfig(**content)
+        return RunConfig(**{f.name: content[f.name] for f in fields(RunConfig)})
+
+    def own_method(self) -> Method | None:
+        """The recorded method; None if its weighting is a function that no record holds."""
+        if self.weighting not in WEIGHTINGS:
+            return None
+        return Method(
+            self.method,
+            weighting=self.weighting,
+            hyper=self.hyper,
+            retrain_every=self.retrain_every,
+            epochs=self.epochs,
+            beta=self.beta,
+        )
 
 
-def describe(method: Method) -> dict[str, Any]:
-    """A method's part of a :class:`RunConfig`."""
-    return {
-        "method": method.name,
-        "weighting": method.weighting,
-        "hyper": {name: float(value) for name, value in method.hyper.items()},
-        "retrain_every": method.retrain_every,
-        "epochs": method.epochs,
-        "beta": method.beta,
-    }
+def make_config(
+    task: Task, method: Method, settings: RunSettings, algorithm: Algorithm
+) -> RunConfig:
+    """The record of a run, but for the task's own record, which needs the base data."""
+    return RunConfig(
+        task=task.name,
+        task_options=dict(task.options),
+        method=method.name,
+        weighting=weighting_name(method.weighting),
+        hyper=algorithm.hyper,
+        retrain_every=method.retrain_every,
+        epochs=method.epochs,
+        beta=method.beta,
+        budget=settings.budget,
+        seeds=settings.seeds,
+        first_seed=settings.first_seed,
+        proposer=algorithm.proposer.name,
+        batch=settings.batch,
+        gradient_of=settings.gradient_of,
+        devices=settings.devices,
+        seed_mode=settings.seed_mode,
+        algorithm=record(algorithm),
+    )
+
+
+def static_part(config: RunConfig) -> str:
+    """The part of a configuration that runs in one compiled program have in common: all but the
+    traced numbers and the names."""
+    algorithm = {**config.algorithm, "hyper": sorted(config.algorithm["hyper"])}
+    own = {"hyper": sorted(config.hyper), "method": "", "beta": None, "algorithm": algorithm}
+    return json.dumps({**asdict(config), **own})
+
+
+def differences(stored: Any, given: Any, name: str = "") -> Iterator[str]:
+    """What differs between two records, as ``name: stored -> given``.
+
+    A name that only the given record has is new in this version, and no difference.
+    """
+    if isinstance(stored, Mapping) and isinstance(given, Mapping):
+        for key in stored:
+            yield from differences(stored[key], given.get(key), f"{name}.{key}" if name else key)
+    elif json.dumps(stored) != json.dumps(given):
+        yield f"{name}: {stored} -> {given}"

@@ -1,26 +1,36 @@
-"""Scoring a batch of candidates of all seeds, in JAX or on the host."""
+"""Evaluation of a batch of all seeds on the host, as a list of pending queries in four passes.
 
-from collections.abc import Callable, Iterator, Sequence
+1. *Reuse what the log knows.* A query that was logged before the process was killed takes its
+   candidate's place, and is not evaluated again; also where another machine's rounding proposes
+   something else now.
+2. *Canonicalise.* The objective's canonical spelling replaces each object.
+3. *Drop duplicates.* An object that was scored before, under any spelling, is not evaluated.
+4. *Score* the others. An exception, a crash, a time-out or a score that is not finite is recorded
+   with its reason, and the run goes on.
+
+Each query is committed to the log as soon as its status is known.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wrlso.candidates import Candidates
-from wrlso.data import Acquired, Dataset, Status
-from wrlso.host.calls import Wanted, call
-from wrlso.host.workers import Outcome, WorkerPool, as_score
-from wrlso.identity import Fingerprints, Identity, fingerprint
+from wrlso.data import Dataset, History
+from wrlso.evaluation.objective import HostEvaluator
+from wrlso.evaluation.workers import as_score
+from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
+from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.runs.log import Query, QueryLog
-from wrlso.tasks.base import HostObjective
+from wrlso.status import Status
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a batch stands: the seeds and logs of its lanes, its round and first index."""
+class BatchPosition:
+    """The place of a batch in its run: seeds and logs of its lanes, round, first index."""
 
     seeds: list[int]
     logs: list[QueryLog]
@@ -28,233 +38,224 @@ class Place:
     first_index: int
 
 
-def record(place: Place, candidates: Candidates, scores: np.ndarray, status: np.ndarray) -> None:
-    """Commit a scored batch ``[lanes, q]`` to the logs, a transaction each."""
-    queries: dict[QueryLog, list[Query]] = {log: [] for log in place.logs}
-    for lane, j in _used(place, candidates):
-        score, outcome = float(scores[lane, j]), Status(status[lane, j])
-        queries[place.logs[lane]].append(_query(place, candidates, lane, j, score, outcome))
-    for log, new in queries.items():
-        log.add(new)
+class ScoredObjects:
+    """The objects that the base data and each seed's history hold, and their scores: NaN for a
+    failure."""
 
-
-class Seen:
-    """What the base data and each seed's queries hold already, and its score: NaN for a failure."""
-
-    def __init__(self, base: Dataset, acquired: Acquired, seeds: int) -> None:
+    def __init__(self, base: Dataset, history: History, seeds: int) -> None:
         self.base = {_name(x): float(s) for x, s in zip(*map(np.asarray, base), strict=True)}
         self.own: list[dict[bytes, float]] = []
         for lane in range(seeds):
-            n = int(acquired.used[lane])
-            objects, scores = acquired.objects[lane][:n], acquired.scores[lane][:n]
+            n = int(history.used[lane])
+            objects, scores = history.objects[lane][:n], history.scores[lane][:n]
             named = zip(np.asarray(objects), np.asarray(scores), strict=True)
             self.own.append({_name(x): float(s) for x, s in named})
 
     def find(self, lane: int, thing: np.ndarray) -> float | None:
-        """Its score, or None if it is new."""
+        """Its score, NaN for a failure, or None if the object is new."""
         name = _name(thing)
         return self.own[lane].get(name, self.base.get(name))
 
     def add(self, lane: int, thing: np.ndarray, score: float) -> None:
-        """It was scored."""
+        """Remember the score of an object."""
         self.own[lane][_name(thing)] = score
 
 
-def _name(thing: np.ndarray) -> bytes:
-    return np.ascontiguousarray(thing).tobytes().rstrip(b"\0")
+@dataclass
+class PendingQuery:
+    """A candidate on its way to its final status.
 
+    Attributes:
+      lane, place: of the candidate in the batch.
+      query: as it will be logged.
+      thing: the object that is evaluated.
+      open: true until the query is committed with its final status.
+    """
 
-class Host:
-    """Calls an objective in Python, in this process or in others; a context manager."""
-
-    def __init__(self, objective: HostObjective | Callable[[np.ndarray], float]) -> None:
-        if not isinstance(objective, HostObjective):
-            objective = HostObjective(objective)
-        self.objective = objective
-        self._call = partial(call, objective.score, objective.canonical)
-        self._pool: WorkerPool | None = None
-        if objective.workers != 0:
-            self._pool = WorkerPool(self._call, objective.workers, objective.timeout)
-
-    def __enter__(self) -> "Host":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.close()
-
-    def outcomes(self, what: Wanted, objects: Sequence[np.ndarray]) -> Iterator[Outcome]:
-        """``"score"`` or ``"canonical"`` of objects, each as soon as it is there."""
-        asked = [(what, thing) for thing in objects]
-        yield from (
-            map(self._here, range(len(asked)), asked)
-            if self._pool is None
-            else self._pool.outcomes(asked)
-        )
-
-    def scores(self, objects: np.ndarray) -> np.ndarray:
-        """Scores of objects ``[B, ...]``, NaN for a failure."""
-        scores = np.full(len(objects), np.nan)
-        for outcome in self.outcomes("score", list(np.asarray(objects))):
-            if outcome.kind == "ok":
-                scores[outcome.position] = as_score(outcome.value)[0]
-        return scores
-
-    def _here(self, position: int, asked: tuple[Wanted, np.ndarray]) -> Outcome:
-        try:
-            return Outcome(position, "ok", self._call(asked))
-        except Exception as error:
-            return Outcome(position, "failed", None, f"{type(error).__name__}: {error}")
+    lane: int
+    place: int
+    query: Query
+    thing: np.ndarray
+    open: bool = True
 
 
 def evaluate_on_host(
-    host: Host,
-    place: Place,
+    evaluator: HostEvaluator,
+    position: BatchPosition,
     candidates: Candidates,
-    seen: Seen,
-    identity: Identity | None = None,
-) -> tuple[Candidates, np.ndarray, np.ndarray]:
-    """Score objects, committing each to the log as soon as it is scored.
-
-    What stands in the log already, from before the process was killed, is not
-    evaluated again: the logged query takes the candidate's place, also where
-    another machine's rounding proposes something else now. An exception, a crash, a
-    time-out or a score that is not finite is recorded with its reason, and the run
-    goes on. What was scored before under another spelling is a DUPLICATE.
+    scored: ScoredObjects,
+    dedup_key: DedupKey | None = None,
+) -> tuple[Candidates, Evaluation]:
+    """Evaluate the candidates ``[lanes, q]`` and log them; see the module for the four passes.
 
     Returns:
-      The candidates, with the objects that were evaluated but the status that they were asked
-      with; their scores ``[lanes, q]``, NaN where there is none (a DUPLICATE's is what it scored
-      before, -inf if that failed); and the status ``[lanes, q]`` that the evaluation left.
+      The candidates, with the objects that were evaluated but the status that they were asked with,
+      and their evaluation.
     """
-    queries: dict[tuple[int, int], Query] = {}
-    asked = []
-    for lane, j in _used(place, candidates):
-        query = _query(place, candidates, lane, j, np.nan, Status(int(candidates.status[lane, j])))
-        logged = place.logs[lane].find(query.seed, query.round, query.index)
-        queries[lane, j] = logged or query
-        if logged is None and query.status == Status.OK:
-            asked.append((lane, j))
-        elif logged is None:
-            place.logs[lane].add([query])
-
-    def settle(key: tuple[int, int], score: Any, status: Status, reason: str | None) -> None:
-        number, status, reason = _checked(score, status, reason)
-        queries[key] = replace(queries[key], score=number, status=status, reason=reason)
-        place.logs[key[0]].add([queries[key]])
-
-    like = np.asarray(candidates.objects)[0, 0]
-    things = {key: _thing(queries[key], like) for key in queries}
-    if host.objective.canonical is not None:
-        asked = _canonical(host, asked, things, queries, settle)
-    fresh = []
-    names: set[tuple[int, bytes]] = set()
-    for key in asked:
-        name = key[0], _name(things[key])
-        if name in names or seen.find(key[0], things[key]) is not None:
-            queries[key] = replace(queries[key], status=Status.DUPLICATE)
-            place.logs[key[0]].add([queries[key]])
-        else:
-            fresh.append(key)
-            names.add(name)
-    for outcome in host.outcomes("score", [things[key] for key in fresh]):
-        status = Status.OK if outcome.kind == "ok" else Status[outcome.kind.upper()]
-        settle(fresh[outcome.position], outcome.value, status, outcome.reason)
-    return _evaluated(candidates, queries, things, seen, identity)
+    pending = list(_pending(position, candidates))
+    _reuse_logged(pending, position)
+    if evaluator.objective.canonical is not None:
+        _canonicalise(pending, evaluator, position)
+    _drop_duplicates(pending, scored, position)
+    _score(pending, evaluator, position)
+    return _collect(pending, candidates, scored, dedup_key)
 
 
-def _canonical(
-    host: Host,
-    asked: list[tuple[int, int]],
-    things: dict[tuple[int, int], np.ndarray],
-    queries: dict[tuple[int, int], Query],
-    settle: Callable[..., None],
-) -> list[tuple[int, int]]:
-    """Put the canonical spelling in the place of each object; those that have one."""
-    left = []
-    for outcome in host.outcomes("canonical", [things[key] for key in asked]):
-        key = asked[outcome.position]
+def _pending(position: BatchPosition, candidates: Candidates) -> Iterator[PendingQuery]:
+    for lane, place in used_places(position, candidates):
+        status = Status(int(candidates.status[lane, place]))
+        query = make_query(position, candidates, lane, place, np.nan, status)
+        yield PendingQuery(lane, place, query, np.asarray(candidates.objects[lane, place]))
+
+
+def _reuse_logged(pending: list[PendingQuery], position: BatchPosition) -> None:
+    """Take logged queries as they are; commit the candidates that are not to be scored."""
+    for one in pending:
+        query = one.query
+        logged = position.logs[one.lane].find(query.seed, query.round, query.index)
+        if logged is not None:
+            one.query, one.open = logged, False
+            stored = np.frombuffer(logged.object, one.thing.dtype)
+            one.thing = stored.reshape(one.thing.shape)
+        elif query.status != Status.OK:
+            _commit(one, position)
+
+
+def _canonicalise(
+    pending: list[PendingQuery], evaluator: HostEvaluator, position: BatchPosition
+) -> None:
+    """Put the canonical spelling in the place of each open object; without one, it has failed."""
+    waiting = _open(pending)
+    for outcome in evaluator.outcomes("canonical", [one.thing for one in waiting]):
+        one = waiting[outcome.position]
         if outcome.kind == "ok":
-            things[key] = np.asarray(outcome.value, things[key].dtype)
-            spelled = np.ascontiguousarray(things[key]).tobytes()
-            queries[key] = replace(queries[key], object=spelled)
-            left.append(key)
+            one.thing = np.asarray(outcome.value, one.thing.dtype)
+            one.query = replace(one.query, object=np.ascontiguousarray(one.thing).tobytes())
         else:
-            settle(key, None, Status[outcome.kind.upper()], outcome.reason)
-    return sorted(left)
+            _commit(one, position, status=Status[outcome.kind.upper()], reason=outcome.reason)
 
 
-def _evaluated(
+def _drop_duplicates(
+    pending: list[PendingQuery], scored: ScoredObjects, position: BatchPosition
+) -> None:
+    """Commit open queries whose object was scored before, or is earlier in the batch."""
+    names: set[tuple[int, bytes]] = set()
+    for one in _open(pending):
+        name = one.lane, _name(one.thing)
+        if name in names or scored.find(one.lane, one.thing) is not None:
+            _commit(one, position, status=Status.DUPLICATE)
+        names.add(name)
+
+
+def _score(pending: list[PendingQuery], evaluator: HostEvaluator, position: BatchPosition) -> None:
+    """Score the open queries."""
+    waiting = _open(pending)
+    for outcome in evaluator.outcomes("score", [one.thing for one in waiting]):
+        one = waiting[outcome.position]
+        if outcome.kind != "ok":
+            _commit(one, position, status=Status[outcome.kind.upper()], reason=outcome.reason)
+            continue
+        score, reason = as_score(outcome.value)
+        if reason is None:
+            _commit(one, position, score=score)
+        else:
+            _commit(one, position, status=Status.FAILED, reason=reason)
+
+
+def _open(pending: Iterable[PendingQuery]) -> list[PendingQuery]:
+    return [one for one in pending if one.open]
+
+
+def _commit(one: PendingQuery, position: BatchPosition, **changes: Any) -> None:
+    """Settle a query and write it to the log."""
+    one.query, one.open = replace(one.query, **changes), False
+    position.logs[one.lane].add([one.query])
+
+
+def _collect(
+    pending: list[PendingQuery],
     candidates: Candidates,
-    queries: dict[tuple[int, int], Query],
-    things: dict[tuple[int, int], np.ndarray],
-    seen: Seen,
-    identity: Identity | None,
-) -> tuple[Candidates, np.ndarray, np.ndarray]:
+    scored: ScoredObjects,
+    dedup_key: DedupKey | None,
+) -> tuple[Candidates, Evaluation]:
+    """The candidates and their evaluation as arrays; and what was scored is remembered."""
     asked = np.asarray(candidates.latents, "<f4")
     latents, objects, status = (np.array(part) for part in candidates[:3])
     scores = np.full(status.shape, np.nan, np.float32)
-    for key, query in queries.items():
-        latents[key] = np.frombuffer(query.latent, "<f4")
-        objects[key], status[key] = things[key], query.status
+    failed = np.zeros(status.shape, bool)
+    for one in pending:
+        at, query = (one.lane, one.place), one.query
+        latents[at] = np.frombuffer(query.latent, "<f4")
+        objects[at], status[at] = one.thing, query.status
         if query.status == Status.DUPLICATE:
-            before = seen.find(key[0], things[key])
-            failed = before is not None and np.isnan(before)
-            scores[key] = -np.inf if failed else np.nan if before is None else before
+            known = scored.find(one.lane, one.thing)
+            scores[at] = np.nan if known is None else known
+            failed[at] = known is not None and np.isnan(known)
         else:
-            scores[key] = np.nan if query.score is None else query.score
-            seen.add(key[0], things[key], scores[key])
+            scores[at] = np.nan if query.score is None else query.score
+            scored.add(one.lane, one.thing, scores[at])
     evaluated = candidates._replace(latents=jnp.asarray(latents), objects=jnp.asarray(objects))
-    return _as_logged(evaluated, (latents != asked).any(-1), identity), scores, status
+    evaluated = _with_logged_decodes(evaluated, (latents != asked).any(-1), dedup_key)
+    return evaluated, Evaluation(*map(jnp.asarray, (scores, status, failed)))
 
 
-def _as_logged(
-    candidates: Candidates, replaced: np.ndarray, identity: Identity | None
+def _with_logged_decodes(
+    candidates: Candidates, replaced: np.ndarray, dedup_key: DedupKey | None
 ) -> Candidates:
     """Where the log put another query in a candidate's place ``[lanes, q]``, its object counts as
-    what was decoded."""
+    the decode."""
     if not replaced.any():
         return candidates
 
-    def put(old: Fingerprints, identity: Identity | None) -> Fingerprints:
-        lanes = [fingerprint(objects, identity) for objects in candidates.objects]
+    def put(old: Fingerprints, dedup_key: DedupKey | None) -> Fingerprints:
+        lanes = [fingerprint(objects, dedup_key) for objects in candidates.objects]
         logged = Fingerprints(*(jnp.stack(words) for words in zip(*lanes, strict=True)))
         return jax.tree.map(lambda new, old: jnp.asarray(np.where(replaced, new, old)), logged, old)
 
     return candidates._replace(
-        decoded=put(candidates.decoded, None), prints=put(candidates.prints, identity)
+        decoded_fingerprints=put(candidates.decoded_fingerprints, None),
+        fingerprints=put(candidates.fingerprints, dedup_key),
     )
 
 
-def _checked(
-    score: Any, status: Status, reason: str | None
-) -> tuple[float | None, Status, str | None]:
-    """A finite number, or a failure with its reason."""
-    if status != Status.OK:
-        return None, status, reason
-    number, reason = as_score(score)
-    return (number, Status.OK, None) if reason is None else (None, Status.FAILED, reason)
+def record_batch(position: BatchPosition, candidates: Candidates, evaluation: Evaluation) -> None:
+    """Commit a batch ``[lanes, q]`` that was scored in JAX, one transaction per log."""
+    scores, status = np.asarray(evaluation.scores), np.asarray(evaluation.status)
+    queries: dict[QueryLog, list[Query]] = {log: [] for log in position.logs}
+    for lane, place in used_places(position, candidates):
+        score, outcome = float(scores[lane, place]), Status(status[lane, place])
+        new = make_query(position, candidates, lane, place, score, outcome)
+        queries[position.logs[lane]].append(new)
+    for log, found in queries.items():
+        log.add(found)
 
 
-def _used(place: Place, candidates: Candidates) -> Iterator[tuple[int, int]]:
-    for lane in range(len(place.seeds)):
-        for j in np.flatnonzero(np.asarray(candidates.status[lane]) != Status.UNUSED):
-            yield lane, int(j)
+def used_places(position: BatchPosition, candidates: Candidates) -> Iterator[tuple[int, int]]:
+    """Lane and place of each candidate that the budget covers."""
+    for lane in range(len(position.seeds)):
+        for place in np.flatnonzero(np.asarray(candidates.status[lane]) != Status.UNUSED):
+            yield lane, int(place)
 
 
-def _thing(query: Query, like: np.ndarray) -> np.ndarray:
-    return np.frombuffer(query.object, like.dtype).reshape(like.shape)
-
-
-def _query(
-    place: Place, candidates: Candidates, lane: int, j: int, score: float, status: Status
+def make_query(
+    position: BatchPosition,
+    candidates: Candidates,
+    lane: int,
+    place: int,
+    score: float,
+    status: Status,
 ) -> Query:
+    """The row of the log for a candidate."""
     return Query(
-        seed=place.seeds[lane],
-        round=place.round,
-        index=place.first_index + j,
-        latent=np.asarray(candidates.latents[lane, j], "<f4").tobytes(),
-        object=np.ascontiguousarray(candidates.objects[lane, j]).tobytes(),
+        seed=position.seeds[lane],
+        round=position.round,
+        index=position.first_index + place,
+        latent=np.asarray(candidates.latents[lane, place], "<f4").tobytes(),
+        object=np.ascontiguousarray(candidates.objects[lane, place]).tobytes(),
         score=score if status == Status.OK else None,
         status=status,
     )
+
+
+def _name(thing: np.ndarray) -> bytes:
+    return np.ascontiguousarray(thing).tobytes().rstrip(b"\0")

@@ -8,10 +8,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from wrlso.host.files import write_atomically, write_new
-from wrlso.host.tensors import load_tree, save_tree
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import QueryLog
+from wrlso.storage.files import write_atomically, write_new
+from wrlso.storage.tensors import load_tree, save_tree
 
 
 def _counts(path: Path) -> bool:
@@ -26,7 +26,10 @@ class RunFolder:
         self.path = path
         if not self.config_file.is_file():
             raise ValueError(f"{path} is not a run folder: it has no config.json")
-        self.config = RunConfig.from_json(self.config_file.read_text())
+        try:
+            self.config = RunConfig.from_json(self.config_file.read_text())
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self.config_file} cannot be read: {error}") from error
 
     @staticmethod
     def check_new(path: Path) -> None:

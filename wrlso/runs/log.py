@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wrlso.data import Status
+from wrlso.status import Status
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queries (

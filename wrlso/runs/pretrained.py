@@ -10,13 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from wrlso.data import Dataset
-from wrlso.host.cache import cache_dir
-from wrlso.host.tensors import load_tree, save_tree
-from wrlso.retrain import minibatches, train
+from wrlso.models.training import minibatches, train
+from wrlso.storage.cache import cache_dir
+from wrlso.storage.tensors import load_tree, save_tree
 from wrlso.tasks.base import PretrainConfig, Task
-from wrlso.weighting import uniform_weights
+from wrlso.weighting.ranks import uniform_weights
 
 _CHUNK = 500
 
@@ -34,7 +35,7 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
       ValueError: if the task has neither parameters nor a way to pretrain.
     """
     if task.params is not None:
-        return task.params
+        return jax.tree.map(jnp.asarray, task.params)
     if task.pretrain is None:
         raise ValueError(
             f"task {task.name!r} has neither params nor a pretrain configuration; give it one"
@@ -110,7 +111,7 @@ def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any
             batches,
             steps=n,
             batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
+            optimizer=optax.adam(config.learning_rate),
             beta=config.beta_at,
             opt_state=opt_state,
             first_step=first,

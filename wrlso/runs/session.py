@@ -1,151 +1,113 @@
-"""One process's part of a run: retrain, ask, score, tell, record, round after round."""
+"""One process's part of a run: round after round, ask after ask."""
 
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from wrlso import loop
-from wrlso.candidates import share
 from wrlso.data import Dataset
-from wrlso.loop import State
-from wrlso.parallel import broadcast, plan_seeds, replicate, spread
-from wrlso.runs.build import make_algorithm
-from wrlso.runs.compiled import CompiledLoop, Global, Lane
-from wrlso.runs.evaluate import Host, Place, Seen, evaluate_on_host, record
-from wrlso.runs.folder import RunFolder
+from wrlso.evaluation.objective import HostEvaluator
+from wrlso.loop.algorithm import Algorithm
+from wrlso.loop.candidates import prepare_base
+from wrlso.parallel import broadcast, plan_seeds, spread
+from wrlso.runs import checkpoints
+from wrlso.runs.checkpoints import OpenRun
+from wrlso.runs.compiled import CompiledLoop
+from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batch
+from wrlso.runs.lanes import Lanes
 from wrlso.runs.log import QueryLog, Round
+from wrlso.runs.progress import Progress, timed
 from wrlso.tasks.base import Task
 
 _EXTRA_ROUNDS = 2
 """A seed whose proposals repeat gets up to this many times the budget's rounds."""
 
-_FIRST = 10
-"""Queries of all seeds; if none of them has a score, something is amiss."""
-
 _FITS = 3
-"""Surrogates of a round, at most, each with as many asks as r takes where all are new."""
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A run that takes part in a session: its folder and its open log."""
-
-    folder: RunFolder
-    log: QueryLog
+"""Maximum number of surrogates per round, each with as many asks as r takes where all are new."""
 
 
 class Session:
-    """Compiled functions, the state of all seeds of one or several runs, and where they stand.
+    """Compiled functions and the state of all seeds of one or several runs.
 
-    Runs that differ in traced numbers only, such as k, are lanes of the same program: first
-    all seeds of the first run, then those of the second.
+    Runs that differ in traced numbers only, such as k, are lanes of the same program.
     """
 
-    def __init__(self, members: Sequence[Member], task: Task, base: Dataset, params: Any) -> None:
-        configs = [member.folder.config for member in members]
-        # What is not a traced number is the same in all.
-        self.members, self.task, self.config = members, task, configs[0]
-        self.seeds = [seed for config in configs for seed in config.seed_numbers]
-        self.logs = [m.log for m in members for _ in range(m.folder.config.seeds)]
-        self.algorithm = make_algorithm(task, self.config)
-        self.plan = plan_seeds(len(self.seeds), self.config.devices, self.config.seed_mode)
-        self.bar = tqdm(disable=True)
-        self.compiled = CompiledLoop(
-            self.algorithm, task.objective, self.plan, self._clock, self._say
-        )
+    def __init__(
+        self,
+        runs: Sequence[OpenRun],
+        task: Task,
+        algorithm: Algorithm,
+        base: Dataset,
+        params: Any,
+    ) -> None:
+        configs = [run.folder.config for run in runs]
+        config = configs[0]  # the others differ in traced numbers only
+        self.runs, self.task, self.algorithm = runs, task, algorithm
+        self.logs = [run.log for run in runs for _ in range(run.folder.config.seeds)]
+        self.progress = Progress(tqdm(disable=True), self.logs[0])
+        seeds = sum(config.seeds for config in configs)
+        self.plan = plan_seeds(seeds, config.devices, config.seed_mode)
+        self.lanes = Lanes(configs, self.plan, prepare_base(base, task.dedup_key))
+        self.seeds = self.lanes.seeds
         self.base_rows = len(base.scores)
-        hyper = {
-            name: [config.hyper[name] for config in configs for _ in range(config.seeds)]
-            for name in self.config.hyper
-        }
-        hyper["learning_rate"] = [task.retrain.learning_rate] * len(self.seeds)
-        hyper["beta"] = [
-            task.retrain.beta if config.beta is None else config.beta
-            for config in configs
-            for _ in range(config.seeds)
-        ]
-        padded = {name: self._padded(values, np.float32, 1) for name, values in hyper.items()}
-        self.hyper = spread(self.plan, padded)
-        self.data = replicate(self.plan, share(base, task.identity))
-        self.round, self.state = self._restore(params, base)
-        self.warned = False
-        self.limits = [self.config.budget] * len(self.seeds)
+        self.compiled = CompiledLoop(
+            algorithm,
+            task.objective,
+            self.plan,
+            self._clock,
+            lambda text: self.progress.say(text),
+        )
+        start = broadcast(self.plan, loop.init(algorithm, params, base))
+        self.round, self.state = checkpoints.restore(runs, self.plan, start)
+        self.limits = [algorithm.budget] * seeds
         self.surrogate: Any = ()
-        self.host: Host | None = None
-        for member in members:
-            # States beyond are of a session that others did not take part in to its end.
-            member.folder.forget_checkpoints(self.round, set(member.folder.checkpoints()))
-            if task.host_objective is None:  # cheap to ask again; a host's answers are kept instead
-                member.log.forget_from(self.round)
+        self._forget_later_rounds()
+        self.evaluator: HostEvaluator | None = None
         if task.host_objective is not None:
-            self.host = Host(task.host_objective)
-            acquired = jax.tree.map(np.asarray, self.state.acquired)
-            self.seen = Seen(base, acquired, len(self.seeds))
+            self.evaluator = HostEvaluator(task.host_objective)
+            history = jax.tree.map(np.asarray, self.state.history)
+            self.scored = ScoredObjects(base, history, seeds)
 
     @property
     def counts(self) -> np.ndarray:
         """``[seeds]`` charged queries so far."""
-        return np.asarray(self.state.acquired.used)[: len(self.seeds)]
+        return np.asarray(self.state.history.used)[: len(self.seeds)]
 
     def run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         """Go on until every seed has spent its budget, with a checkpoint after each round."""
-        self.bar = bar
-        with self.host or nullcontext():
-            self._run_rounds(check_interrupt)
-
-    def _run_rounds(self, check_interrupt: Callable[[], None]) -> None:
+        self.progress = Progress(bar, self.logs[0])
         last = self.algorithm.rounds * _EXTRA_ROUNDS
-        while self.round < last and (self.counts < self.config.budget).any():
-            self.limits = np.minimum(
-                self.counts + self.algorithm.retrain_every, self.config.budget
-            ).tolist()
-            retrained = self._retrain()
-            asked = self._ask_all(check_interrupt)
-            self._record_rounds(retrained, asked)
-            self.round += 1
-            self._save()
+        with self.evaluator or nullcontext():
+            while self.round < last and (self.counts < self.algorithm.budget).any():
+                self._run_round(check_interrupt)
 
-    def _ask_all(self, check_interrupt: Callable[[], None]) -> np.ndarray:
-        """Ask until every seed has had its r charged queries, and count the asks of each. Where
-        proposals were known, with a surrogate that knows of it; not a seed to which these bring
-        nothing new."""
-        asks, asked = 0, np.zeros(len(self.seeds), int)
-        for fit in range(_FITS):
-            before, shared = self.counts, self._global(fit)
-            self.state, self.surrogate = self.compiled.fit(self.state, self._lane(), shared)
-            for _ in range(self.algorithm.asks):
-                asked += self.counts < self.limits
-                self.ask(asks)
-                asks += 1
-                check_interrupt()
-                self.bar.update(int(self.counts.sum()) - self.bar.n)
-                self._describe()
-                if (self.counts >= self.limits).all():
-                    return asked
-            stuck = self.counts == before
-            self.limits = np.where(stuck, self.counts, self.limits).tolist()
-            if (self.counts >= self.limits).all():
-                break
-        return asked
+    def _run_round(self, check_interrupt: Callable[[], None]) -> None:
+        ends = self.counts + self.algorithm.retrain_every
+        self.limits = np.minimum(ends, self.algorithm.budget).tolist()
+        retrained = self._retrain()
+        asked = self._ask_all(check_interrupt)
+        self._record_rounds(retrained, asked)
+        self.round += 1
+        keep = {1, self.algorithm.rounds // 2}
+        checkpoints.save(self.runs, self.round, self.state, keep)
 
     def _retrain(self) -> list[Round | None]:
-        """Retrain the seeds that go on; what there is to record of each."""
-        self._say("retrain")
+        """Retrain the seeds that go on; the row of each for the log."""
+        self.progress.say("retrain")
         rows = self.base_rows + self.counts
-        open_seeds = self.counts < self.config.budget
+        goes_on = self.counts < self.algorithm.budget
         steps = [
-            self.algorithm.steps(self.round, n) if is_open else 0
-            for n, is_open in zip(rows, open_seeds, strict=True)
+            self.algorithm.steps(self.round, n) if open_ else 0
+            for n, open_ in zip(rows, goes_on, strict=True)
         ]
-        self.state, info = self.compiled.retrain(self.state, self._lane(steps), self._global(0))
+        inputs = self.lanes.seed_inputs(self.limits, steps)
+        shared = self.lanes.shared_inputs(self.round, 0)
+        self.state, info = self.compiled.retrain(self.state, inputs, shared)
         return [
             Round(
                 seed=seed,
@@ -157,10 +119,63 @@ class Session:
                 diverged=int(not info.finite[i] and info.effective_rows[i] > 0),
                 uncharged=0,
             )
-            if open_seeds[i]
+            if goes_on[i]
             else None
             for i, seed in enumerate(self.seeds)
         ]
+
+    def _ask_all(self, check_interrupt: Callable[[], None]) -> np.ndarray:
+        """Ask until every seed has had its r charged queries; ``[seeds]`` asks of each.
+
+        A seed whose proposals were known asks again with a surrogate that has learned of it, unless
+        the last one brought nothing new.
+        """
+        asks, asked = 0, np.zeros(len(self.seeds), int)
+        for fit in range(_FITS):
+            before = self.counts
+            self._fit(fit)
+            for _ in range(self.algorithm.asks):
+                asked += self.counts < self.limits
+                self.ask(asks)
+                asks += 1
+                check_interrupt()
+                scores = np.asarray(self.state.history.scores)[: len(self.seeds)]
+                self.progress.update(int(self.counts.sum()), scores)
+                if (self.counts >= self.limits).all():
+                    return asked
+            stuck = self.counts == before
+            self.limits = np.where(stuck, self.counts, self.limits).tolist()
+            if (self.counts >= self.limits).all():
+                break
+        return asked
+
+    def _fit(self, number: int) -> None:
+        inputs = self.lanes.seed_inputs(self.limits)
+        shared = self.lanes.shared_inputs(self.round, number)
+        self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
+
+    def ask(self, ask: int) -> None:
+        """One batch of queries of every seed: propose, evaluate, record, add to the history."""
+        inputs = self.lanes.seed_inputs(self.limits)
+        shared = self.lanes.shared_inputs(self.round, ask)
+        candidates = self.compiled.ask((self.state, self.surrogate), inputs, shared)
+        on_host = jax.tree.map(np.asarray, candidates)
+        first = ask * self.algorithm.proposer.batch
+        position = BatchPosition(self.seeds, self.logs, self.round, first)
+        if self.evaluator is not None:
+            with timed(self._clock, "score"):
+                told = evaluate_on_host(
+                    self.evaluator, position, on_host, self.scored, self.task.dedup_key
+                )
+            told = spread(self.plan, told)
+        else:
+            assert self.compiled.score is not None
+            evaluation = self.compiled.score(candidates, inputs, shared)
+            record_batch(position, on_host, evaluation)
+            told = (candidates, evaluation)
+        carried = (self.state.history, self.surrogate)
+        history, self.surrogate = self.compiled.tell(carried, told, shared)
+        self.state = self.state._replace(history=history)
 
     def _record_rounds(self, retrained: list[Round | None], asked: np.ndarray) -> None:
         uncharged = self.algorithm.proposer.uncharged * asked
@@ -171,109 +186,17 @@ class Session:
         for log, rounds in done.items():
             log.add_rounds(rounds)
 
-    def ask(self, ask: int) -> None:
-        """One batch of queries of every seed: propose, evaluate, record, add to the data."""
-        lane, shared = self._lane(), self._global(ask)
-        candidates = self.compiled.ask((self.state, self.surrogate), lane, shared)
-        on_host = jax.tree.map(np.asarray, candidates)
-        first = ask * self.algorithm.proposer.batch
-        place = Place(self.seeds, self.logs, self.round, first)
-        if self.host is not None:
-            with timed(self._clock, "score"):
-                evaluated = evaluate_on_host(
-                    self.host, place, on_host, self.seen, self.task.identity
-                )
-            told = spread(self.plan, evaluated)
-        else:
-            assert self.compiled.score is not None
-            scores, status = self.compiled.score(candidates, lane, shared)
-            record(place, on_host, np.asarray(scores), np.asarray(status))
-            told = (candidates, scores, status)
-        carried = (self.state.acquired, self.surrogate)
-        acquired, self.surrogate = self.compiled.tell(carried, told, shared)
-        self.state = self.state._replace(acquired=acquired)
+    def _forget_later_rounds(self) -> None:
+        """Forget states beyond the present round, in which not all runs took part to its end.
 
-    def _restore(self, params: Any, base: Dataset) -> tuple[int, State]:
-        start = broadcast(self.plan, loop.init(self.algorithm, params, base))
-        done = set.intersection(*(set(m.folder.checkpoints()) for m in self.members))
-        if not done:
-            return 0, start
-        last = max(done)
-
-        def load(member: Member) -> State:
-            like = jax.eval_shape(lambda: _lanes(start, 0, member.folder.config.seeds))
-            return member.folder.load_checkpoint(last, like)
-
-        extra = self.plan.lanes - len(self.seeds)
-        idle = jax.tree.map(lambda a: np.zeros((extra, *a.shape[1:]), a.dtype), start)
-        saved = [load(member) for member in self.members]
-        joined = jax.tree.map(lambda *parts: np.concatenate(parts), *saved, idle)
-        return last, spread(self.plan, joined)
-
-    def _save(self) -> None:
-        """A checkpoint of each run. None forgets its last one before all have the new one, so
-        that wherever the process is killed there is one that all have."""
-        state, first = jax.tree.map(np.asarray, self.state), 0
-        for member in self.members:
-            seeds = member.folder.config.seeds
-            member.folder.save_checkpoint(self.round, _lanes(state, first, seeds))
-            first += seeds
-        for member in self.members:
-            member.folder.forget_checkpoints(self.round, {1, self.algorithm.rounds // 2})
-
-    def _padded(self, values: Sequence[Any], dtype: Any, idle: Any) -> np.ndarray:
-        """``[lanes]``: a value for each seed, ``idle`` for the lanes without one."""
-        return np.array([*values, *[idle] * (self.plan.lanes - len(self.seeds))], dtype)
-
-    def _lane(self, steps: list[int] | None = None) -> Lane:
-        numbers = self._padded(self.seeds, np.int32, 0)
-        steps_ = self._padded(steps or [0] * len(self.seeds), np.int32, 0)
-        limits = self._padded(self.limits, np.int32, 0)
-        return spread(self.plan, Lane(numbers, steps_, limits, self.hyper))
-
-    def _global(self, ask: int) -> Global:
-        return Global(
-            self.data,
-            *replicate(self.plan, (jnp.int32(self.round), jnp.int32(ask))),
-        )
+        Queries in JAX are cheap to ask again, and are forgotten as well. Answers of an objective on
+        the host are kept.
+        """
+        for run in self.runs:
+            run.folder.forget_checkpoints(self.round, set(run.folder.checkpoints()))
+            if self.task.host_objective is None:
+                run.log.forget_from(self.round)
 
     def _clock(self, phase: str, seconds: float) -> None:
-        for member in self.members:
-            share = seconds / len(self.members)
-            member.log.add_time(phase, getattr(self, "round", -1), share)
-
-    def _say(self, text: str) -> None:
-        if not self.bar.disable:
-            self.bar.set_postfix_str(text)
-
-    def _describe(self) -> None:
-        """What was found, beside the bar; a warning where nothing was at first."""
-        scores = np.asarray(self.state.acquired.scores)[: len(self.seeds)]
-        charged = int(self.counts.sum())
-        failed = charged - int(np.isfinite(scores).sum())
-        best = [np.nanmax(s) for s in scores if np.isfinite(s).any()]
-        found = [f"best {np.mean(best):.4g} mean, {np.max(best):.4g} max"] if best else []
-        found += [f"{failed} without a score"] if failed else []
-        self.bar.set_postfix_str(", ".join(found), refresh=False)
-        if failed == charged >= _FIRST and not self.warned:
-            self.warned = True
-            last = next((q.reason for q in reversed(self.logs[0].queries()) if q.reason), "")
-            warnings.warn(
-                f"none of the first {charged} queries has a score; the last reason: "
-                f"{last or 'not a number'}. Ctrl-C stops the run.",
-                stacklevel=2,
-            )
-
-
-def _lanes(tree: Any, first: int, count: int) -> Any:
-    return jax.tree.map(lambda a: a[first : first + count], tree)
-
-
-@contextmanager
-def timed(clock: Callable[[str, float], None], phase: str) -> Iterator[None]:
-    """Record the wall time of a block, also if it is interrupted."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        clock(phase, time.perf_counter() - start)
+        for run in self.runs:
+            run.log.add_time(phase, getattr(self, "round", -1), seconds / len(self.runs))

@@ -1,28 +1,44 @@
 """The tasks by name."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from wrlso.tasks.base import HostObjective, PretrainConfig, Task
-from wrlso.tasks.expressions import expressions
-from wrlso.tasks.shapes import shapes
+from wrlso.evaluation.objective import HostObjective
+from wrlso.tasks.base import PretrainConfig, Task
+from wrlso.tasks.expression.task import expressions
+from wrlso.tasks.shape.task import shapes
 
-
-def molecules(*arguments: Any, **options: Any) -> Task:
-    """The molecules task, see ``wrlso.tasks.molecules_task.molecules``.
-
-    Chemistry is imported only now.
-    """
-    from wrlso.tasks.molecules_task import molecules as make
-
-    return make(*arguments, **options)
+if TYPE_CHECKING:
+    from wrlso.tasks.molecule.task import molecules
 
 
-TASKS: dict[str, Callable[..., Task]] = {
-    "shapes": shapes,
-    "expressions": expressions,
-    "molecules": molecules,
-}
+def __getattr__(name: str) -> Any:
+    """``molecules`` imports chemistry only when it is used."""
+    if name == "molecules":
+        from wrlso.tasks.molecule.task import molecules
+
+        return molecules
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Factories(Mapping[str, Callable[..., Task]]):
+    """Task factories by name, each imported when it is looked up."""
+
+    _names = ("shapes", "expressions", "molecules")
+
+    def __getitem__(self, name: str) -> Callable[..., Task]:
+        if name not in self._names:
+            raise KeyError(name)
+        return __getattr__(name) if name == "molecules" else globals()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+TASKS: Mapping[str, Callable[..., Task]] = _Factories()
 """Task factories by name."""
 
 __all__ = [

@@ -1,0 +1,370 @@
+"""What a user starts: run, sweep, resume; and the parts for a loop of one's own.
+
+A round is a pure function of the state before it, so an interrupted round is run again from the
+last checkpoint. The log keeps the answers that an objective on the host has given already.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Unpack
+
+import jax
+import numpy as np
+import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from wrlso.data import Dataset, check_dataset
+from wrlso.loop.algorithm import Algorithm
+from wrlso.loop.candidates import BaseData, prepare_base
+from wrlso.methods import Method
+from wrlso.models.vae import object_like
+from wrlso.objective import evaluate
+from wrlso.parallel import SeedMode, plan_seeds
+from wrlso.proposers.base import Proposer
+from wrlso.resolve import algorithm, record, task_record
+from wrlso.results.result import Result, task_of
+from wrlso.results.summary import describer, summarize
+from wrlso.runs.checkpoints import OpenRun
+from wrlso.runs.config import RunConfig, differences, make_config, static_part
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.interrupt import remembered_interrupts
+from wrlso.runs.pretrained import pretrained_params
+from wrlso.runs.progress import pretrain_bar, timed
+from wrlso.runs.session import Session
+from wrlso.runs.settings import RunSettings, SettingsArguments
+from wrlso.tasks.base import Task
+
+
+def run(
+    task: Task, method: Method, *, out: str | Path, **settings: Unpack[SettingsArguments]
+) -> Result:
+    """Run a method on a task over several seeds, into a new folder.
+
+    Args:
+      task: such as ``wrlso.tasks.shapes()``, or your own.
+      method: such as ``wrlso.methods.weighted_retraining(k=1e-3)``, or your own.
+      out: the run's folder; must not exist, or be empty.
+      **settings: budget, seeds, first_seed, proposer, batch, gradient_of, devices, seed_mode and
+        progress, see :class:`wrlso.RunSettings`.
+
+    Returns:
+      The result, readable again later as ``wrlso.Result(out)``.
+
+    Raises:
+      TypeError, ValueError: before any work, if an argument is invalid.
+    """
+    chosen = RunSettings.of(settings)
+    resolved, config = _plan(task, method, chosen)
+    RunFolder.check_new(Path(out))
+    base = _load_base(task)
+    config = replace(config, task_record=task_record(task, base))
+    folder = RunFolder.create(Path(out), config)
+    _run_to_end([folder], task, resolved, base, chosen.progress)
+    return Result(folder.path)
+
+
+def sweep(
+    task: Task,
+    methods: Mapping[str, Method],
+    *,
+    out: str | Path,
+    **settings: Unpack[SettingsArguments],
+) -> dict[str, Result]:
+    """Run several methods on a task, each into a folder of its own; continue where it stopped.
+
+    Methods that differ in numbers only (k, quantile, noise, alpha, beta) run side by side as lanes
+    of one compiled program, all seeds of all of them. The others run one after the other. Each
+    folder is that of a run like any other. Called again, finished runs are read and others are
+    continued.
+
+    Args:
+      task: as for :func:`run`.
+      methods: by name of the folder in ``out``, as ``{"k=0.1": weighted_retraining(0.1)}``.
+      out: the folder of the runs' folders.
+      **settings: as for :func:`run`, the same for all.
+
+    Returns:
+      The results, by name.
+
+    Raises:
+      TypeError, ValueError: before any work, if an argument is invalid, or a folder holds another
+        run.
+    """
+    chosen = RunSettings.of(settings)
+    for name in methods:
+        if not re.fullmatch(r"[\w=,+-][\w=.,+-]*", name):
+            raise ValueError(
+                f"methods: {name!r} cannot name a folder: use letters, digits and -_=,+ (and dots, "
+                "but not first)"
+            )
+    plans = {name: _plan(task, method, chosen) for name, method in methods.items()}
+    found = {name: _find(Path(out) / name, config) for name, (_, config) in plans.items()}
+    base = _load_base(task)
+    known = task_record(task, base)
+    for folder in filter(None, found.values()):
+        _check_same(folder, task.name, folder.config.algorithm, known)
+    groups: dict[str, list[RunFolder]] = {}
+    algorithms: dict[str, Algorithm] = {}
+    for name, (resolved, config) in plans.items():
+        folder = found[name] or RunFolder.create(
+            Path(out) / name, replace(config, task_record=known)
+        )
+        if not folder.summary_file.exists():
+            group = static_part(config)
+            groups.setdefault(group, []).append(folder)
+            algorithms.setdefault(group, resolved)
+    for group, folders in groups.items():
+        for together in _at_the_same_round(folders):
+            _run_to_end(together, task, algorithms[group], base, chosen.progress)
+    return {name: Result(Path(out) / name) for name in methods}
+
+
+def resume(
+    out: str | Path,
+    *,
+    task: Task | None = None,
+    method: Method | None = None,
+    proposer: Proposer | None = None,
+    devices: int | None = None,
+    seed_mode: SeedMode | None = None,
+    progress: bool = True,
+) -> Result:
+    """Continue an interrupted run from its last completed round; nothing is lost.
+
+    The resulting queries are those of an uninterrupted run. A finished run is left as it is.
+
+    Args:
+      out: the run's folder.
+      task: needed only for a task of your own; the one that the run began with.
+      method: needed only for a weighting of your own; the one that the run began with.
+      proposer: needed only for a proposer of your own; the one that the run began with.
+      devices, seed_mode: instead of those that the run began with. The queries are the same, those
+        of proposer ``bo`` up to rounding.
+      progress: show a progress bar.
+
+    Returns:
+      The result.
+
+    Raises:
+      ValueError: if ``out`` is no run folder, if task, method or proposer is missing or is not the
+        one that the run began with, or if another process is running it.
+    """
+    folder = RunFolder(Path(out))
+    if folder.summary_file.exists():
+        return Result(folder.path)
+    config = folder.config
+    task = task or task_of(config)
+    resolved = _resolved_again(folder, task, method, proposer)
+    base = _load_base(task)
+    _check_same(folder, task.name, record(resolved), task_record(task, base))
+    folder.config = replace(
+        config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
+    )
+    _run_to_end([folder], task, resolved, base, progress)
+    return Result(folder.path)
+
+
+def pretrained(task: Task, *, progress: bool = True) -> Any:
+    """The task's pretrained parameters: its own, those in the cache, or newly trained.
+
+    Args:
+      task: the task.
+      progress: show a bar while training.
+
+    Raises:
+      ValueError: if the task has neither parameters nor a way to pretrain.
+      FloatingPointError: if training diverges.
+    """
+    return pretrained_params(task, _load_base(task), pretrain_bar() if progress else None)
+
+
+def base_data(task: Task) -> BaseData:
+    """The task's base data as all seeds read them, for ``simulate`` or a loop of your own.
+
+    Raises:
+      ValueError: if they cannot be used.
+    """
+    return prepare_base(_load_base(task), task.dedup_key)
+
+
+def _plan(task: Task, method: Method, settings: RunSettings) -> tuple[Algorithm, RunConfig]:
+    """The algorithm and its record, after checking that it can be run."""
+    _check_type("task", task, Task, "wrlso.tasks.shapes()")
+    _check_type("method", method, Method, "wrlso.methods.weighted_retraining()")
+    resolved = algorithm(task, method, **settings.chosen())
+    plan_seeds(settings.seeds, settings.devices, settings.seed_mode)
+    return resolved, make_config(task, method, settings, resolved)
+
+
+def _check_type(argument: str, value: Any, kind: type, example: str) -> None:
+    if isinstance(value, kind):
+        return
+    hint = " (it has to be called)" if callable(value) else ""
+    raise TypeError(f"{argument} must be a {kind.__name__}, such as {example}, got {value!r}{hint}")
+
+
+def _resolved_again(
+    folder: RunFolder, task: Task, method: Method | None, proposer: Proposer | None
+) -> Algorithm:
+    """The algorithm of a run that was begun before."""
+    config = folder.config
+    method = method or config.own_method()
+    if method is None:
+        raise ValueError(
+            f"{folder.path} was begun with a weighting of your own, {config.weighting}, which no "
+            "record holds: pass the method that it began with, as in resume(folder, method=...)"
+        )
+    code = config.algorithm["proposer"]["code"]
+    if code is not None and proposer is None:
+        raise ValueError(
+            f"{folder.path} was begun with a proposer of your own, {config.proposer!r}, which no "
+            "record holds: pass the one that it began with, as in resume(folder, proposer=...)"
+        )
+    return algorithm(
+        task,
+        method,
+        budget=config.budget,
+        proposer=proposer or config.proposer,
+        batch=config.batch,
+        gradient_of=config.gradient_of,  # type: ignore[arg-type]
+    )
+
+
+def _check_same(
+    folder: RunFolder, name: str, now: Mapping[str, Any], task_now: Mapping[str, Any]
+) -> None:
+    """Refuse to continue a run with other settings, or with another task, than it began with."""
+    config = folder.config
+    found = [
+        *differences(config.algorithm, now),
+        *differences(config.task_record, task_now, f"task {name!r}"),
+    ]
+    if found:
+        raise ValueError(
+            f"{folder.path} was begun with other settings or another task than {name!r} as it is "
+            f"now: {'; '.join(found[:5])}. Pass the ones that it began with, or begin a new run"
+        )
+
+
+def _find(path: Path, config: RunConfig) -> RunFolder | None:
+    """The folder of a run that was begun already, after checking that it is the one meant."""
+    if not (path / "config.json").exists():
+        return None
+    folder = RunFolder(path)
+    stored = replace(folder.config, devices=config.devices, seed_mode=config.seed_mode)
+    given = replace(config, task_record=stored.task_record)
+    if found := list(differences(vars(stored), vars(given))):
+        raise ValueError(
+            f"{path} holds another run ({'; '.join(found[:5])}): choose another folder, or ask for "
+            "the one that it began with"
+        )
+    folder.config = stored
+    return folder
+
+
+def _at_the_same_round(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:
+    """Groups of runs that can continue together: those after the same round or, as a kill may leave
+    them, one apart."""
+    groups: list[list[RunFolder]] = []
+    for folder in sorted(folders, key=_rounds_done):
+        done = _rounds_done(folder)
+        first = _rounds_done(groups[-1][0]) if groups else -2
+        if first == done or (first == done - 1 and first in (0, *folder.checkpoints())):
+            groups[-1].append(folder)
+        else:
+            groups.append([folder])
+    return groups
+
+
+def _rounds_done(folder: RunFolder) -> int:
+    return max(folder.checkpoints(), default=0)
+
+
+def _load_base(task: Task) -> Dataset:
+    """The base data, after checking that model and objective fit them."""
+    base = task.load_data()
+    check_dataset(base, f"the base data of task {task.name!r}")
+    like, kept = object_like(task.vae), base.objects
+    if (like.shape, like.dtype) != (kept.shape[1:], kept.dtype):
+        raise ValueError(
+            f"task {task.name!r} decodes to {like.dtype}{list(like.shape)}, but the objects of "
+            f"its base data are {kept.dtype}{list(kept.shape[1:])}: equal objects are recognised "
+            "bit by bit, so give both the same form"
+        )
+    if task.objective is not None:
+        few = jax.ShapeDtypeStruct((2, *like.shape), like.dtype)
+        jax.eval_shape(partial(evaluate, task.objective), few)  # its shape, before any work
+    scores = np.asarray(base.scores)
+    if len(scores) > 1 and (scores == scores[0]).all():
+        warnings.warn(
+            f"all {len(scores)} base objects of task {task.name!r} score {scores[0]:g}: they tell "
+            "nothing about where better ones are; give other base data, or another objective",
+            stacklevel=3,
+        )
+    return base
+
+
+def _run_to_end(
+    folders: Sequence[RunFolder],
+    task: Task,
+    resolved: Algorithm,
+    base: Dataset,
+    progress: bool,
+) -> None:
+    """Run to their end runs that differ in traced numbers only."""
+    config = folders[0].config
+    names = ", ".join(dict.fromkeys(folder.config.method for folder in folders))
+    with ExitStack() as stack:
+        check_interrupt = stack.enter_context(remembered_interrupts(say=progress))
+        runs = list(stack.enter_context(_opened(folders)))
+
+        def clock(phase: str, seconds: float) -> None:
+            for run in runs:
+                run.log.add_time(phase, -1, seconds / len(runs))
+
+        with timed(clock, "pretrain"):
+            params = pretrained_params(task, base, pretrain_bar() if progress else None)
+        with timed(clock, "session"), _one_blas_thread_per_device(folders):
+            session = Session(runs, task, resolved, base, params)
+            bar = tqdm(
+                total=config.budget * len(session.seeds),
+                initial=int(session.counts.sum()),
+                desc=f"{config.task}: {names}",
+                unit="query",
+                disable=not progress,
+            )
+            with bar:
+                session.run_rounds(bar, check_interrupt)
+        _finish(runs, task, session.compiled.compilations)
+
+
+@contextmanager
+def _opened(folders: Sequence[RunFolder]) -> Iterator[list[OpenRun]]:
+    """The runs, locked against other processes, with their logs open."""
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(folder.locked())
+        yield [OpenRun(f, stack.enter_context(closing(f.open_log()))) for f in folders]
+
+
+def _finish(runs: Sequence[OpenRun], task: Task, compilations: dict[str, int]) -> None:
+    """Write each run's summary: last, as a run with a summary is left as it is."""
+    describe = describer(task)
+    for run in runs:
+        config, log = run.folder.config, run.log
+        summary = summarize(config, log, compilations, len(runs), task.stated, describe)
+        log.tidy()
+        run.folder.save_summary(summary)
+
+
+def _one_blas_thread_per_device(folders: Sequence[RunFolder]) -> AbstractContextManager:
+    """Where several CPU devices factorise at once, LAPACK's own threads get in their way."""
+    config, seeds = folders[0].config, sum(folder.config.seeds for folder in folders)
+    devices = plan_seeds(seeds, config.devices, config.seed_mode).mesh.size
+    return threadpool_limits(1, user_api="blas") if devices > 1 else nullcontext()

@@ -1,0 +1,1 @@
+"""The command line: ``wrlso run | resume | report | tasks | methods | data | train``."""

@@ -1,0 +1,258 @@
+"""The entry point of ``wrlso``, and its general commands."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+from tyro.conf import Positional
+
+from wrlso.cli import molecules
+from wrlso.cli.options import parse_run_options, summary_of
+from wrlso.methods import METHODS, get_method
+from wrlso.parallel import request_cpu_devices
+from wrlso.tasks import TASKS
+
+if TYPE_CHECKING:
+    from wrlso.results.result import Result
+    from wrlso.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a method on a task over several seeds, into a new folder."""
+
+    task: Positional[str]
+    """The task; 'wrlso tasks' lists them. 'wrlso run TASK --help' explains its options."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Continue an interrupted run. It ends with the queries of the uninterrupted run."""
+
+    run: Positional[Path]
+    """The run's folder."""
+    devices: int | None = None
+    """Number of devices to spread seeds over. Default: the number that the run began with."""
+    figures: bool = True
+    """Draw figures at the end."""
+    progress: bool = True
+    """Show progress bars."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Print the tables of finished runs, and draw their figures again."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Folders of finished runs."""
+    figures: bool = False
+    """Draw each run's figures into its folder."""
+    csv: Path | None = None
+    """Also write every query of all these runs to this CSV file."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """List the tasks."""
+
+
+@dataclass(frozen=True)
+class Methods:
+    """List the methods."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model of your own data. After a stop, the same command continues."""
+
+    task: Positional[str]
+    """What to train a model of: molecules. 'wrlso train molecules --help' explains the options."""
+
+
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "run": Run,
+    "resume": Resume,
+    "report": Report,
+    "tasks": Tasks,
+    "methods": Methods,
+    "data": molecules.Data,
+    "train": Train,
+}
+_DESCRIPTION = """Optimise expensive black boxes in the latent space of generative models, by
+weighted retraining. A first run: wrlso run shapes --out runs/first"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The entry point; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stdout)
+    try:
+        return _dispatch(argv)
+    except (ValueError, FloatingPointError, ImportError, OSError, sqlite3.Error) as error:
+        print(f"wrlso: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("wrlso: interrupted", file=sys.stderr)
+        return 130
+
+
+def _dispatch(argv: list[str]) -> int:
+    for_a_task = {"run": _run, "train": _train}
+    if len(argv) > 1 and argv[0] in for_a_task and not argv[1].startswith("-"):
+        return for_a_task[argv[0]](argv[1], argv[2:])
+    command = tyro.extras.subcommand_cli_from_dict(
+        _COMMANDS, prog="wrlso", description=_DESCRIPTION, args=argv or ["--help"]
+    )
+    handlers: dict[type, Callable[[Any], int]] = {
+        Run: _task_is_missing,
+        Resume: _resume,
+        Report: _report,
+        molecules.Data: molecules.data,
+        Train: _task_is_missing,
+        Methods: _methods,
+        Tasks: _tasks,
+    }
+    return handlers[type(command)](command)
+
+
+def _task_is_missing(command: Run | Train) -> int:
+    example = f"wrlso run {next(iter(TASKS))} --out DIR"
+    if isinstance(command, Train):
+        example = "wrlso train molecules --data FILE --out MODEL"
+    raise ValueError(f"name the task first, then its options: {example}")
+
+
+def _methods(command: Methods) -> int:
+    _print_table(("method", "what it does"), [(m.name, m.summary) for m in METHODS.values()])
+    return 0
+
+
+def _tasks(command: Tasks) -> int:
+    rows = [(name, summary_of(factory)) for name, factory in TASKS.items()]
+    _print_table(("task", "what it asks"), rows)
+    return 0
+
+
+def _run(name: str, argv: list[str]) -> int:
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; there are: {', '.join(TASKS)}")
+    options = parse_run_options(name, TASKS[name], argv)
+    method = get_method(options.command["method"]).with_options(**options.method)
+    _prepare(options.settings["seeds"], options.settings["devices"])
+    from wrlso.api import run
+
+    task, out = TASKS[name](**options.task), options.command["out"]
+    with _says_how_to_resume(out):
+        result = run(task, method, out=out, **options.settings)
+    return _finish(result, options.command["figures"], task)
+
+
+def _train(name: str, argv: list[str]) -> int:
+    if name != "molecules":
+        raise ValueError(f"no model of {name!r} can be trained; there is: molecules")
+    prog = f"wrlso train {name}"
+    return molecules.train_molecules(tyro.cli(molecules.TrainMolecules, prog=prog, args=argv))
+
+
+def _resume(command: Resume) -> int:
+    from wrlso.api import resume
+    from wrlso.results.record import task_of
+    from wrlso.runs.folder import RunFolder
+
+    folder = RunFolder(command.run)
+    config = folder.config
+    if folder.summary_file.exists():
+        print(f"{command.run} is finished: nothing was left to do")
+    _prepare(config.seeds, command.devices or config.devices)
+    task = task_of(config)
+    with _says_how_to_resume(command.run):
+        result = resume(command.run, task=task, devices=command.devices, progress=command.progress)
+    return _finish(result, command.figures, task)
+
+
+@contextlib.contextmanager
+def _says_how_to_resume(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (out / "config.json").exists():
+            print(f"\nwrlso: nothing is lost; continue with: wrlso resume {out}", file=sys.stderr)
+        else:
+            print("\nwrlso: nothing had been scored yet: run it again", file=sys.stderr)
+        raise
+
+
+def _report(command: Report) -> int:
+    from wrlso.results.result import Result
+    from wrlso.results.tables import comparison_table
+
+    if not command.runs:
+        raise ValueError("no run folder given: wrlso report FOLDER [FOLDER ...]")
+    results = [Result(path) for path in command.runs]
+    print(
+        results[0].table()
+        if len(results) == 1
+        else comparison_table([result.summary for result in results])
+    )
+    if command.csv:
+        from wrlso.results.export import write_csv
+
+        write_csv(results, command.csv)
+        print(f"queries: {command.csv}")
+    if command.figures:
+        for result in results:
+            _draw(result)
+    return 0
+
+
+def _finish(result: Result, figures: bool, task: Task) -> int:
+    print("\n" + result.table() + "\n")
+    print(f"run folder: {result.folder.path}")
+    if figures:
+        _draw(result, task)
+    return 0
+
+
+def _draw(result: Result, task: Task | None = None) -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        print("figures skipped: install them with  pip install 'wrlso[plots]'")
+        return
+    for path in result.plot(task):
+        print(f"figure: {path}")
+
+
+def _prepare(seeds: int, devices: int | None) -> None:
+    """Before JAX starts: virtual CPU devices, and a cache of compiled programs."""
+    import jax
+
+    from wrlso.storage.cache import cache_dir
+
+    if seeds >= 1 and (devices is None or devices >= 1):
+        request_cpu_devices(seeds, devices)
+    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "compiled"))
+    # Also the small programs around the large ones: a start compiles a hundred of them.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def _print_table(header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

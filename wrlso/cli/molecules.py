@@ -1,0 +1,133 @@
+"""The commands ``wrlso data`` and ``wrlso train molecules``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+ABOUT_ZINC = """ZINC250k: 249,455 drug-like molecules.
+
+It is not part of this library. Gómez-Bombarelli et al. drew it from ZINC and published it
+with 'Automatic Chemical Design Using a Data-Driven Continuous Representation of Molecules'
+(ACS Cent. Sci. 4, 268, 2018):
+  repository  aspuru-guzik-group/chemical_vae
+  file        models/zinc_properties/250k_rndm_zinc_drugs_clean_3.csv
+Give the path of that file, or of its column of SMILES, one per line, in the same order.
+
+'wrlso data FILE' then says whether it is that file. The SHA-256 of its SMILES, with a line feed
+after each, is
+  {digest}
+For any other file of molecules it says how many lines are rejected, and why."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Say whether a file is ZINC250k, or what molecules it holds and which lines are rejected."""
+
+    path: Positional[Path | None] = None
+    """A file of molecules, or a folder to look for ZINC250k in. Without one: what ZINC250k is,
+    and where to get it."""
+    max_tokens: int | None = None
+    """Reject molecules of more SELFIES tokens."""
+    max_heavy_atoms: int | None = None
+    """Reject molecules of more atoms other than hydrogen."""
+    column: str = "smiles"
+    """The column of a CSV file that holds the SMILES."""
+    model: Path | None = None
+    """Reject molecules that this model has no tokens for. Default: the model that comes with
+    wrlso."""
+    any_tokens: bool = False
+    """Accept all tokens, as 'wrlso train molecules' does."""
+    rejected: Path | None = None
+    """Write every rejected line, with the reason, to this CSV file."""
+
+
+@dataclass(frozen=True)
+class TrainMolecules:
+    """Train a model of molecules from a file of them. After a stop, the same command continues."""
+
+    data: Path
+    """A file of molecules: one SMILES per line, or a CSV file with a column 'smiles'."""
+    out: Path
+    """The model's file, for 'wrlso run molecules --model'. Checkpoints and log.csv, with a line per
+    epoch, are in a folder of this name that ends in .training."""
+    epochs: float = 40.0
+    """Passes over the data. More can be asked for later, as long as the rate does not fall yet."""
+    decay: float = 8.0
+    """Number of passes at the end in which the learning rate falls to 0."""
+    batch_size: int = 256
+    """Molecules per step."""
+    learning_rate: float = 1e-3
+    """Learning rate of Adam."""
+    beta: float = 0.03
+    """Factor of the KL divergence."""
+    seed: int = 0
+    """Seed of parameters, held-out molecules, order and noise."""
+    half_products: bool = False
+    """Multiply in bfloat16: faster where the processor can (AVX512-BF16, AMX), slower elsewhere."""
+    progress: bool = True
+    """Show progress bars."""
+
+
+def data(command: Data) -> int:
+    """Run ``wrlso data``."""
+    from wrlso.chem.load import (
+        ZINC_SHA256,
+        find_zinc,
+        load_molecules,
+        report,
+        write_rejected,
+    )
+    from wrlso.storage.cache import cache_dir
+    from wrlso.tasks.molecule.model import load_model
+    from wrlso.tasks.molecule.task import SHIPPED
+
+    path = command.path
+    if path is None:
+        print(ABOUT_ZINC.format(digest=ZINC_SHA256))
+        return 0
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    try:
+        print(f"{path}: ZINC250k, {len(find_zinc(path))} molecules, to the letter")
+        return 0
+    except ValueError:
+        zinc = f"{path} is not ZINC250k ('wrlso data' alone says what that is)."
+    model = None if command.any_tokens else load_model(command.model or SHIPPED)
+    loaded = load_molecules(
+        path,
+        column=command.column,
+        alphabet=None if model is None else model.fragments.alphabet,
+        max_tokens=command.max_tokens,
+        max_heavy_atoms=command.max_heavy_atoms,
+        directory=cache_dir() / "molecules",
+    )
+    print(f"{path}: {len(loaded.smiles)} different molecules; {report(loaded.rejected)}\n{zinc}")
+    if command.rejected is not None:
+        write_rejected(command.rejected, loaded.rejected)
+        print(f"rejected lines: {command.rejected}")
+    return 0
+
+
+def train_molecules(command: TrainMolecules) -> int:
+    """Run ``wrlso train molecules``."""
+    from wrlso.runs.molecule_training import train_molecules
+    from wrlso.runs.sequence_training import TrainingConfig
+
+    names = ("epochs", "decay", "batch_size", "learning_rate", "beta", "seed")
+    config = TrainingConfig(**{name: getattr(command, name) for name in names})
+    card = train_molecules(
+        command.data,
+        command.out,
+        config,
+        half_products=command.half_products,
+        progress=command.progress,
+    )
+    print(f"model: {command.out}")
+    print(
+        f"{card['held_out_reconstructed']:.1%} of {card['held_out']} molecules kept back are "
+        "reconstructed to the letter"
+    )
+    return 0

@@ -1,0 +1,89 @@
+"""An objective in Python: what scores an object, and where it runs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from wrlso.evaluation.calls import Wanted, call
+from wrlso.evaluation.workers import Outcome, WorkerPool, as_score
+
+
+@dataclass(frozen=True, eq=False)
+class HostObjective:
+    """An objective in Python, and where it is evaluated.
+
+    Attributes:
+      score: one object as a NumPy array to its score, higher is better; may raise. A score that is
+        NaN or infinite is a failure, too.
+      canonical: one object to the object that stands for all spellings of the same thing, of the
+        same shape; may raise where there is none. An object that was scored under any spelling is
+        recognised: it is neither scored nor charged again, and the data keep the canonical
+        spelling. None: objects differ wherever their arrays do.
+      workers: number of processes that evaluate side by side; 0: one object after the other in this
+        process; None: one per core. A crash in a worker loses one object.
+      timeout: seconds per object, in worker processes only; None: no limit.
+
+    Raises:
+      ValueError: if workers or timeout is out of range, or a timeout comes without workers.
+    """
+
+    score: Callable[[np.ndarray], float]
+    canonical: Callable[[np.ndarray], np.ndarray] | None = None
+    workers: int | None = 0
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout must be positive seconds or None, got {self.timeout:g}")
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(f"workers must be 0, positive or None, got {self.workers}")
+        if self.timeout is not None and self.workers == 0:
+            raise ValueError(
+                f"workers = 0 evaluates in this process, which no timeout can end: give workers = "
+                f"1 or more, or timeout = None (it is {self.timeout:g} s)"
+            )
+
+
+class HostEvaluator:
+    """Calls an objective in Python, in this process or in others; a context manager."""
+
+    def __init__(self, objective: HostObjective | Callable[[np.ndarray], float]) -> None:
+        if not isinstance(objective, HostObjective):
+            objective = HostObjective(objective)
+        self.objective = objective
+        self._call = partial(call, objective.score, objective.canonical)
+        self._pool: WorkerPool | None = None
+        if objective.workers != 0:
+            self._pool = WorkerPool(self._call, objective.workers, objective.timeout)
+
+    def __enter__(self) -> "HostEvaluator":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.close()
+
+    def outcomes(self, wanted: Wanted, objects: Sequence[np.ndarray]) -> Iterator[Outcome]:
+        """``"score"`` or ``"canonical"`` of each object, in the order in which they finish."""
+        asked = [(wanted, thing) for thing in objects]
+        yield from (
+            map(self._call_here, range(len(asked)), asked)
+            if self._pool is None
+            else self._pool.outcomes(asked)
+        )
+
+    def scores(self, objects: np.ndarray) -> np.ndarray:
+        """Scores ``[B]`` of objects ``[B, ...]``, NaN for a failure."""
+        scores = np.full(len(objects), np.nan)
+        for outcome in self.outcomes("score", list(np.asarray(objects))):
+            if outcome.kind == "ok":
+                scores[outcome.position] = as_score(outcome.value)[0]
+        return scores
+
+    def _call_here(self, position: int, asked: tuple[Wanted, np.ndarray]) -> Outcome:
+        try:
+            return Outcome(position, "ok", self._call(asked))
+        except Exception as error:
+            return Outcome(position, "failed", None, f"{type(error).__name__}: {error}")

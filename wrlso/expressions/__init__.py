@@ -1,1 +1,0 @@
-"""Arithmetic expressions of x: grammar, evaluation, data, models (the paper's second task)."""

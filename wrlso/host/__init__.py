@@ -1,1 +1,0 @@
-"""The machine: files, processes, the cache. Knows nothing of models or algorithms."""

@@ -1,0 +1,36 @@
+"""Algorithm 1 of the paper as pure functions of one seed: init, retrain, fit, ask, tell.
+
+The same functions serve an objective written in JAX, when everything stays in one compiled program
+(:func:`simulate`), and an objective on the host, which scores the candidates between ``ask`` and
+``tell``. Every random number comes from ``fold_in`` of seed, round and ask.
+"""
+
+from wrlso.loop.algorithm import FIT, RETRAIN, Algorithm, Hyper, State, init, query_key
+from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, prepare_base
+from wrlso.loop.retraining import RetrainConfig, RetrainInfo
+from wrlso.loop.simulation import simulate
+from wrlso.loop.steps import ask, fit, retrain, score
+from wrlso.loop.tell import tell
+
+__all__ = [
+    "FIT",
+    "RETRAIN",
+    "Algorithm",
+    "BaseData",
+    "Candidates",
+    "Evaluation",
+    "Hyper",
+    "RetrainConfig",
+    "RetrainInfo",
+    "State",
+    "ask",
+    "choose",
+    "fit",
+    "init",
+    "prepare_base",
+    "query_key",
+    "retrain",
+    "score",
+    "simulate",
+    "tell",
+]

@@ -1,0 +1,126 @@
+"""One method on one task, and the state that one seed carries from query to query."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from wrlso.data import Dataset, History, empty_history
+from wrlso.fingerprint import DedupKey
+from wrlso.loop.retraining import TRAINING_NUMBERS, RetrainConfig
+from wrlso.models.vae import VAE
+from wrlso.proposers.base import Proposer
+from wrlso.weighting.registry import Weighting
+
+Hyper = Mapping[str, ArrayLike]
+"""Traced numbers by name: those of the weighting, ``learning_rate`` and ``beta``."""
+
+RETRAIN, FIT = -1, 2**31 - 2
+"""Stand in for the number of an ask in :func:`query_key`. Further fits of a round are
+``FIT - 1, FIT - 2, ...``."""
+
+
+class State(NamedTuple):
+    """All that one seed carries on.
+
+    Attributes:
+      params: the model's parameters.
+      history: the seed's charged queries.
+      memory: the proposer's memory, such as hyperparameters that the next fit starts from.
+    """
+
+    params: Any
+    history: History
+    memory: Any = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Algorithm:
+    """One method on one task with every setting resolved; pure functions close over it.
+
+    ``wrlso.algorithm(task, method)`` makes one. All of it is static.
+
+    Attributes:
+      vae: the generative model.
+      weighting: from scores to training weights.
+      proposer: chooses the latent points.
+      retraining: epochs, batch size, optimizer and rates of each retraining.
+      budget: maximum number of charged queries per seed.
+      retrain_every: r, the charged queries per round, at most the budget. Where the model is not
+        retrained, the surrogate is fitted anew every r queries.
+      retrain_after_first: false for methods that train the model once, before the first query.
+      current_only: true for methods whose weighting counts only the queries of the last round. A
+        pass is then one over these r queries, and the first round has none.
+      dedup_key: tells which objects are two spellings of one thing; None: only equal objects are.
+      hyper: default values of the weighting's traced numbers, such as ``{"k": 1e-3}``. Other names
+        are refused, unless this is empty.
+    """
+
+    vae: VAE
+    weighting: Weighting
+    proposer: Proposer
+    retraining: RetrainConfig
+    budget: int
+    retrain_every: int
+    retrain_after_first: bool = True
+    current_only: bool = False
+    dedup_key: DedupKey | None = None
+    hyper: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def rounds(self) -> int:
+        """Number of rounds that the budget takes if every proposal is new."""
+        return math.ceil(self.budget / self.retrain_every)
+
+    @property
+    def asks(self) -> int:
+        """Number of asks per round."""
+        return math.ceil(self.retrain_every / self.proposer.batch)
+
+    def steps(self, round: int, rows: int) -> int:
+        """Number of training steps of a round's retraining on ``rows`` rows of data."""
+        if round > 0 and not self.retrain_after_first:
+            return 0
+        config = self.retraining
+        epochs = config.first_epochs if round == 0 else config.epochs
+        if self.current_only:
+            rows = 0 if round == 0 else self.retrain_every
+            return math.ceil(epochs * rows / config.batch_size)
+        steps = math.ceil(epochs * rows / config.batch_size)
+        return max(steps, config.min_steps) if epochs > 0 else 0
+
+    def numbers(self, hyper: Hyper | None = None) -> dict[str, ArrayLike]:
+        """The traced numbers of a retraining: the defaults, replaced by those in ``hyper``.
+
+        Raises:
+          ValueError: if ``hyper`` has a name that the weighting does not know.
+        """
+        given = dict(hyper or {})
+        known = {*TRAINING_NUMBERS, *self.hyper}
+        unknown = sorted(given.keys() - known) if self.hyper else []
+        if unknown:
+            raise ValueError(
+                f"hyper has no {unknown[0]!r}; the names are: {', '.join(sorted(known))}"
+            )
+        rates = {name: getattr(self.retraining, name) for name in TRAINING_NUMBERS}
+        return {**rates, **self.hyper, **given}
+
+
+def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
+    """A seed's state before its first retraining: ``params`` and an empty history."""
+    history = empty_history(algorithm.budget, base.objects[0], algorithm.vae.latent_dim)
+    return State(params, history, algorithm.proposer.memory)
+
+
+def query_key(seed: ArrayLike, round: ArrayLike, ask: ArrayLike) -> Array:
+    """The key of one ask; ``RETRAIN`` and ``FIT`` stand for the round's retraining and fit.
+
+    Any query of any run can be computed again from its seed, round and ask alone.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), round)
+    return jax.random.fold_in(key, jnp.asarray(ask, jnp.int32) + 1)

@@ -1,0 +1,120 @@
+"""Line 3 of Algorithm 1: retrain the model on all data, weighted by score."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+from wrlso.data import Dataset, History, all_rounds, all_scores, gather
+from wrlso.models.elbo import constant_beta
+from wrlso.models.training import WeightForm, minibatches, train
+from wrlso.models.vae import VAE
+from wrlso.weighting.ranks import effective_sample_size
+from wrlso.weighting.registry import Weighting
+
+Optimizer: TypeAlias = (
+    optax.GradientTransformation | Callable[[ArrayLike], optax.GradientTransformation]
+)
+"""An optax transformation, or a function from a learning rate to one, such as ``optax.adam``."""
+
+TRAINING_NUMBERS = ("learning_rate", "beta")
+"""Names of traced numbers that every retraining has."""
+
+
+@dataclass(frozen=True)
+class RetrainConfig:
+    """How a task retrains its model. Sizes are static; the loop traces the rates.
+
+    Attributes:
+      first_epochs: passes over the data at the first retraining.
+      epochs: passes over the data at each later retraining.
+      batch_size: objects per step.
+      learning_rate: of the optimizer.
+      beta: factor of the KL divergence.
+      form: how weights enter training, see :func:`wrlso.models.training.minibatches`.
+      min_steps: minimum number of training steps per retraining, unless it has no pass at all. A
+        few steps on small data hardly move a model. Methods that train on the last samples only
+        ignore it.
+      optimizer: any optax transformation, or a function from the learning rate to one. Its state
+        starts afresh at every retraining, as in the paper's runs. A transformation brings its own
+        learning rate, so ``learning_rate`` has no effect on it.
+    """
+
+    first_epochs: float = 1.0
+    epochs: float = 0.1
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    beta: float = 1.0
+    form: WeightForm = "sample"
+    min_steps: int = 0
+    optimizer: Optimizer = optax.adam
+
+    def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
+        """The optax transformation for a learning rate, which may be traced."""
+        if isinstance(self.optimizer, optax.GradientTransformation):
+            return self.optimizer
+        return self.optimizer(learning_rate)
+
+
+class RetrainInfo(NamedTuple):
+    """The outcome of a retraining.
+
+    Attributes:
+      loss: ``[]``, mean over the steps, nats per object.
+      finite: ``[]``, false if training diverged or no row may be drawn; the parameters are then
+        those from before.
+      effective_rows: ``[]``, the weights' effective sample size.
+    """
+
+    loss: Array
+    finite: Array
+    effective_rows: Array
+
+
+def retrain_model(
+    key: Array,
+    params: Any,
+    history: History,
+    base: Dataset,
+    steps: ArrayLike,
+    hyper: Mapping[str, ArrayLike],
+    *,
+    vae: VAE,
+    weighting: Weighting,
+    config: RetrainConfig,
+) -> tuple[Any, RetrainInfo]:
+    """Weighted fine-tuning on base data and history (Algorithm 1, line 3).
+
+    The newest points take part like all others.
+
+    Args:
+      key: typed PRNG key of this seed and round.
+      params: the model's parameters.
+      history: this seed's queries.
+      base: the data that all seeds share.
+      steps: number of training steps, may be traced.
+      hyper: traced numbers: those of the weighting, and ``learning_rate`` and ``beta`` where they
+        differ from the configuration's.
+      vae, weighting, config: static.
+
+    Returns:
+      The new parameters and a :class:`RetrainInfo`.
+    """
+    hyper = {"learning_rate": config.learning_rate, "beta": config.beta, **hyper}
+    scores, usable = all_scores(base, history)
+    weights = weighting(scores, usable, all_rounds(base, history), hyper)
+    params, _, info = train(
+        key,
+        params,
+        vae,
+        lambda rows: gather(base, history, rows),
+        minibatches(weights, usable, config.form),
+        steps=steps,
+        batch_size=config.batch_size,
+        optimizer=config.make_optimizer(hyper["learning_rate"]),
+        beta=constant_beta(hyper["beta"]),
+    )
+    return params, RetrainInfo(info.loss, info.finite, effective_sample_size(weights))

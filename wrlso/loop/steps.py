@@ -1,0 +1,172 @@
+"""The steps of Algorithm 1 as pure functions of one seed: retrain, fit, ask.
+
+The last step, ``tell``, has a module of its own. ``wrlso.parallel`` lifts all of them to many
+seeds.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from wrlso.loop.algorithm import Algorithm, Hyper, State
+from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
+from wrlso.loop.retraining import RetrainInfo, retrain_model
+from wrlso.models.vae import decode_all
+from wrlso.objective import Objective, evaluate
+from wrlso.proposers.base import View
+from wrlso.status import Status
+
+
+def retrain(
+    algorithm: Algorithm,
+    key: Array,
+    state: State,
+    base: BaseData,
+    steps: ArrayLike,
+    hyper: Hyper | None = None,
+) -> tuple[State, RetrainInfo]:
+    """Line 3: train the model on all data, weighted by score.
+
+    Args:
+      algorithm: the method on its task (static).
+      key: typed PRNG key of this seed and round.
+      state: the seed's state.
+      base: from :func:`wrlso.prepare_base`.
+      steps: number of training steps, may be traced; see ``Algorithm.steps``.
+      hyper: traced numbers that replace the algorithm's defaults.
+
+    Returns:
+      The state with the new parameters, and the outcome of the training.
+
+    Raises:
+      ValueError: if ``hyper`` has an unknown name.
+    """
+    params, info = retrain_model(
+        key,
+        state.params,
+        state.history,
+        base.dataset,
+        steps,
+        algorithm.numbers(hyper),
+        vae=algorithm.vae,
+        weighting=algorithm.weighting,
+        config=algorithm.retraining,
+    )
+    return state._replace(params=params), info
+
+
+def fit(algorithm: Algorithm, key: Array, state: State, base: BaseData) -> tuple[State, Any]:
+    """Lines 4 and 5: encode data and fit the surrogate, which lasts until the next retraining.
+
+    Returns:
+      The state with the proposer's new memory, and the surrogate.
+    """
+    memory, surrogate = algorithm.proposer.fit(key, view(state, base), state.memory)
+    return state._replace(memory=memory), surrogate
+
+
+def ask(
+    algorithm: Algorithm,
+    key: Array,
+    state: State,
+    surrogate: Any,
+    base: BaseData,
+    limit: ArrayLike | None = None,
+) -> Candidates:
+    """Lines 6 and 7: optimise the surrogate and decode the points found.
+
+    Args:
+      algorithm: the method on its task (static).
+      key: typed PRNG key of this ask.
+      state: the seed's state.
+      surrogate: from :func:`fit`, updated by every ``tell`` since.
+      base: from :func:`wrlso.prepare_base`.
+      limit: maximum number of charged queries of the seed after this batch. Within a round this is
+        the number at its beginning plus r. None: the budget. Places beyond are UNUSED.
+
+    Returns:
+      The candidates to evaluate.
+
+    Raises:
+      ValueError: if the proposer's pool is smaller than its batch or its ``max_duplicates``.
+    """
+    limit = algorithm.budget if limit is None else limit
+    remaining = jnp.asarray(limit, jnp.int32) - state.history.used
+    # A seed that may ask for nothing needs only the shapes of a batch.
+    return lax.cond(
+        remaining > 0,
+        lambda: _search(algorithm, key, state, surrogate, base, remaining),
+        lambda: no_candidates(
+            state.history,
+            base.dataset,
+            batch=algorithm.proposer.batch,
+            max_duplicates=algorithm.proposer.max_duplicates,
+        ),
+    )
+
+
+def _search(
+    algorithm: Algorithm,
+    key: Array,
+    state: State,
+    surrogate: Any,
+    base: BaseData,
+    remaining: Array,
+) -> Candidates:
+    """Propose a pool and choose its first new objects, decoding no more of it than needed."""
+    proposer = algorithm.proposer
+    latents, objects = proposer.propose(key, view(state, base), surrogate)
+    _check_pool(proposer.name, "gave a pool of {} points", len(latents), proposer)
+    choose_from = partial(
+        choose,
+        history=state.history,
+        base=base,
+        remaining=remaining,
+        batch=proposer.batch,
+        max_duplicates=proposer.max_duplicates,
+        dedup_key=algorithm.dedup_key,
+        valid=algorithm.vae.valid,
+    )
+    if objects is not None:
+        return choose_from(latents, objects)
+    decode = partial(decode_all, algorithm.vae, state.params)
+    n = proposer.decode_first or len(latents)
+    _check_pool(proposer.name, "decodes decode_first = {} points first", n, proposer)
+    first = decode(latents[:n])
+    found = choose_from(latents[:n], first)
+    if n >= len(latents):
+        return found
+
+    def choose_from_all() -> Candidates:
+        return choose_from(latents, jnp.concatenate([first, decode(latents[n:])]))
+
+    return lax.cond((found.status == Status.DUPLICATE).any(), choose_from_all, lambda: found)
+
+
+def _check_pool(name: str, what: str, n: int, proposer: Any) -> None:
+    if n < max(proposer.batch, proposer.max_duplicates):
+        raise ValueError(
+            f"proposer {name!r} {what.format(n)}, fewer than batch = {proposer.batch} or "
+            f"max_duplicates = {proposer.max_duplicates}"
+        )
+
+
+def view(state: State, base: BaseData) -> View:
+    """All that a proposer may look at."""
+    return View(state.params, state.history, base.dataset, base.distinct)
+
+
+def score(objective: Objective, candidates: Candidates) -> Evaluation:
+    """Evaluate candidates with an objective in JAX."""
+    scores = evaluate(objective, candidates.objects)
+    scores = jnp.where(candidates.status == Status.OK, scores, jnp.nan)
+    status = status_after(scores, candidates.status)
+    return Evaluation(scores, status, jnp.zeros(status.shape, bool))
+
+
+def status_after(scores: Array, status: Array) -> Array:
+    """``[q]`` status after evaluation: an OK candidate without a finite score is FAILED."""
+    return jnp.where((status == Status.OK) & ~jnp.isfinite(scores), Status.FAILED, status)

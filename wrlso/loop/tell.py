@@ -1,0 +1,126 @@
+"""Line 8 of Algorithm 1: what the evaluation of a batch changes.
+
+Words used here:
+
+- A query is *charged* if it counts towards the budget. Charged queries form the *history*.
+- A *duplicate* is a candidate whose object was scored before. ``ask`` recognises most of them. Some
+  are recognised only by the evaluation on the host, which knows more spellings: their decodes are
+  kept as *aliases* of the known object, so that ``ask`` recognises them the next time.
+- The surrogate *learns* a score, or that a point failed.
+
+====================================  =======  ==========  ==============  ================  =====
+status after evaluation               charged  in history  trains the VAE  surrogate learns  alias
+====================================  =======  ==========  ==============  ================  =====
+OK                                    yes      yes         yes             the score         no
+INVALID, FAILED, TIMEOUT              yes      yes         no              a failure         no
+DUPLICATE, recognised by ``ask``      no       no          no              (already told)    no
+DUPLICATE, scored before              no       no          no              the old score     yes
+DUPLICATE, failed before              no       no          no              a failure         yes
+DUPLICATE, nothing known              no       no          no              nothing           no
+UNUSED                                no       no          no              nothing           no
+====================================  =======  ==========  ==============  ================  =====
+
+:func:`consequences` is this table.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from wrlso.data import append, append_aliases
+from wrlso.fingerprint import fingerprint
+from wrlso.loop.algorithm import Algorithm, State
+from wrlso.loop.candidates import Candidates, Evaluation
+from wrlso.loop.steps import status_after
+from wrlso.proposers.base import Observations
+from wrlso.status import Status
+
+
+class Consequences(NamedTuple):
+    """What follows from the evaluation of each of q candidates.
+
+    Attributes:
+      charged: ``[q]``, true where the query enters the history.
+      status: ``[q]`` as recorded there.
+      scores: ``[q]`` as recorded there, NaN unless the status is OK.
+      learned: ``[q]`` scores that the surrogate learns, NaN for none.
+      failed: ``[q]``, true where it learns of a failure.
+      alias: ``[q]``, true where the decode becomes an alias of a known object.
+    """
+
+    charged: Array
+    status: Array
+    scores: Array
+    learned: Array
+    failed: Array
+    alias: Array
+
+
+def consequences(asked_status: Array, evaluation: Evaluation) -> Consequences:
+    """The table above.
+
+    Args:
+      asked_status: ``[q]``, the candidates' status as ``ask`` gave it.
+      evaluation: of the q candidates.
+    """
+    scores = jnp.asarray(evaluation.scores, jnp.float32)
+    status = status_after(scores, evaluation.status)
+    duplicate = status == Status.DUPLICATE
+    recognised_late = duplicate & (asked_status != Status.DUPLICATE)
+    charged = ~(duplicate | (status == Status.UNUSED))
+    scores = jnp.where(jnp.isfinite(scores), scores, jnp.nan)
+    learned = jnp.where((status == Status.OK) | recognised_late, scores, jnp.nan)
+    failed = jnp.where(charged, status != Status.OK, recognised_late & evaluation.failed)
+    return Consequences(
+        charged=charged,
+        status=status,
+        scores=jnp.where(status == Status.OK, scores, jnp.nan),
+        learned=learned,
+        failed=failed,
+        alias=recognised_late & (jnp.isfinite(learned) | failed),
+    )
+
+
+def tell(
+    algorithm: Algorithm,
+    state: State,
+    surrogate: Any,
+    candidates: Candidates,
+    evaluation: Evaluation,
+    round: ArrayLike,
+) -> tuple[State, Any]:
+    """Add an evaluated batch to the history, and to what the surrogate knows.
+
+    Args:
+      algorithm: the method on its task (static).
+      state: the seed's state.
+      surrogate: from ``fit``, updated by every ``tell`` since.
+      candidates: from ``ask``.
+      evaluation: of the candidates, from ``score`` or from the host.
+      round: in which they were asked for.
+
+    Returns:
+      The new state and surrogate. The surrogate also learns the candidates' duplicates.
+    """
+    outcome = consequences(candidates.status, evaluation)
+    history = append(
+        state.history,
+        candidates.objects,
+        candidates.latents,
+        outcome.scores,
+        outcome.status,
+        fingerprint(candidates.objects, algorithm.dedup_key),
+        candidates.decoded_fingerprints,
+        outcome.charged,
+        round,
+    )
+    aliases = append_aliases(
+        history.aliases, candidates.fingerprints, outcome.learned, outcome.alias
+    )
+    history = history._replace(aliases=aliases)
+    new = Observations(candidates.latents, outcome.learned, outcome.failed)
+    observed = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.duplicates, new)
+    return state._replace(history=history), algorithm.proposer.observe(surrogate, observed)

@@ -1,0 +1,95 @@
+"""What a generative model is to the rest of the library: a record of pure functions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """Objects made continuous, for methods that follow gradients through them.
+
+    Attributes:
+      decode: ``(params, latents [B, d]) -> soft objects [B, ...]``, differentiable,
+        such as the pixels' probabilities.
+      soften: ``objects [B, ...] -> soft objects [B, ...]`` in [0, 1].
+      harden: the nearest objects of soft ones.
+    """
+
+    decode: Callable[[Any, Array], Array]
+    soften: Callable[[Array], Array]
+    harden: Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class VAE:
+    """A variational autoencoder as pure functions of its parameters.
+
+    Objects are arrays in the model's *storage form*, the compact form in which
+    data sets keep them: packed bits for images, token indices for strings. Only
+    the model looks inside, so the loop never needs to know what it optimises.
+
+    Attributes:
+      latent_dim: d, the number of latent dimensions.
+      init: ``key -> params``, any pytree of arrays.
+      encode: ``(params, objects [B, ...]) -> (mean [B, d], log_std [B, d])``.
+      decode: ``(params, latents [B, d]) -> objects [B, ...]``; deterministic, the
+        same object for the same latent whatever the rest of the batch.
+      log_likelihood: ``(params, latents [B, d], objects [B, ...]) -> [B]`` nats.
+      valid: ``objects [B, ...] -> [B]`` booleans, false where a decode is not an
+        object at all; None if every decode is one.
+      relaxation: continuous objects, None if there are none.
+      lengths: ``objects [B, ...] -> [B]``, where a minibatch costs as much as its longest object:
+        training then puts objects of like length together. None if all cost the same.
+    """
+
+    latent_dim: int
+    init: Callable[[Array], Any]
+    encode: Callable[[Any, Array], tuple[Array, Array]]
+    decode: Callable[[Any, Array], Array]
+    log_likelihood: Callable[[Any, Array, Array], Array]
+    valid: Callable[[Array], Array] | None = None
+    relaxation: Relaxation | None = None
+    lengths: Callable[[Array], Array] | None = None
+
+
+def object_like(vae: VAE) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of one object as the model decodes it; nothing is computed."""
+
+    def one(key: Array, latents: Array) -> Array:
+        return vae.decode(vae.init(key), latents)[0]
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    latents = jax.ShapeDtypeStruct((1, vae.latent_dim), jnp.float32)
+    return jax.eval_shape(one, key, latents)
+
+
+_SLICE = 250
+"""Rows per slice of :func:`decode_all` and :func:`encode_all`."""
+
+
+def decode_all(vae: VAE, params: Any, latents: Array) -> Array:
+    """Decode ``[P, d]`` latents in slices, so that memory does not grow with P."""
+    return _in_slices(lambda z: vae.decode(params, z), latents)
+
+
+def encode_all(vae: VAE, params: Any, objects: Array) -> Array:
+    """Means ``[P, d]`` of the encoder for ``[P, ...]`` objects, in slices."""
+    return _in_slices(lambda x: vae.encode(params, x)[0], objects)
+
+
+def _in_slices(function: Callable[[Array], Array], rows: Array) -> Array:
+    """``function(rows)`` for a function whose rows do not depend on one another.
+
+    The last slice is filled up with copies of the last row.
+    """
+    n = rows.shape[0]
+    if n <= _SLICE:
+        return function(rows)
+    filled = rows[jnp.minimum(jnp.arange(-(-n // _SLICE) * _SLICE), n - 1)]
+    out = lax.map(function, filled.reshape(-1, _SLICE, *rows.shape[1:]))
+    return out.reshape(-1, *out.shape[2:])[:n]

@@ -1,0 +1,24 @@
+"""Objectives written in JAX: a batch of objects to a batch of scores."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax import Array
+
+Objective = Callable[[Array], Array]
+"""``objects [B, ...] -> scores [B]``, higher is better."""
+
+
+def evaluate(objective: Objective, objects: Array) -> Array:
+    """``[B] float32`` scores of ``[B, ...]`` objects.
+
+    Raises:
+      ValueError: if the objective does not return one score per object.
+    """
+    scores = jnp.asarray(objective(objects), jnp.float32)
+    if scores.shape != objects.shape[:1]:
+        raise ValueError(
+            f"objective must map objects {list(objects.shape)} to scores {list(objects.shape[:1])}"
+            f", got {list(scores.shape)}; give a function of one object as host_objective"
+        )
+    return scores

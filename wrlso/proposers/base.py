@@ -1,0 +1,98 @@
+"""What a proposer is: pure functions that choose the next latent points.
+
+A proposer ranks a pool of latent points. The loop takes from its top the points whose objects are
+new, so a proposer need not know which objects were scored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jax import Array
+
+from wrlso.data import Dataset, History
+
+
+class Pool(NamedTuple):
+    """Points in order of preference.
+
+    Attributes:
+      latents: ``[P, d]``.
+      objects: ``[P, ...]``, their decodes. None: the loop decodes the first
+        ``Proposer.decode_first`` points, and the others only where too few of these are new.
+    """
+
+    latents: Array
+    objects: Array | None = None
+
+
+class View(NamedTuple):
+    """All that a proposer may look at: the current model and the data scored so far.
+
+    Attributes:
+      params: the model's parameters.
+      history: the seed's queries.
+      base: the base data.
+      distinct: ``[N]``, false for a base object that is in an earlier row, too.
+    """
+
+    params: Any
+    history: History
+    base: Dataset
+    distinct: Array
+
+
+class Observations(NamedTuple):
+    """Points and what is known of them.
+
+    Attributes:
+      latents: ``[q, d]``.
+      scores: ``[q]``, NaN where there is none: a failure, or a place that the budget did not cover.
+      failed: ``[q]``, true for a failure.
+    """
+
+    latents: Array
+    scores: Array
+    failed: Array
+
+
+def _no_surrogate(key: Array, view: View, memory: Any) -> tuple[Any, Any]:
+    return memory, ()
+
+
+def _learns_nothing(surrogate: Any, observations: Observations) -> Any:
+    return surrogate
+
+
+@dataclass(frozen=True, eq=False)
+class Proposer:
+    """A way to choose latent points: pure functions, and static facts about them.
+
+    Attributes:
+      name: as on the command line (``--proposer``) and in records.
+      propose: ``(key, View, surrogate) -> Pool``.
+      batch: q, the queries taken from each pool, which holds at least as many.
+      uncharged: objective evaluations per pool that the budget does not pay for. Zero for an honest
+        method; shown beside its results.
+      fit: ``(key, View, memory) -> (memory, surrogate)``, called after each retraining. The
+        ``memory`` lasts from one round to the next and enters checkpoints, the surrogate lasts for
+        a round; both are any pytrees.
+      observe: ``(surrogate, Observations) -> surrogate``, called after each batch.
+      decode_first: number of points of a pool without objects that are decoded first, at least
+        ``batch`` and ``max_duplicates``; 0: all.
+      max_duplicates: maximum number of points per pool with known objects that are observed with
+        the batch. They cost nothing, and would otherwise be proposed again and again.
+      memory: the memory before the first fit.
+      settings: a dataclass or mapping of the proposer's own settings, for the run's record.
+    """
+
+    name: str
+    propose: Callable[[Array, View, Any], Pool]
+    batch: int
+    uncharged: int = 0
+    fit: Callable[[Array, View, Any], tuple[Any, Any]] = _no_surrogate
+    observe: Callable[[Any, Observations], Any] = _learns_nothing
+    decode_first: int = 0
+    max_duplicates: int = 0
+    memory: Any = ()
+    settings: Any = None

@@ -1,0 +1,262 @@
+"""Bayesian optimisation in latent space: the proposer ``bo``.
+
+It reads nothing but charged scores. Each query maximises an acquisition function of the surrogate
+within a box of the latent space. The climbs start at good data, at draws from the prior, and at
+draws around good data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from wrlso import acquisition as acq
+from wrlso.maximize import maximize
+from wrlso.models.vae import VAE
+from wrlso.proposers.base import Pool, Proposer, View
+from wrlso.proposers.surrogate import (
+    Surrogate,
+    SurrogateConfig,
+    fantasize,
+    fit_surrogate,
+    initial_memory,
+    observe,
+    predict,
+    predict_joint,
+)
+
+AcquisitionName = Literal["log_ei", "ei", "ucb", "thompson"]
+AcquisitionFunction = Callable[[Array, Array, Array], Array]
+"""``(mean [s], variance [s], best_f []) -> values [s]`` in standard units of the scores; higher is
+better. Each value depends on its own point only, and is differentiable."""
+
+ACQUISITIONS: dict[str, AcquisitionFunction] = {
+    "log_ei": acq.log_expected_improvement,
+    "ei": acq.expected_improvement,
+}
+"""Acquisition functions that need nothing but mean, variance and best score, by name. ``bo`` also
+knows ``"ucb"`` and ``"thompson"``."""
+
+_OTHER_ACQUISITIONS = ("ucb", "thompson")
+
+
+@dataclass(frozen=True)
+class BOConfig:
+    """How the surrogate is optimised. All static.
+
+    Attributes:
+      acquisition: ``"log_ei"``, ``"ei"``, ``"ucb"`` (with ``ucb_beta``), ``"thompson"`` (which
+        samples at the draws instead of climbing), or a function of your own
+        (:data:`AcquisitionFunction`).
+      ucb_beta: factor of the variance in the upper confidence bound, under a square root.
+      starts: number of climbs side by side, half from the best draws and half from good data.
+      candidates: number of draws, half from the prior and half around good data. Starts are chosen
+        among them, and so are Thompson's samples, and the proposals where all maxima are known.
+      evaluations: maximum number of evaluations of the acquisition function per climb.
+      max_duplicates: maximum number of maxima per ask that decode to known objects and are observed
+        although nothing is evaluated.
+      bound: latent points stay in ``[-bound, bound]`` in every dimension.
+      region: distance per dimension that a climb from good data may go; None: anywhere within the
+        bounds. In many dimensions nearly all of the box is far from all data, where a model may
+        decode to anything.
+      surrogate: the model of the scores.
+    """
+
+    acquisition: AcquisitionName | AcquisitionFunction = "log_ei"
+    ucb_beta: float = 4.0
+    starts: int = 20
+    candidates: int = 256
+    evaluations: int = 60
+    max_duplicates: int = 2
+    bound: float = 3.0
+    region: float | None = None
+    surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
+
+    def __post_init__(self) -> None:
+        names = (*ACQUISITIONS, *_OTHER_ACQUISITIONS)
+        if not callable(self.acquisition) and self.acquisition not in names:
+            raise ValueError(
+                f"acquisition must be a function or one of {', '.join(names)}, got "
+                f"{self.acquisition!r}"
+            )
+        if not 1 <= self.starts <= self.candidates // 3:
+            raise ValueError(
+                f"starts must be between 1 and a third of candidates = {self.candidates}, got "
+                f"{self.starts}"
+            )
+        if self.region is not None and not self.region > 0:
+            raise ValueError(f"region must be positive or None, got {self.region:g}")
+        if self.evaluations < 1 or self.bound <= 0 or min(self.ucb_beta, self.max_duplicates) < 0:
+            raise ValueError(
+                "evaluations must be at least 1, bound positive, ucb_beta and max_duplicates not "
+                f"negative, got evaluations = {self.evaluations}, bound = {self.bound:g}, "
+                f"ucb_beta = {self.ucb_beta:g}, max_duplicates = {self.max_duplicates}"
+            )
+
+
+def bo(
+    vae: VAE, batch: int = 1, max_observations: int = 100, config: BOConfig | None = None
+) -> Proposer:
+    """Bayesian optimisation in latent space.
+
+    Args:
+      vae: the model.
+      batch: q, queries chosen together. Each is chosen after a fantasy that the ones before it
+        scored the surrogate's mean (Thompson sampling: by a sample of its own).
+      max_observations: maximum number of queries between two fits. Their duplicates come on top.
+      config: acquisition, maximiser and surrogate.
+
+    Raises:
+      ValueError: if a batch is larger than the number of candidates.
+    """
+    config = config or BOConfig()
+    if not 1 <= batch <= config.candidates:
+        raise ValueError(
+            f"batch must be between 1 and candidates = {config.candidates}, got {batch}: lower it, "
+            "or raise candidates"
+        )
+
+    def propose(key: Array, view: View, surrogate: Surrogate) -> Pool:
+        choose = _thompson if config.acquisition == "thompson" else _climb
+        x = choose(key, surrogate, config, batch)
+        latents = surrogate.latent_units.invert(x)
+        return Pool(jnp.clip(latents, -config.bound, config.bound).astype(jnp.float32))
+
+    return Proposer(
+        "bo",
+        propose,
+        batch,
+        fit=partial(
+            fit_surrogate,
+            vae=vae,
+            config=config.surrogate,
+            max_observations=(max_observations // batch) * (batch + config.max_duplicates) + batch,
+        ),
+        observe=partial(observe, penalty=config.surrogate.penalty),
+        decode_first=max(batch - 1 + config.starts, config.max_duplicates),
+        max_duplicates=config.max_duplicates,
+        memory=initial_memory(vae, config.surrogate),
+        settings=config,
+    )
+
+
+def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
+    """Maximise the acquisition function of a surrogate in the box.
+
+    Args:
+      key: typed PRNG key, for the starts.
+      surrogate: as fitted.
+      config: acquisition function, starts, effort, bounds (static).
+
+    Returns:
+      ``[P, d]`` points in standard units: the maxima found, best first, then the draws that
+      no climb started from, best first, so that something new is among them.
+    """
+    score = partial(_acquisition, surrogate, config)
+    draw_key, near_key = jax.random.split(key)
+    good = _best_data(surrogate, config.starts)
+    draws = _draws(draw_key, surrogate, config, good)
+    best_first = jnp.argsort(-score(draws.points))
+    draws = jax.tree.map(lambda a: a[best_first], draws)
+    near = _good_data(near_key, surrogate, config, good[: config.starts // 2])
+    n = config.starts - len(near.points)
+    starts = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:n]]), near, draws)
+    found = maximize(
+        score,
+        starts.points,
+        starts.lower,
+        starts.upper,
+        config.evaluations,
+        until_arrived=True,
+    )
+    return jnp.concatenate([found.points, draws.points[n:]])
+
+
+def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
+    """Points ``[P, d]`` to query: a batch's by fantasies, then what else the last one found."""
+
+    def choose(surrogate: Surrogate, key: Array) -> tuple[Surrogate, Array]:
+        points = optimize(key, surrogate, config)
+        return fantasize(surrogate, points[0]), points
+
+    if batch == 1:
+        return optimize(key, surrogate, config)
+    _, points = lax.scan(choose, surrogate, jax.random.split(key, batch))
+    return jnp.concatenate([points[:, 0], points[-1, 1:]])
+
+
+def _thompson(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
+    """Points ``[P, d]``: each the best of a joint sample at the draws."""
+    draw_key, sample_key = jax.random.split(key)
+    x = _draws(draw_key, surrogate, config, _best_data(surrogate, config.starts)).points
+    rows = acq.thompson(sample_key, *predict_joint(surrogate, x), max(batch, 3 * config.starts))
+    return x[rows]
+
+
+def _acquisition(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
+    mean, variance = predict(surrogate, x)
+    if config.acquisition == "ucb":
+        return acq.upper_confidence_bound(mean, variance, config.ucb_beta)
+    function = config.acquisition
+    if not callable(function):
+        function = ACQUISITIONS[function]
+    return function(mean, variance, surrogate.best)
+
+
+class _Starts(NamedTuple):
+    """``points [n, d]``, and the box that each may climb in, ``lower, upper [n, d]``."""
+
+    points: Array
+    lower: Array
+    upper: Array
+
+
+def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
+    corner = jnp.full(surrogate.latents.shape[1], config.bound)
+    return surrogate.latent_units.apply(-corner), surrogate.latent_units.apply(corner)
+
+
+def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) -> _Starts:
+    """Points moved by steps, and no further than a region reaches."""
+    lower, upper = _box(surrogate, config)
+    centres = jnp.clip(points, lower, upper)
+    region = jnp.inf if config.region is None else config.region
+    reach = region / surrogate.latent_units.deviation
+    lower, upper = jnp.maximum(lower, centres - reach), jnp.minimum(upper, centres + reach)
+    return _Starts(jnp.clip(points + step, lower, upper), lower, upper)
+
+
+def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
+    """Half from the prior, half around good data, 0.3 to 1 away in each dimension: a model may map
+    a whole region to one object, so what is new begins beyond it. Where regions are smaller,
+    0.3 to 1 times as far as they reach."""
+    prior_key, near_key, scale_key = jax.random.split(key, 3)
+    n, d = config.candidates // 2, surrogate.latents.shape[1]
+    lower, upper = _box(surrogate, config)
+    draws = surrogate.latent_units.apply(jax.random.normal(prior_key, (config.candidates - n, d)))
+    box = (jnp.broadcast_to(side, draws.shape) for side in (lower, upper))
+    anywhere = _Starts(jnp.clip(draws, lower, upper), *box)
+    scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), minval=-0.5, maxval=0.0)
+    step = scale * jax.random.normal(near_key, (n, d)) / surrogate.latent_units.deviation
+    farthest = min(1.0, config.region or 1.0)
+    near = _near(surrogate, config, good[jnp.arange(n) % len(good)], farthest * step)
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), anywhere, near)
+
+
+def _good_data(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
+    """Good data, each moved a little."""
+    return _near(surrogate, config, good, 0.1 * jax.random.normal(key, good.shape))
+
+
+def _best_data(surrogate: Surrogate, n: int) -> Array:
+    """At most n latents of highest score; of those that score the same, one comes first and the
+    others last, as they may be one object in many spellings."""
+    known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
+    scores, rows = lax.top_k(known, known.shape[0])
+    again = jnp.concatenate([jnp.zeros(1, bool), scores[1:] == scores[:-1]])
+    order = jnp.where(jnp.isfinite(scores), again, 2)  # what is masked comes last of all
+    return surrogate.latents[rows[jnp.argsort(order, stable=True)[:n]]]

@@ -1,0 +1,240 @@
+"""Three classical ways to generate towards a target by following gradients.
+
+Each climbs h, a learned regressor or the objective itself where that is differentiable:
+``latent_ascent`` moves latent points up h(g(z)) (Gómez-Bombarelli et al. 2018),
+``data_ascent`` moves objects up h(x) (activation maximisation), and ``generator``
+trains a network whose samples score high (as an amortised optimiser does, once
+for all its samples). Their pools serve a whole round.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array, lax
+
+from wrlso.data import all_scores, gather
+from wrlso.maximize import maximize
+from wrlso.models.elbo import gaussian_kl
+from wrlso.models.vae import VAE, Relaxation, decode_all, encode_all
+from wrlso.objective import Objective
+from wrlso.proposers.base import Pool, Proposer, View
+from wrlso.proposers.regressor import RegressorConfig, initial_params, make_regressor
+from wrlso.storage.digest import describe
+
+GradientMethod = Literal["latent_ascent", "data_ascent", "generator"]
+_SPARE_DRAWS = 4
+"""Prior draws per climb that ``latent_ascent`` keeps in reserve."""
+
+GRADIENT_METHODS: tuple[GradientMethod, ...] = ("latent_ascent", "data_ascent", "generator")
+
+
+@dataclass(frozen=True)
+class GradientConfig:
+    """How gradients are followed. All static.
+
+    Attributes:
+      evaluations: of h and its gradient, a climb.
+      bound: latent points stay in ``[-bound, bound]`` in every dimension.
+      regressor: what is climbed unless the objective itself is.
+      generator_steps: of Adam, a round.
+      generator_batch: samples a step.
+      temperature: factor of the KL divergence between the generator's samples and the
+        prior, in standard deviations of the scores a nat: more keeps them diverse.
+    """
+
+    evaluations: int = 40
+    bound: float = 3.0
+    regressor: RegressorConfig = field(default_factory=RegressorConfig)
+    generator_steps: int = 300
+    generator_batch: int = 64
+    temperature: float = 0.1
+
+
+def gradient_ascent(
+    method: GradientMethod,
+    vae: VAE,
+    batch: int,
+    soft_objective: Objective | None = None,
+    config: GradientConfig | None = None,
+) -> Proposer:
+    """A gradient proposer.
+
+    Args:
+      method: ``"latent_ascent"``, ``"data_ascent"`` or ``"generator"``.
+      vae: a model with a relaxation.
+      batch: queries a pool; half as many again are climbed to, to spare.
+      soft_objective: to climb the objective itself; what that reads of it is
+        counted as uncharged. None to learn a regressor from charged scores.
+      config: effort, bounds, regressor.
+
+    Raises:
+      ValueError: if the method is unknown or the model has no relaxation.
+    """
+    if method not in GRADIENT_METHODS:
+        raise ValueError(
+            f"unknown gradient method {method!r}; there are: {', '.join(GRADIENT_METHODS)}"
+        )
+    if vae.relaxation is None:
+        raise ValueError(
+            f"proposer {method!r} follows gradients through soft objects, which this task's model "
+            "does not have: choose 'bo' or 'prior', or give its VAE a relaxation"
+        )
+    config = config or GradientConfig()
+    lanes = batch + (batch + 1) // 2
+    climb = {"latent_ascent": _latent, "data_ascent": _data, "generator": _generator}[method]
+    chosen = climb(vae, lanes, config)
+    fit: Any
+    memory: Any = ()
+    h: Any
+    if soft_objective is None:
+        fit, h = make_regressor(vae, config.regressor)
+        memory = initial_params(jax.random.key(0), _a_soft_object(vae), config.regressor)
+        uncharged = 0
+    else:
+        h = lambda surrogate, soft: soft_objective(soft) / surrogate  # noqa: E731
+        fit = _unit_of_scores
+        uncharged = {
+            "latent_ascent": lanes * (config.evaluations + _SPARE_DRAWS),
+            "data_ascent": lanes * config.evaluations,
+            "generator": config.generator_steps * config.generator_batch,
+        }[method]
+
+    def propose(key: Array, view: View, surrogate: Any) -> Pool:
+        return chosen(key, view, lambda soft: h(surrogate, soft))
+
+    follows = "regressor" if soft_objective is None else "objective"
+    settings = {"gradient_of": follows, **describe(config)}
+    return Proposer(method, propose, batch, uncharged, fit=fit, memory=memory, settings=settings)
+
+
+def _unit_of_scores(key: Array, view: View, memory: Any) -> tuple[Any, Array]:
+    """The scores' standard deviation: with the objective in this unit, one temperature suits all
+    tasks."""
+    scores, usable = all_scores(view.base, view.history)
+    unit = jnp.std(scores, where=usable)
+    return memory, jnp.where(unit > 0, unit, 1.0)
+
+
+Climb = Callable[[Array, View, Callable[[Array], Array]], Pool]
+
+
+def _latent(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
+    """z <- z + grad h(g(z)), from good data and prior draws alike."""
+    relaxation = _relaxation(vae)
+
+    def climb(key: Array, view: View, h: Callable[[Array], Array]) -> Pool:
+        corner = jnp.full(vae.latent_dim, config.bound, jnp.float32)
+        good_key, draw_key, spare_key = jax.random.split(key, 3)
+        good = encode_all(vae, view.params, _good_objects(good_key, view, lanes // 2))
+        draws = jax.random.normal(draw_key, (lanes - len(good), vae.latent_dim), jnp.float32)
+        score = lambda z: h(relaxation.decode(view.params, z))  # noqa: E731
+        starts = jnp.concatenate([good.astype(jnp.float32), draws])
+        found = maximize(score, starts, -corner, corner, config.evaluations)
+        # Where many climbs end on one summit: the best of more draws instead.
+        more = jax.random.normal(spare_key, (_SPARE_DRAWS * lanes, vae.latent_dim), jnp.float32)
+        more = jnp.clip(more, -corner, corner)
+        more = more[jnp.argsort(-lax.map(lambda z: score(z[None])[0], more, batch_size=lanes))]
+        z = jnp.concatenate([found.points, more])
+        return Pool(z, decode_all(vae, view.params, z))
+
+    return climb
+
+
+def _data(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
+    """x <- x + grad h(x) from good data, then the nearest object; its latent is its encoding.
+
+    Nothing keeps x near what the model can make.
+    """
+    relaxation = _relaxation(vae)
+
+    def climb(key: Array, view: View, h: Callable[[Array], Array]) -> Pool:
+        good_key, noise_key = jax.random.split(key)
+        soft = relaxation.soften(_good_objects(good_key, view, lanes))
+        flat = soft.reshape(len(soft), -1)
+        # Off the corners of the cube, and no two starts alike.
+        noise = jax.random.uniform(noise_key, flat.shape, flat.dtype, -1, 1)
+        start = 0.1 + 0.8 * flat + 0.1 * noise
+        edge = jnp.ones(flat.shape[1], flat.dtype)
+        found = maximize(
+            lambda x: h(x.reshape(-1, *soft.shape[1:])), start, 0 * edge, edge, config.evaluations
+        )
+        objects = relaxation.harden(found.points.reshape(soft.shape))
+        return Pool(encode_all(vae, view.params, objects), objects)
+
+    return climb
+
+
+class _Network(nn.Module):
+    latent_dim: int
+
+    @nn.compact
+    def __call__(self, noise: Array) -> Array:
+        x = nn.relu(nn.Dense(64)(noise))
+        x = nn.relu(nn.Dense(64)(x))
+        return noise + nn.Dense(self.latent_dim, kernel_init=nn.initializers.zeros)(x)
+
+
+def _generator(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
+    """Train G on E[h(g(G(noise)))] - temperature * KL(G's samples, prior), then sample it.
+
+    The divergence is that of the normal distribution with the batch's moments. G starts
+    as the identity, so its samples start as the prior's.
+    """
+    relaxation, network = _relaxation(vae), _Network(vae.latent_dim)
+    optimizer = optax.adam(3e-3)
+
+    def climb(key: Array, view: View, h: Callable[[Array], Array]) -> Pool:
+        def sample(params: Any, key: Array, n: int) -> Array:
+            noise = jax.random.normal(key, (n, vae.latent_dim), jnp.float32)
+            z = jnp.asarray(network.apply(params, noise))
+            return jnp.clip(z, -config.bound, config.bound)
+
+        def loss(params: Any, key: Array) -> Array:
+            z = sample(params, key, config.generator_batch)
+            log_std = 0.5 * jnp.log(z.var(0) + 1e-6)
+            kl = gaussian_kl(z.mean(0)[None], log_std[None])[0]
+            return config.temperature * kl - h(relaxation.decode(view.params, z)).mean()
+
+        def step(i: Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            params, state = carry
+            grads = jax.grad(loss)(params, jax.random.fold_in(key, i))
+            grads = jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0.0), grads)
+            updates, state = optimizer.update(grads, state, params)
+            return optax.apply_updates(params, updates), state
+
+        params = network.init(key, jnp.zeros((1, vae.latent_dim), jnp.float32))
+        start = (params, optimizer.init(params))
+        params, _ = lax.fori_loop(0, config.generator_steps, step, start)
+        z = sample(params, jax.random.fold_in(key, config.generator_steps), 4 * lanes)
+        return Pool(z, decode_all(vae, view.params, z))
+
+    return climb
+
+
+def _a_soft_object(vae: VAE) -> Array:
+    def make(key: Array) -> Array:
+        return _relaxation(vae).decode(vae.init(key), jnp.zeros((1, vae.latent_dim), jnp.float32))
+
+    like = jax.eval_shape(make, jax.random.key(0))
+    return jnp.zeros(like.shape, like.dtype)
+
+
+def _relaxation(vae: VAE) -> Relaxation:
+    assert vae.relaxation is not None
+    return vae.relaxation
+
+
+def _good_objects(key: Array, view: View, n: int) -> Array:
+    """The n best distinct objects of base and queries ``[n, ...]``; random base ones to fill up."""
+    scores, usable = all_scores(view.base, view.history)
+    distinct = jnp.concatenate([view.distinct, jnp.ones(view.history.scores.shape, bool)])
+    _, rows = lax.top_k(jnp.where(usable & distinct, scores, -jnp.inf), min(n, len(scores)))
+    filler = jax.random.randint(key, (n,), 0, view.base.scores.shape[0])
+    rows = jnp.where(usable[rows] & distinct[rows], rows, filler[: len(rows)])
+    rows = jnp.concatenate([rows, filler[len(rows) :]])
+    return gather(view.base, view.history, rows)

@@ -1,0 +1,49 @@
+"""The paper's proposer for shapes, which reads the true objective on a grid."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+from wrlso.models.vae import VAE, decode_all
+from wrlso.objective import Objective, evaluate
+from wrlso.proposers.base import Pool, Proposer, View
+
+
+def grid(
+    vae: VAE, objective: Objective, batch: int, bound: float = 3.0, side: int = 50
+) -> Proposer:
+    """The paper's "optimal model" for the shapes task.
+
+    It decodes a ``side x side`` grid on ``[-bound, bound]^2`` and ranks it by the true objective.
+    The budget does not pay for these evaluations. Results with this proposer therefore show what
+    retraining does to the model, not what an optimiser could do with it.
+
+    Args:
+      vae: the model, of two latent dimensions.
+      objective: in JAX.
+      batch: q, at most ``side**2``.
+      bound: half the side of the square, in standard deviations of the prior.
+      side: points per dimension.
+
+    Raises:
+      ValueError: if the latent space does not have two dimensions, or a batch is larger than the
+        grid.
+    """
+    if vae.latent_dim != 2:
+        raise ValueError(f"the grid proposer needs 2 latent dimensions, got {vae.latent_dim}")
+    if batch > side**2:
+        raise ValueError(
+            f"the grid proposer has {side**2} points, too few for batches of {batch}: lower "
+            "retrain_every (or, for a method that never retrains, the budget)"
+        )
+    line = jnp.linspace(-bound, bound, side, dtype=jnp.float32)
+    points = jnp.stack(jnp.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
+
+    def propose(key: Array, view: View, surrogate: Any) -> Pool:
+        objects = decode_all(vae, view.params, points)
+        best_first = jnp.argsort(-evaluate(objective, objects), stable=True)
+        return Pool(points[best_first], objects[best_first])
+
+    settings = {"bound": bound, "side": side}
+    return Proposer("grid", propose, batch, uncharged=side * side, settings=settings)

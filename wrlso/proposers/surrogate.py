@@ -1,0 +1,309 @@
+"""The surrogate of Algorithm 1: a Gaussian process from latent points to scores.
+
+It is fitted after each retraining to data that the current model encodes. Between retrainings it
+learns each query at fixed hyperparameters. The exact process serves some thousand points, the
+sparse one more.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from wrlso.data import Dataset, History, in_use
+from wrlso.fingerprint import fingerprint
+from wrlso.gp import exact, sparse
+from wrlso.gp.fit import FitConfig, Hyperparameters, default_hyperparameters, fit
+from wrlso.gp.kernels import KERNELS, Stationary
+from wrlso.gp.standardize import Standardizer, standardizer
+from wrlso.models.inversion import invert
+from wrlso.models.vae import VAE, decode_all, encode_all
+from wrlso.proposers.base import Observations, View
+from wrlso.status import Status
+
+_COLLAPSED = 0.1
+"""Least standard deviation of a latent dimension's encodings, a tenth of the prior's. With less,
+the box of the prior would be endless in units of the encodings."""
+
+
+@dataclass(frozen=True)
+class SurrogateConfig:
+    """The kind of surrogate, and the data that it sees. All static.
+
+    Attributes:
+      kind: ``"exact"``, O(n^3) per fit step, or ``"sparse"``, O(n M^2).
+      kernel: a name in ``wrlso.gp.kernels.KERNELS``.
+      best: number of distinct base objects of highest score that it always sees.
+      random: number of further distinct base objects, drawn anew at each fit. The seed's own
+        queries are always seen, all of them.
+      inducing: M, for the sparse process: a quarter are the data of highest score, the others
+        centres of clusters.
+      fit: priors, bounds and effort of the fit of hyperparameters.
+      inversion: number of steps of ``wrlso.models.inversion`` for each of the seed's queries whose
+        point decodes to something else since the model was retrained; 0: the query stands at its
+        object's encoding, whatever that decodes to.
+      penalty: the score that a failed query counts as; ``"lowest"``: the lowest score that the
+        surrogate knows; None: failures are left out, so that nothing is learned from them.
+
+    Raises:
+      ValueError: if a name is unknown or a number is out of range.
+    """
+
+    kind: Literal["exact", "sparse"] = "exact"
+    kernel: str = "matern52"
+    best: int = 50
+    random: int = 200
+    inducing: int = 500
+    fit: FitConfig = field(default_factory=FitConfig)
+    inversion: int = 0
+    penalty: float | Literal["lowest"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("exact", "sparse"):
+            raise ValueError(f"kind must be 'exact' or 'sparse', got {self.kind!r}")
+        if self.kernel not in KERNELS:
+            raise ValueError(f"unknown kernel {self.kernel!r}; there are: {', '.join(KERNELS)}")
+        if min(self.best, self.inducing) < 1 or min(self.random, self.inversion) < 0:
+            raise ValueError(
+                "best and inducing must be at least 1, random and inversion not negative, got "
+                f"best = {self.best}, inducing = {self.inducing}, random = {self.random}, "
+                f"inversion = {self.inversion}"
+            )
+        penalty = self.penalty
+        if not (penalty is None or penalty == "lowest" or math.isfinite(float(penalty))):
+            raise ValueError(f"penalty must be a finite number, 'lowest' or None, got {penalty!r}")
+
+
+class Surrogate(NamedTuple):
+    """A posterior for one round. Latents and scores inside it are in standard units.
+
+    Attributes:
+      gp: the Gaussian process.
+      latent_units: to and from standard units of the latents.
+      score_units: to and from standard units of the scores.
+      latents: ``[n, d]`` of all that it knows, with empty rows for later observations.
+      scores: ``[n]``.
+      mask: ``[n]``, true for rows in use.
+      best: ``[]``, the best score among them.
+      next: ``[]``, the row that the next observation fills.
+    """
+
+    gp: exact.ExactGP | sparse.SparseGP
+    latent_units: Standardizer
+    score_units: Standardizer
+    latents: Array
+    scores: Array
+    mask: Array
+    best: Array
+    next: Array
+
+
+def initial_memory(vae: VAE, config: SurrogateConfig) -> Hyperparameters:
+    """Hyperparameters to start the first fit from."""
+    return default_hyperparameters(vae.latent_dim, config.fit)
+
+
+def fit_surrogate(
+    key: Array,
+    view: View,
+    memory: Hyperparameters,
+    *,
+    vae: VAE,
+    config: SurrogateConfig,
+    max_observations: int,
+) -> tuple[Hyperparameters, Surrogate]:
+    """Choose data, encode them, fit hyperparameters, condition.
+
+    Args:
+      key: typed PRNG key.
+      view: the model and the data.
+      memory: hyperparameters of the last fit, to start from.
+      vae: the model (static).
+      config: see :class:`SurrogateConfig` (static).
+      max_observations: maximum number of observations before the next fit; later ones are ignored
+        (static).
+
+    Returns:
+      The hyperparameters and the surrogate.
+    """
+    row_key, fit_key, cluster_key = jax.random.split(key, 3)
+    rows, real = choose_rows(row_key, view.base, view.distinct, config.best, config.random)
+    own_z, aligned = current_latents(vae, view.params, view.history, config.inversion)
+    z = jnp.concatenate([own_z, encode_all(vae, view.params, view.base.objects[rows])])
+    base_scores = view.base.scores[rows]
+    lowest = jnp.where(real, base_scores, jnp.inf).min()
+    own, usable = _own_scores(view.history, aligned, config.penalty, lowest)
+    scores = jnp.concatenate([own, base_scores])
+    z, scores = (a.astype(jnp.result_type(float)) for a in (z, scores))  # double where enabled
+    mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1) & jnp.isfinite(scores)
+    latent_units = standardizer(z, mask, least=_COLLAPSED)
+    score_units = standardizer(scores, mask)
+    x = jnp.where(mask[:, None], latent_units.apply(z), 0.0)
+    y = jnp.where(mask, score_units.apply(scores), 0.0)
+
+    x_all, y_all, mask_all = (_pad(a, max_observations) for a in (x, y, mask))
+    inducing = _inducing(cluster_key, x, y, mask, min(config.inducing, len(x)))
+
+    def evidence(hyper: Hyperparameters) -> Array:
+        kernel = _kernel(config, hyper)
+        if config.kind == "exact":
+            return exact.log_marginal_likelihood(kernel, hyper.noise, x, y, mask)
+        return sparse.log_marginal_bound(kernel, hyper.noise, x, y, inducing, mask)
+
+    hyper, _ = fit(fit_key, evidence, memory, config.fit)
+    kernel = _kernel(config, hyper)
+    gp: exact.ExactGP | sparse.SparseGP
+    if config.kind == "exact":
+        gp = exact.condition(kernel, hyper.noise, x_all, y_all, mask_all)
+    else:
+        gp = sparse.condition(kernel, hyper.noise, x, y, inducing, mask)
+    best = jnp.where(mask, y, -jnp.inf).max()
+    return hyper, Surrogate(
+        gp, latent_units, score_units, x_all, y_all, mask_all, best, jnp.int32(len(x))
+    )
+
+
+def _inducing(key: Array, x: Array, y: Array, mask: Array, n: int) -> Array:
+    """Inducing points ``[n, d]``: a quarter where the scores are highest, the others in the centres
+    of clusters of all data. A single point that scores far above its neighbours, as the best one
+    does, would be smoothed away between centres."""
+    _, best = lax.top_k(jnp.where(mask, y, -jnp.inf), n // 4)
+    return jnp.concatenate([x[best], sparse.k_means(key, x, n - n // 4, mask)])
+
+
+def _pad(rows: Array, more: int) -> Array:
+    return jnp.pad(rows, [(0, more)] + [(0, 0)] * (rows.ndim - 1))
+
+
+def predict(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
+    """Mean and variance ``[s]`` at ``x [s, d]``, all in standard units."""
+    if isinstance(surrogate.gp, exact.ExactGP):
+        return exact.predict(surrogate.gp, x)
+    return sparse.predict(surrogate.gp, x)
+
+
+def predict_joint(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
+    """Mean ``[s]`` and covariance ``[s, s]`` at ``x [s, d]``, all in standard units."""
+    if isinstance(surrogate.gp, exact.ExactGP):
+        return exact.predict_joint(surrogate.gp, x)
+    return sparse.predict_joint(surrogate.gp, x)
+
+
+def add(surrogate: Surrogate, x: Array, y: Array) -> Surrogate:
+    """Learn one more observation ``x [d]``, ``y []`` in standard units.
+
+    Nothing is learned where ``y`` is NaN, or no row is left for it.
+    """
+    n = surrogate.scores.shape[0]
+    known = jnp.isfinite(y) & jnp.isfinite(x).all() & (surrogate.next < n)
+    x, y = jnp.where(known, x, 0.0), jnp.where(known, y, 0.0)
+    slot = jnp.where(known, surrogate.next, n)
+    old = surrogate.gp
+    if isinstance(old, exact.ExactGP):
+        gp: Any = exact.add(old, slot, x, y)
+    else:
+        more = sparse.add(old, x, y)
+        gp = jax.tree.map(lambda new, kept: jnp.where(known, new, kept), more, old)
+    return surrogate._replace(
+        gp=gp,
+        latents=surrogate.latents.at[slot].set(x, mode="drop"),
+        scores=surrogate.scores.at[slot].set(y, mode="drop"),
+        mask=surrogate.mask.at[slot].set(True, mode="drop"),
+        best=jnp.where(known, jnp.maximum(surrogate.best, y), surrogate.best),
+        next=surrogate.next + known,
+    )
+
+
+def fantasize(surrogate: Surrogate, x: Array) -> Surrogate:
+    """A fantasy: the posterior as if ``x [d]`` had scored its mean.
+
+    The known data and their best score stay as they are.
+    """
+    mean, _ = predict(surrogate, x[None])
+    fantasy = add(surrogate, x, mean[0])
+    return surrogate._replace(gp=fantasy.gp, next=fantasy.next)
+
+
+def observe(
+    surrogate: Surrogate,
+    observations: Observations,
+    *,
+    penalty: float | Literal["lowest"] | None = None,
+) -> Surrogate:
+    """Add what a batch taught, at fixed hyperparameters; ``penalty`` as in the configuration."""
+    x, y = (
+        surrogate.latent_units.apply(observations.latents),
+        surrogate.score_units.apply(observations.scores),
+    )
+    if penalty == "lowest":
+        y = jnp.where(
+            observations.failed, jnp.where(surrogate.mask, surrogate.scores, jnp.inf).min(), y
+        )
+    elif penalty is not None:
+        y = jnp.where(
+            observations.failed, surrogate.score_units.apply(jnp.asarray(penalty, y.dtype)), y
+        )
+    return lax.scan(lambda s, xy: (add(s, *xy), None), surrogate, (x, y))[0]
+
+
+def choose_rows(
+    key: Array, base: Dataset, distinct: Array, best: int, random: int
+) -> tuple[Array, Array]:
+    """The ``best`` rows of highest score and ``random`` others, no object twice, none without a
+    finite score.
+
+    Returns:
+      Rows ``[n]`` with ``n = min(best + random, N)``, and which of them are real
+      ``[n]``: false once the distinct objects are used up.
+    """
+    n = base.scores.shape[0]
+    best = min(best, n)
+    distinct = distinct & jnp.isfinite(base.scores)
+    _, top = lax.top_k(jnp.where(distinct, base.scores, -jnp.inf), best)
+    drawn = jnp.where(distinct, jax.random.uniform(key, (n,)), -1.0).at[top].set(-1.0)
+    luck, others = lax.top_k(drawn, min(random, n - best))
+    return jnp.concatenate([top, others]), jnp.concatenate([distinct[top], luck >= 0])
+
+
+def current_latents(
+    vae: VAE, params: Any, history: History, inversion: int = 0
+) -> tuple[Array, Array]:
+    """Latents of a seed's queries under the current model.
+
+    A query keeps its proposed point as long as this still decodes to the scored object, in the
+    spelling that it had then. Otherwise it stands at its object's encoding, moved by ``inversion``
+    steps towards a point that decodes to the object.
+
+    Returns:
+      Latents ``[C, d]``, and booleans ``[C]``, true for proposed points.
+    """
+    decoded = fingerprint(decode_all(vae, params, history.latents))
+    aligned = (decoded.high == history.decoded_fingerprints.high) & (
+        decoded.low == history.decoded_fingerprints.low
+    )
+    encoded = encode_all(vae, params, history.objects)
+    lost = in_use(history) & ~aligned & (history.status != Status.INVALID)
+    found = invert(vae, params, encoded, history.objects, steps=inversion, needed=lost)
+    return jnp.where(aligned[:, None], history.latents, found), aligned
+
+
+def _own_scores(
+    history: History, aligned: Array, penalty: float | Literal["lowest"] | None, lowest: Array
+) -> tuple[Array, Array]:
+    """Scores ``[C]`` of a seed's queries and which of them the surrogate sees; ``lowest`` of the
+    base data."""
+    scored = in_use(history) & (history.status == Status.OK)
+    if penalty is None:
+        return jnp.where(scored, history.scores, 0.0), scored
+    # An invalid decode has no object to encode: keep it only if its point still decodes to it.
+    failed = in_use(history) & ~scored & (aligned | (history.status != Status.INVALID))
+    own_lowest = jnp.where(scored, history.scores, jnp.inf).min()
+    worth = jnp.minimum(lowest, own_lowest) if penalty == "lowest" else jnp.asarray(penalty)
+    return jnp.where(scored, history.scores, worth), scored | failed
+
+
+def _kernel(config: SurrogateConfig, hyper: Hyperparameters) -> Stationary:
+    return KERNELS[config.kernel](hyper.lengthscales, hyper.variance)

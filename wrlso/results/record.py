@@ -1,0 +1,115 @@
+"""A finished run read from its folder: queries, scores, curves, models."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wrlso.data import Dataset, empty_history
+from wrlso.loop.algorithm import State
+from wrlso.results.summary import best_so_far, charged_scores
+from wrlso.runs.config import RunConfig
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import Query
+from wrlso.tasks import TASKS
+from wrlso.tasks.base import Task
+
+
+def task_of(config: RunConfig) -> Task:
+    """The task of ours that a configuration names.
+
+    Raises:
+      ValueError: if there is none of that name.
+    """
+    if config.task not in TASKS:
+        raise ValueError(
+            f"unknown task {config.task!r}; there are: {', '.join(TASKS)}. "
+            "For a task of your own, pass it as the argument task"
+        )
+    return TASKS[config.task](**config.task_options)
+
+
+class RunRecord:
+    """A finished run, read from its folder.
+
+    Attributes:
+      folder: the run's folder.
+      summary: the content of ``summary.json``.
+
+    Raises:
+      ValueError: if the folder holds no run, or one that is not finished.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = RunFolder(Path(path))
+        if not self.folder.summary_file.exists():
+            raise ValueError(
+                f"{path} is not finished: continue it with 'wrlso resume {path}', or, if its task "
+                f"was made in Python, with wrlso.resume({str(path)!r}, task=...)"
+            )
+        self.summary: dict[str, Any] = self.folder.load_summary()
+
+    @property
+    def best(self) -> np.ndarray:
+        """``[seeds]`` best score of each seed; NaN for a seed without a successful query."""
+        return np.array([np.nan if s["best"] is None else s["best"] for s in self.summary["seeds"]])
+
+    def queries(self) -> list[Query]:
+        """Every query of every seed, in order."""
+        log = self.folder.open_log(read_only=True)
+        try:
+            return log.queries()
+        finally:
+            log.close()
+
+    def scores(self) -> list[np.ndarray]:
+        """Each seed's charged scores in order, NaN where a query failed."""
+        queries = self.queries()
+        seeds = self.folder.config.seed_numbers
+        return [charged_scores([q for q in queries if q.seed == seed]) for seed in seeds]
+
+    def curves(self) -> list[np.ndarray]:
+        """Each seed's best score so far after every charged query."""
+        return [best_so_far(scores) for scores in self.scores()]
+
+    @property
+    def kept(self) -> list[int]:
+        """Numbers of rounds after which :meth:`state` is kept: the first, one in the middle, the
+        last."""
+        return self.folder.checkpoints()
+
+    def state(self, rounds: int | None = None, task: Task | None = None) -> State:
+        """Every seed's model and queries as they stood after a round.
+
+        Args:
+          rounds: one of :attr:`kept`; None: the last.
+          task: of the run, if it is your own.
+
+        Returns:
+          A state in which every array has an axis ``[seeds]`` in front; ``params`` are the models'
+          parameters. ``jax.tree.map(lambda a: a[0], state)`` is that of the first seed. The
+          proposer's memory is left out.
+
+        Raises:
+          ValueError: if no state of that round is kept.
+        """
+        task = task or task_of(self.folder.config)
+        return self.load_state(rounds, task, task.load_data())
+
+    def load_state(self, rounds: int | None, task: Task, base: Dataset) -> State:
+        """As :meth:`state`, with base data that were loaded before."""
+        rounds = self.kept[-1] if rounds is None else rounds
+        if rounds not in self.kept:
+            raise ValueError(f"no state is kept after {rounds} rounds; there are: {self.kept}")
+        config = self.folder.config
+
+        def one_seed() -> State:
+            history = empty_history(config.budget, base.objects[0], task.vae.latent_dim)
+            return State(task.vae.init(jax.random.key(0)), history)
+
+        like = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype),
+            jax.eval_shape(one_seed),
+        )
+        return self.folder.load_checkpoint(rounds, like)

@@ -1,0 +1,36 @@
+"""A finished run for people: its table and its figures."""
+
+from pathlib import Path
+
+from wrlso.methods import Method
+from wrlso.results.record import RunRecord, task_of
+from wrlso.results.tables import run_table
+from wrlso.tasks.base import Task
+
+__all__ = ["Result", "task_of"]
+
+
+class Result(RunRecord):
+    """A finished run, read from its folder."""
+
+    def table(self) -> str:
+        """The summary as a table with one row per seed."""
+        return run_table(self.summary)
+
+    def plot(
+        self, task: Task | None = None, host_samples: int = 0, method: Method | None = None
+    ) -> list[Path]:
+        """Draw the run's figures into its folder (needs ``wrlso[plots]``).
+
+        Args:
+          task: of the run, if it is your own.
+          host_samples: number of prior samples per seed and stage that an objective on the host
+            scores for the figures; 0: none.
+          method: of the run, if its weighting is your own.
+
+        Returns:
+          The paths of the figures.
+        """
+        from wrlso.results.figures import draw_run
+
+        return draw_run(self, task, host_samples, method)

@@ -1,0 +1,93 @@
+"""The settings that ``run``, ``sweep`` and the command line share, each explained once."""
+
+import operator
+from dataclasses import dataclass, fields
+from numbers import Integral
+from typing import Any, Literal, TypedDict
+
+from wrlso.parallel import SeedMode
+from wrlso.proposers.base import Proposer
+
+
+class SettingsArguments(TypedDict, total=False):
+    """The keyword arguments of ``run`` and ``sweep``, for editors; see :class:`RunSettings`."""
+
+    budget: int
+    seeds: int
+    first_seed: int
+    proposer: str | Proposer | None
+    batch: int | None
+    gradient_of: Literal["regressor", "objective"] | None
+    devices: int | None
+    seed_mode: SeedMode
+    progress: bool
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Settings of a run besides its task and method.
+
+    Attributes:
+      budget: maximum number of objective evaluations that are charged to each seed.
+      seeds: number of independent runs, side by side.
+      first_seed: the seeds are first_seed, first_seed + 1, ...
+      proposer: how latent points are chosen: 'bo' (Bayesian optimisation; reads nothing but charged
+        scores), 'grid' (the paper's for shapes; reads the objective 2,500 times per round without
+        charging it), 'prior' (samples), or one that follows gradients: 'latent_ascent',
+        'data_ascent', 'generator'. Default: the method's own, else the task's.
+      batch: q, the number of queries that proposer 'bo' chooses together, by fantasies; it divides
+        r. Default: 1.
+      gradient_of: what the gradient proposers follow: a regressor learned from charged scores
+        (default), or the objective itself, whose evaluations then count as uncharged.
+      devices: number of devices to spread seeds over. On a CPU these are virtual. Default: all, but
+        no more than seeds.
+      seed_mode: seeds within a device run one after the other ('map') or batched ('vmap'). 'auto'
+        is 'map' on a CPU and 'vmap' on an accelerator.
+      progress: show progress bars.
+
+    Raises:
+      ValueError: naming the setting, its value and the remedy.
+    """
+
+    budget: int = 500
+    seeds: int = 5
+    first_seed: int = 0
+    proposer: str | Proposer | None = None
+    batch: int | None = None
+    gradient_of: Literal["regressor", "objective"] | None = None
+    devices: int | None = None
+    seed_mode: SeedMode = "auto"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "seeds", "first_seed", "batch", "devices"):
+            value = getattr(self, name)
+            if isinstance(value, Integral) and not isinstance(value, bool):
+                object.__setattr__(self, name, operator.index(value))  # NumPy's are not JSON
+            elif value is not None:
+                raise ValueError(f"{name} must be a whole number, got {value!r}")
+        if self.seeds < 1:
+            raise ValueError(f"seeds must be at least 1, got {self.seeds}")
+        if not 0 <= self.first_seed < 2**31 - self.seeds:
+            raise ValueError(
+                f"first_seed must not be negative and seeds must stay below 2^31, got "
+                f"{self.first_seed}"
+            )
+
+    @classmethod
+    def of(cls, arguments: SettingsArguments) -> "RunSettings":
+        """Settings from keyword arguments.
+
+        Raises:
+          TypeError: if there is no such setting, listing the names.
+        """
+        names = [field.name for field in fields(cls)]
+        unknown = [name for name in arguments if name not in names]
+        if unknown:
+            raise TypeError(f"there is no setting {unknown[0]!r}; there are: {', '.join(names)}")
+        return cls(**arguments)
+
+    def chosen(self) -> dict[str, Any]:
+        """The settings that ``wrlso.algorithm`` takes."""
+        names = ("budget", "proposer", "batch", "gradient_of")
+        return {name: getattr(self, name) for name in names}

@@ -1,0 +1,1 @@
+"""Files of this machine: atomic writes, arrays without pickle, the cache folder."""

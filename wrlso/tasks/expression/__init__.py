@@ -1,0 +1,1 @@
+"""Arithmetic expressions of x (the paper's second task): grammar, evaluation, data, models."""

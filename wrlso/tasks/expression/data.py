@@ -1,0 +1,107 @@
+"""Base data of the expressions task: from a file, or sampled from the grammar itself."""
+
+import gzip
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wrlso.data import Dataset
+from wrlso.tasks.expression.evaluate import log_mse_scores
+from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS, GrammarError, encode
+from wrlso.tasks.expression.stack import EMPTY, START, completions, push
+
+_POOL = 20_000
+"""Expressions sampled where no file is given."""
+
+
+def sample_expressions(n: int, seed: int = 0) -> np.ndarray:
+    """``[n, 15] uint8`` different derivations, each as likely as any other of at most 15 steps.
+
+    A production is chosen in proportion to the number of ways to complete the derivation
+    after it, so no draw is ever rejected but for being a repetition.
+
+    Args:
+      n: at most a million (there are 2 * 10^8).
+      seed: of NumPy's generator; the same expressions on every machine.
+    """
+    if not 1 <= n <= 1_000_000:
+        raise ValueError(f"n must be between 1 and a million, got {n}")
+    rng = np.random.default_rng(seed)
+    found = np.empty((0, MAX_STEPS), np.uint8)
+    while len(found) < n:
+        found = np.concatenate([found, _sample(rng, n)])
+        _, first = np.unique(found, axis=0, return_index=True)
+        found = found[np.sort(first)]
+    return found[:n]
+
+
+def _sample(rng: np.random.Generator, n: int) -> np.ndarray:
+    ways = completions()
+    stack = np.full(n, START, np.int32)
+    choices = jnp.arange(len(PRODUCTIONS))
+    expands_t = np.array([p.left == "T" for p in PRODUCTIONS])
+    padding = np.arange(len(PRODUCTIONS)) == NOTHING
+    out = np.full((n, MAX_STEPS), NOTHING, np.uint8)
+    for step in range(MAX_STEPS):
+        complete = stack[:, None] == EMPTY
+        after = np.where(complete, EMPTY, push(jnp.asarray(stack)[:, None], choices))
+        depth = np.frexp(after)[1] - 1
+        of_t = np.bitwise_count(after) - 1
+        weight = ways[MAX_STEPS - step - 1, depth - of_t, of_t]
+        fits = (expands_t == ((stack & 1) == 1)[:, None]) & ~padding
+        weight *= np.where(complete, padding, fits)
+        share = np.cumsum(weight, axis=1)
+        chosen = (rng.random((n, 1)) * share[:, -1:] >= share).sum(1)
+        stack = after[np.arange(n), chosen]
+        out[:, step] = chosen
+    return out
+
+
+def read_expressions(path: str | Path) -> np.ndarray:
+    """Derivations ``[N, 15] uint8`` of a file of expressions, one a line, plain or gzipped.
+
+    Raises:
+      ValueError: if the file holds no expression, or a line is outside the grammar: naming file,
+        line and column.
+      OSError: if it cannot be read.
+    """
+    path = Path(path)
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        lines = file.read().splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise ValueError(f"{path} is empty: it must hold one expression a line")
+    try:
+        return encode(lines)
+    except GrammarError as error:
+        raise ValueError(f"{path}, {error}") from None
+
+
+def worse_half(
+    derivations: np.ndarray, target: np.ndarray, rows: int = 5000, seed: int = 0
+) -> Dataset:
+    """The paper's base data: of different expressions, a draw from the worse half by score.
+
+    Args:
+      derivations: ``[N, 15]``; repetitions are dropped.
+      target: derivation of the target expression.
+      rows: how many to draw, without replacement; all of the half if it has fewer.
+      seed: of the draw.
+    """
+    _, first = np.unique(derivations, axis=0, return_index=True)
+    distinct = derivations[np.sort(first)]
+    scores = np.asarray(jax.jit(log_mse_scores)(distinct, target))
+    worse = np.argsort(scores, kind="stable")[: max(1, len(scores) // 2)]
+    chosen = np.random.default_rng(seed).permutation(worse)[:rows]
+    return Dataset(jnp.asarray(distinct[chosen]), jnp.asarray(scores[chosen]))
+
+
+def base_data(
+    path: str | Path | None, target: np.ndarray, rows: int = 5000, seed: int = 0
+) -> Dataset:
+    """:func:`worse_half` of a file, or of 20,000 expressions sampled from the grammar."""
+    pool = sample_expressions(_POOL) if path is None else read_expressions(path)
+    return worse_half(pool, target, rows, seed)

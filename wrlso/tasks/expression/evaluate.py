@@ -1,0 +1,151 @@
+"""Derivations evaluated inside jit, and their score against a target expression.
+
+Values are computed in double precision, which JAX is told to allow for these functions
+alone: ``exp(x * x)`` is beyond float32 at x = 10, and ``sin(exp(x))`` is mere rounding error
+there. Scores are float32.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from wrlso.tasks.expression.grammar import NOTHING, PRODUCTIONS, parse
+from wrlso.tasks.expression.stack import is_complete
+
+WORST = -7.0
+"""The score of an expression that is undefined, or further away than this."""
+
+POINTS = np.linspace(-10.0, 10.0, 1000)
+"""Where expressions are compared."""
+
+_PLACES = np.random.default_rng(0).uniform(-3.0, 3.0, 16)
+"""Where functions are told apart: not so far out that rounding would do it."""
+
+_OPERANDS = np.array([sum(s in "ST" for s in p.right) for p in PRODUCTIONS], np.int32)
+
+
+def evaluate(derivations: ArrayLike, points: ArrayLike = POINTS) -> Array:
+    """Values ``[B, n] float32`` of derivations ``[B, L]`` at ``points [n]``.
+
+    Computed in float64, rounded at the end. Undefined values are NaN or infinite; a
+    derivation that is no complete one has values without meaning.
+    """
+    with jax.enable_x64(True):
+        at = jnp.asarray(points, jnp.float64)
+        return _one_by_one(lambda d: _values(d, at).astype(jnp.float32), jnp.asarray(derivations))
+
+
+def log_mse_scores(derivations: ArrayLike, target: ArrayLike) -> Array:
+    """``[B] float32`` scores of derivations ``[B, L]``: ``-log(1 + MSE)`` against a target.
+
+    The mean squared error is over 1,000 points of [-10, 10]. Scores are in [-7, 0], and -7
+    where a value is NaN or infinite.
+
+    Args:
+      derivations: indices of productions, padded with ``NOTHING``.
+      target: ``[L']``, the derivation of the target expression.
+    """
+    with jax.enable_x64(True):
+        points = jnp.asarray(POINTS, jnp.float64)
+        aim = _values(jnp.asarray(target), points)
+
+        def score(derivation: Array) -> Array:
+            error = _values(derivation, points) - aim
+            found = 0.0 - jnp.log1p(jnp.mean(error * error))
+            return jnp.where(found > WORST, found, WORST).astype(jnp.float32)
+
+        return _one_by_one(score, jnp.asarray(derivations))
+
+
+def same_values(derivations: Array) -> Array:
+    """``[B, 17] uint32``, equal where two derivations are the same function of x.
+
+    Their values at 16 points to about four digits: ``x + 1 / 3`` and ``1 / 3 + (x)`` are one
+    thing in two spellings. Incomplete derivations are different wherever they are written
+    differently. Nothing here knows the target.
+    """
+    with jax.enable_x64(True):
+        places = jnp.asarray(_PLACES, jnp.float64)
+        values = jax.vmap(lambda d: _values(d, places).astype(jnp.float32))(derivations)
+    bits = lax.bitcast_convert_type(values, jnp.uint32)
+    # To the nearest multiple of 2^10 in the last places; -0 is 0, and any NaN is one.
+    rounded = (bits + jnp.uint32(1 << 9)) >> 10
+    rounded = jnp.where(bits << 1 == 0, 0, rounded)
+    rounded = jnp.where((bits & 0x7FFFFFFF) > 0x7F800000, jnp.uint32(1 << 22), rounded)
+    length = min(derivations.shape[1], len(_PLACES))
+    written = jnp.pad(derivations[:, :length], [(0, 0), (0, len(_PLACES) - length)])
+    complete = is_complete(derivations)[:, None]
+    words = jnp.where(complete, rounded, written.astype(jnp.uint32))
+    return jnp.concatenate([complete.astype(jnp.uint32), words], axis=1)
+
+
+def parse_target(text: str) -> np.ndarray:
+    """The derivation ``[L]`` of a target expression, of any length.
+
+    Raises:
+      ValueError: if it is not an expression of the grammar, or does not contain x.
+    """
+    try:
+        derivation = parse(text)
+    except ValueError as error:
+        raise ValueError(f"target {text!r} is not an expression of x: {error}") from None
+    if all(PRODUCTIONS[step].right != ("x",) for step in derivation):
+        raise ValueError(f"target {text!r} does not contain x: nothing is to be found")
+    return np.array(derivation, np.uint8)
+
+
+def _one_by_one(function: Callable[[Array], Array], derivations: Array) -> Array:
+    """On a CPU one derivation after the other, so that only what it contains is computed."""
+    return lax.platform_dependent(
+        derivations,
+        cpu=lambda d: lax.map(function, d),
+        default=jax.vmap(function),
+    )
+
+
+def _values(derivation: Array, points: Array) -> Array:
+    """``[n]`` float64. Read from its end, a derivation is a program for a stack machine.
+
+    What stands on the stack is a sum and a product ``[2, n]`` still open to its right: ``S + T``
+    closes the product, ``S * T`` and ``S / T`` go on with it. So operators bind as usual
+    although the tree knows no precedence.
+    """
+    zero = jnp.zeros_like(points)
+    close = lambda s: s[0] + s[1]  # noqa: E731
+    term = lambda values: jnp.stack([zero, values])  # noqa: E731
+    constant = lambda c: lambda a, b: term(jnp.full_like(points, c))  # noqa: E731
+    actions = {
+        ("S", "+", "T"): lambda a, b: jnp.stack([close(a), b[1]]),
+        ("S", "*", "T"): lambda a, b: jnp.stack([a[0], a[1] * b[1]]),
+        ("S", "/", "T"): lambda a, b: jnp.stack([a[0], a[1] / b[1]]),
+        ("T",): lambda a, b: a,
+        ("(", "S", ")"): lambda a, b: term(close(a)),
+        ("sin(", "S", ")"): lambda a, b: term(jnp.sin(close(a))),
+        ("exp(", "S", ")"): lambda a, b: term(jnp.exp(close(a))),
+        ("x",): lambda a, b: term(points),
+        ("1",): constant(1.0),
+        ("2",): constant(2.0),
+        ("3",): constant(3.0),
+        (): lambda a, b: a,
+    }
+    branches = [actions[p.right] for p in PRODUCTIONS]
+    length = derivation.shape[0]
+    operands = jnp.asarray(_OPERANDS)
+
+    def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        i, stack, depth = state
+        production = derivation[i].astype(jnp.int32)
+        first, second = (stack[jnp.maximum(depth - j, 0)] for j in (1, 2))
+        result = lax.switch(production, branches, first, second)
+        depth = depth + 1 - operands[production]
+        return i - 1, stack.at[depth - 1].set(result), depth
+
+    last = (derivation != NOTHING).sum(dtype=jnp.int32) - 1
+    stack = jnp.zeros((length // 2 + 2, 2, *points.shape), points.dtype)
+    start = (last, stack, jnp.zeros((), jnp.int32))
+    _, stack, _ = lax.while_loop(lambda state: state[0] >= 0, step, start)
+    return close(stack[0])

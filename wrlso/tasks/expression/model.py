@@ -1,0 +1,245 @@
+"""Grammar VAEs for derivations of at most 15 productions."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from wrlso.models.gru import GRU, gru_states, gru_step, init_gru
+from wrlso.models.vae import VAE
+from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS
+from wrlso.tasks.expression.stack import START, allowed, is_complete, push, stacks
+
+Architecture = Literal["feedback", "paper"]
+Decoding = Literal["argmax", "majority"]
+
+SYMBOLS = len(PRODUCTIONS)
+_SAMPLES = 5
+
+
+def _left() -> Array:
+    """``[15]``: steps left before each; no constant of the module, which would start JAX."""
+    return MAX_STEPS - jnp.arange(MAX_STEPS, dtype=jnp.int32)
+
+
+def make_vae(
+    architecture: Architecture = "feedback", latent_dim: int = 25, decoding: Decoding = "argmax"
+) -> VAE:
+    """A VAE of derivations ``[B, 15] uint8``.
+
+    Args:
+      architecture: ``"feedback"``: the decoder sees what it chose before and the stack, and only
+        productions are allowed after which the derivation can be completed in 15 steps, so
+        every decode is an expression. ``"paper"``: the grammar VAE of Kusner et al. (2017) as
+        the paper used it: no feedback; a derivation may end incomplete, which is invalid.
+      latent_dim: d.
+      decoding: ``"argmax"``, or ``"majority"``: the most frequent of 5 samples, which are the
+        same for the same latent.
+
+    Raises:
+      ValueError: if architecture or decoding is unknown.
+    """
+    if architecture not in _MODELS:
+        raise ValueError(f"unknown architecture {architecture!r}; there are: {', '.join(_MODELS)}")
+    if decoding not in ("argmax", "majority"):
+        raise ValueError(f"decoding must be 'argmax' or 'majority', got {decoding!r}")
+    return _MODELS[architecture](latent_dim, decoding)
+
+
+def _one_hot(derivations: Array) -> Array:
+    return jax.nn.one_hot(derivations, SYMBOLS, dtype=jnp.float32)
+
+
+def _masked(logits: Array, possible: Array) -> Array:
+    return jnp.where(possible, logits, -jnp.inf)
+
+
+def _log_likelihood(logits: Array, possible: Array, derivations: Array) -> Array:
+    """``[B]`` nats from ``[B, 15, 12]`` logits."""
+    log_p = jax.nn.log_softmax(jnp.where(possible, logits, -1e9))
+    chosen = jnp.take_along_axis(log_p, derivations.astype(jnp.int32)[..., None], -1)
+    return chosen[..., 0].sum(-1)
+
+
+def _decoder(
+    decode: Callable[[Any, Array, Array], Array], decoding: Decoding
+) -> Callable[[Any, Array], Array]:
+    """From ``(params, latents, noise [B, 15, 12])``, added to the logits, to a decoder."""
+
+    def argmax(params: Any, latents: Array) -> Array:
+        return decode(params, latents, jnp.zeros((*latents.shape[:1], MAX_STEPS, SYMBOLS)))
+
+    def majority(params: Any, latents: Array) -> Array:
+        draw = partial(jax.random.gumbel, shape=(_SAMPLES, MAX_STEPS, SYMBOLS))
+        noise = jax.vmap(draw)(jax.vmap(_key_of)(latents))
+        samples = jax.vmap(decode, (None, None, 1), 1)(params, latents, noise)
+        equal = (samples[:, :, None] == samples[:, None]).all(-1)
+        most = jnp.argmax(equal.sum(-1), axis=-1)
+        return jnp.take_along_axis(samples, most[:, None, None], 1)[:, 0]
+
+    return argmax if decoding == "argmax" else majority
+
+
+def _key_of(latent: Array) -> Array:
+    """A key that depends on the bits of a latent ``[d]``, so that decoding is a function of it."""
+    words = lax.bitcast_convert_type(latent.astype(jnp.float32), jnp.uint32)
+    return lax.fori_loop(
+        0, len(words), lambda i, key: jax.random.fold_in(key, words[i]), jax.random.key(0)
+    )
+
+
+class FeedbackEncoder(nn.Module):
+    """Two dense layers on all productions at once."""
+
+    latent_dim: int
+    width: int = 256
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        x = nn.relu(nn.Dense(self.width)(x.reshape(x.shape[0], -1)))
+        x = nn.relu(nn.Dense(self.width)(x))
+        return nn.Dense(2 * self.latent_dim)(x)
+
+
+class FeedbackEnds(nn.Module):
+    """What stands before and after the recurrent unit: its first state, and the logits."""
+
+    units: int
+
+    def setup(self) -> None:
+        self.start = nn.Dense(self.units)
+        self.logits = nn.Dense(SYMBOLS)
+
+    def first(self, latents: Array) -> Array:
+        return jnp.tanh(self.start(latents))
+
+    def last(self, states: Array) -> Array:
+        return self.logits(states)
+
+    def __call__(self, latents: Array) -> Array:
+        return self.last(self.first(latents))
+
+
+def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
+    encoder, ends = FeedbackEncoder(latent_dim), FeedbackEnds(units)
+    inputs = latent_dim + 2 * SYMBOLS + MAX_STEPS
+
+    def init(key: Array) -> dict[str, Any]:
+        keys = jax.random.split(key, 3)
+        return {
+            "encoder": encoder.init(keys[0], jnp.zeros((1, MAX_STEPS, SYMBOLS), jnp.float32)),
+            "ends": ends.init(keys[1], jnp.zeros((1, latent_dim), jnp.float32)),
+            "gru": init_gru(keys[2], inputs, units)._asdict(),
+        }
+
+    def encode(params: dict, objects: Array) -> tuple[Array, Array]:
+        out = jnp.asarray(encoder.apply(params["encoder"], _one_hot(objects)))
+        return out[:, :latent_dim], out[:, latent_dim:]
+
+    def seen(latents: Array, before: Array, possible: Array, step: Array) -> Array:
+        """What the unit is shown at a step: the latent, the production chosen before, those
+        possible now, and the step's number."""
+        place = jnp.broadcast_to(
+            jax.nn.one_hot(step, MAX_STEPS, dtype=jnp.float32), (*before.shape, MAX_STEPS)
+        )
+        return jnp.concatenate(
+            [latents, _one_hot(before), possible.astype(jnp.float32), place], axis=-1
+        )
+
+    def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
+        latents = latents.astype(jnp.float32)
+        possible = allowed(stacks(objects)[:, :-1], _left())
+        before = jnp.concatenate([jnp.full_like(objects[:, :1], NOTHING), objects[:, :-1]], 1)
+        repeated = jnp.broadcast_to(latents[:, None], (*objects.shape, latent_dim))
+        x = seen(repeated, before, possible, jnp.arange(MAX_STEPS)).swapaxes(0, 1)
+        start = jnp.asarray(ends.apply(params["ends"], latents, method="first"))
+        states = gru_states(GRU(**params["gru"]), start, x).swapaxes(0, 1)
+        logits = jnp.asarray(ends.apply(params["ends"], states, method="last"))
+        return _log_likelihood(logits, possible, objects)
+
+    def decode(params: dict, latents: Array, noise: Array) -> Array:
+        latents = latents.astype(jnp.float32)
+        gru = GRU(**params["gru"])
+
+        def step(carry: tuple[Array, ...], at: tuple[Array, Array, Array]) -> Any:
+            state, stack, before = carry
+            number, left, luck = at
+            possible = allowed(stack, left)
+            state = gru_step(gru, state, seen(latents, before, possible, number))
+            logits = jnp.asarray(ends.apply(params["ends"], state, method="last")) + luck
+            chosen = jnp.argmax(_masked(logits, possible), -1).astype(jnp.uint8)
+            return (state, push(stack, chosen), chosen), chosen
+
+        rows = latents.shape[:1]
+        start = jnp.asarray(ends.apply(params["ends"], latents, method="first"))
+        start = start.astype(jnp.result_type(start, *gru))  # double where the parameters are
+        carry = (start, jnp.full(rows, START, jnp.int32), jnp.full(rows, NOTHING, jnp.uint8))
+        _, chosen = lax.scan(step, carry, (jnp.arange(MAX_STEPS), _left(), noise.swapaxes(0, 1)))
+        return chosen.swapaxes(0, 1)
+
+    return VAE(latent_dim, init, encode, _decoder(decode, decoding), log_likelihood)
+
+
+class PaperEncoder(nn.Module):
+    """Three convolutions over the productions, of widths 2, 3 and 4, and a dense layer."""
+
+    latent_dim: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        for width in (2, 3, 4):
+            x = nn.relu(nn.Conv(width, (width,), padding="VALID")(x))
+        x = nn.relu(nn.Dense(100)(x.reshape(x.shape[0], -1)))
+        return nn.Dense(2 * self.latent_dim)(x)
+
+
+def _paper(latent_dim: int, decoding: Decoding, units: int = 100, layers: int = 3) -> VAE:
+    encoder = PaperEncoder(latent_dim)
+    first, last = nn.Dense(latent_dim), nn.Dense(SYMBOLS)
+
+    def init(key: Array) -> dict[str, Any]:
+        keys = jax.random.split(key, 3 + layers)
+        sizes = [latent_dim] + [units] * (layers - 1)
+        return {
+            "encoder": encoder.init(keys[0], jnp.zeros((1, MAX_STEPS, SYMBOLS), jnp.float32)),
+            "first": first.init(keys[1], jnp.zeros((1, latent_dim), jnp.float32)),
+            "last": last.init(keys[2], jnp.zeros((1, units), jnp.float32)),
+            "grus": [init_gru(k, n, units)._asdict() for k, n in zip(keys[3:], sizes, strict=True)],
+        }
+
+    def encode(params: dict, objects: Array) -> tuple[Array, Array]:
+        out = jnp.asarray(encoder.apply(params["encoder"], _one_hot(objects)))
+        return out[:, :latent_dim], out[:, latent_dim:]
+
+    def logits(params: dict, latents: Array) -> Array:
+        x = nn.relu(jnp.asarray(first.apply(params["first"], latents.astype(jnp.float32))))
+        x = jnp.broadcast_to(x, (MAX_STEPS, *x.shape))
+        for gru in params["grus"]:
+            x = gru_states(GRU(**gru), jnp.zeros((x.shape[1], units)), x)
+        return jnp.asarray(last.apply(params["last"], x)).swapaxes(0, 1)
+
+    def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
+        possible = allowed(stacks(objects)[:, :-1], _left(), finish=False)
+        return _log_likelihood(logits(params, latents), possible, objects)
+
+    def decode(params: dict, latents: Array, noise: Array) -> Array:
+        def step(stack: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
+            left, scores = at
+            possible = allowed(stack, left, finish=False)
+            chosen = jnp.argmax(_masked(scores, possible), -1).astype(jnp.uint8)
+            return push(stack, chosen), chosen
+
+        scores = (logits(params, latents) + noise).swapaxes(0, 1)
+        start = jnp.full(latents.shape[:1], START, jnp.int32)
+        return lax.scan(step, start, (_left(), scores))[1].swapaxes(0, 1)
+
+    return VAE(
+        latent_dim, init, encode, _decoder(decode, decoding), log_likelihood, valid=is_complete
+    )
+
+
+_MODELS: dict[str, Callable[[int, Decoding], VAE]] = {"feedback": _feedback, "paper": _paper}

@@ -1,0 +1,105 @@
+"""Arithmetic expressions: find one that is close to a target (the paper's second task)."""
+
+import os
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal
+
+from wrlso.gp.fit import FitConfig
+from wrlso.loop.retraining import RetrainConfig
+from wrlso.proposers.bayesian import BOConfig
+from wrlso.proposers.surrogate import SurrogateConfig
+from wrlso.tasks.base import PretrainConfig, Task, shipped_params
+from wrlso.tasks.expression.data import base_data
+from wrlso.tasks.expression.evaluate import log_mse_scores, parse_target, same_values
+from wrlso.tasks.expression.grammar import decode
+from wrlso.tasks.expression.model import Architecture, Decoding, make_vae
+
+TARGET = "1 / 3 + x + sin(x * x)"
+"""The paper's target."""
+
+SHIPPED = Path(__file__).with_name("pretrained.safetensors")
+"""Parameters of the default model, pretrained with seed 0; ``pretrained.md`` is their card."""
+
+
+def expressions(
+    target: str = TARGET,
+    data: str | None = None,
+    rows: int = 5000,
+    architecture: Architecture = "feedback",
+    decoding: Decoding = "argmax",
+    distinct: Literal["values", "spelling"] = "values",
+    pretrain: bool = False,
+    pretrain_seed: int = 0,
+    pretrain_epochs: int = 50,
+) -> Task:
+    """Find an arithmetic expression that is close to a target; the score is -log(1 + MSE).
+
+    Args:
+      target: the expression to be found: of x, 1, 2, 3, + * /, sin, exp and parentheses.
+      data: a file of expressions, one per line, plain or gzipped. Without one, 20,000 expressions
+        are sampled from the grammar. Either way, runs begin with a draw from the worse half by
+        score.
+      rows: size of that draw.
+      architecture: the model: 'feedback', or 'paper', the grammar VAE of 2017.
+      decoding: 'argmax' decodes to the most likely production at each step, 'majority' to the most
+        frequent of 5 samples, as the paper did.
+      distinct: which expressions are different: those with other 'values' (x + 1 is 1 + x, and is
+        not asked for again), or those with another 'spelling', as in the paper.
+      pretrain: train the model here (a minute, then cached) instead of taking the parameters that
+        come with the package. Other base data (target, data, rows), architecture, seed or number of
+        epochs are always trained here.
+      pretrain_seed: seed of the pretraining.
+      pretrain_epochs: passes over the data in pretraining; the protocol has 50.
+
+    Raises:
+      ValueError: if the target is not an expression of x, or another argument is unknown.
+      OSError: if the file cannot be read.
+    """
+    derivation = parse_target(target)
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, got {rows}")
+    if distinct not in ("values", "spelling"):
+        raise ValueError(f"distinct must be 'values' or 'spelling', got {distinct!r}")
+    vae = make_vae(architecture, decoding=decoding)
+    recipe = (list(derivation), data, rows, architecture, pretrain_seed, pretrain_epochs)
+    shipped = not pretrain and recipe == (list(parse_target(TARGET)), None, 5000, "feedback", 0, 50)
+    return Task(
+        name="expressions",
+        vae=vae,
+        load_data=cache(partial(base_data, data, derivation, rows)),  # the figures need them, too
+        objective=partial(log_mse_scores, target=derivation),
+        dedup_key=same_values if distinct == "values" else None,
+        retrain=RetrainConfig(
+            first_epochs=1.0, epochs=3.0, batch_size=100, learning_rate=1e-3, beta=0.1
+        ),
+        pretrain=PretrainConfig(
+            epochs=pretrain_epochs,
+            batch_size=100,
+            learning_rate=1e-3,
+            beta=0.1,
+            seed=pretrain_seed,
+        ),
+        params=shipped_params(SHIPPED, vae) if shipped else None,
+        proposer="bo",
+        bo=BOConfig(
+            evaluations=40,
+            surrogate=SurrogateConfig(
+                best=150, random=100, fit=FitConfig(restarts=2, evaluations=15)
+            ),
+        ),
+        version=f"1-{architecture}",
+        options={
+            "target": target,
+            "data": None if data is None else os.path.abspath(data),
+            "rows": rows,
+            "architecture": architecture,
+            "decoding": decoding,
+            "distinct": distinct,
+            "pretrain": pretrain,
+            "pretrain_seed": pretrain_seed,
+            "pretrain_epochs": pretrain_epochs,
+        },
+        stated={"target": target},
+        to_text=decode,
+    )

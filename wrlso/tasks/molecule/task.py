@@ -1,0 +1,155 @@
+"""Molecules: find one of high score, such as penalised logP (the paper's third task)."""
+
+import os
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal
+
+from wrlso.chem.command import Feed
+from wrlso.chem.objective import make_objective
+from wrlso.chem.spelling import RowScore, Spelling
+from wrlso.evaluation.objective import HostObjective
+from wrlso.gp.fit import FitConfig
+from wrlso.loop.retraining import RetrainConfig
+from wrlso.proposers.bayesian import BOConfig
+from wrlso.proposers.surrogate import SurrogateConfig
+from wrlso.tasks.base import Task
+from wrlso.tasks.molecule.base_data import from_file, from_prior, scores_of
+from wrlso.tasks.molecule.model import load_model
+
+SHIPPED = Path(__file__).with_name("pretrained.safetensors")
+"""The model that comes with the package; ``pretrained.md`` is its card."""
+
+
+def molecules(
+    objective: str | Callable[[str], float] = "penalized_logp",
+    command: str | None = None,
+    feed: Feed = "argument",
+    data: str | None = None,
+    column: str = "smiles",
+    score_column: str | None = None,
+    model: str | None = None,
+    max_tokens: int = 80,
+    max_heavy_atoms: int | None = 38,
+    penalty: float | Literal["lowest"] | None = None,
+    half_products: bool = False,
+    timeout: float = 60.0,
+    workers: int | None = None,
+) -> Task:
+    """Find a molecule of high score, such as penalised logP.
+
+    Args:
+      objective: penalized_logp, qed, or a GuacaMol task: median_1, median_2, osimertinib,
+        fexofenadine, ranolazine, perindopril, amlodipine, sitagliptin, zaleplon, valsartan,
+        deco_hop, scaffold_hop. In Python also a function of a canonical SMILES, higher is better,
+        which may raise; it is sent to worker processes.
+      command: instead of an objective: a program that gets a SMILES and prints its score, such as
+        'python dock.py'.
+      feed: how the program gets a SMILES: as an 'argument' (in place of {}, or the last), as a line
+        on its standard input ('stdin'), or line after line, started once ('lines').
+      data: a file of molecules: one SMILES per line, or a CSV file with a column 'smiles'; plain or
+        gzipped. Default: 10,000 samples of the model's prior.
+      column: the column of a CSV file that holds the SMILES.
+      score_column: the column that holds scores, in units of the objective. Default: the molecules
+        of the file are scored at first use, and the scores are kept; a molecule that cannot be
+        scored is left out.
+      model: a file of 'wrlso train molecules'. Default: the model that comes with wrlso.
+      max_tokens: maximum number of SELFIES tokens of a molecule, up to 300, and at least those of
+        the model's largest symbol (12 for the model that comes with wrlso).
+      max_heavy_atoms: maximum number of atoms other than hydrogen; larger molecules fail. 38 is
+        ZINC250k's largest. In Python None means no limit.
+      penalty: the score that the surrogate takes a failure for: a number, or 'lowest', the lowest
+        that it knows. Default: -4 for penalised logP, 0 for QED and GuacaMol, else 'lowest'.
+      half_products: multiply in bfloat16 while the model is retrained and molecules are encoded:
+        faster where the processor has such products (AVX512-BF16, AMX), slower elsewhere.
+      timeout: maximum number of seconds per molecule; a slower one has failed.
+      workers: number of processes that score molecules. Default: one per core.
+
+    Raises:
+      ValueError: if an argument is invalid.
+      FileNotFoundError: if the model or the data file does not exist.
+    """
+    scored_by = make_objective(objective, command, feed)
+    if not 1 <= max_tokens <= 300:
+        raise ValueError(f"max_tokens must be between 1 and 300, got {max_tokens}")
+    if max_heavy_atoms is not None and max_heavy_atoms < 1:
+        raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
+    if data is None and (column, score_column) != ("smiles", None):
+        raise ValueError(
+            f"column = {column!r} and score_column = {score_column!r} are columns of a table: give "
+            "it as data"
+        )
+    if data is not None and not os.path.exists(data):
+        raise FileNotFoundError(f"data = {str(data)!r}: there is no such file")
+    if model is None and not SHIPPED.exists():
+        raise FileNotFoundError(
+            "this version of wrlso comes without a model of molecules: train one with 'wrlso train "
+            "molecules --data FILE --out MODEL', and give it as model (--model MODEL)"
+        )
+    trained = load_model(model or SHIPPED)
+    largest = int(trained.fragments.sizes.max())
+    if max_tokens < largest:
+        raise ValueError(
+            f"max_tokens must be at least {largest}, the tokens of the model's largest symbol, got "
+            f"{max_tokens}"
+        )
+    spelling = Spelling(trained.fragments, max_tokens)
+    row_score = RowScore(spelling, scored_by.score, max_heavy_atoms)
+    penalty = scored_by.penalty if penalty is None else penalty
+    score_all = partial(scores_of, scored_by, workers, timeout)
+    if data is None:
+        load = partial(from_prior, trained, row_score, score_all, workers)
+    else:
+        columns = {"column": column, "score_column": score_column}
+        load = partial(from_file, data, columns, row_score, score_all, workers)
+    return Task(
+        name="molecules",
+        vae=trained.vae(max_tokens, half_products),
+        load_data=cache(load),  # a run and its figures ask for them, each
+        host_objective=HostObjective(row_score, spelling.canonical, workers, timeout),
+        params=trained.params,
+        retrain=RetrainConfig(
+            first_epochs=0.1,
+            epochs=0.05,
+            min_steps=80,
+            batch_size=128,
+            learning_rate=3e-4,
+            beta=0.03,
+        ),
+        proposer="bo",
+        bo=BOConfig(
+            evaluations=40,
+            region=0.3,
+            surrogate=SurrogateConfig(
+                kind="sparse",
+                best=2000,
+                random=8000,
+                inducing=500,
+                fit=FitConfig(restarts=1, evaluations=20),
+                penalty=penalty,
+            ),
+        ),
+        options={
+            "objective": "penalized_logp" if command is not None else scored_by.name,
+            "command": None if command is None else scored_by.name.removeprefix("command "),
+            "feed": feed,
+            "data": None if data is None else os.path.abspath(data),
+            "model": None if model is None else os.path.abspath(model),
+            "max_tokens": max_tokens,
+            "max_heavy_atoms": max_heavy_atoms,
+            "penalty": penalty,
+            "half_products": half_products,
+            "timeout": timeout,
+            "workers": workers,
+            **({} if column == "smiles" else {"column": column}),
+            **({} if score_column is None else {"score_column": score_column}),
+        },
+        stated={
+            "objective": scored_by.name,
+            "max_tokens": max_tokens,
+            "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
+        },
+        to_text=spelling.smiles,
+        to_images=spelling.pictures,
+    )

@@ -1,0 +1,1 @@
+"""2D shapes (the paper's first task): data, models, the task itself."""

@@ -1,0 +1,190 @@
+"""Weights of the methods that the paper compares with, as functions of scores.
+
+As for rank weights: non-negative, summing to one, exactly zero for rows that do not count;
+all zero where no row counts, which leaves a model as it is.
+
+DbAS and CEM-PI come in two forms. The paper pooled all data, base data included, and took
+the threshold anew each round, so that it could fall. In the reference form (Brookes and
+Listgarten 2018; Rubinstein 1999) only the samples of the last round count, base data never do,
+and the threshold never falls. Rows that hardly reach it have no weight at all there, as in the
+reference's code: a round in which nothing does leaves the model as it is.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from wrlso.weighting.ranks import normalise, usable_scores
+
+BASE = -1
+"""The round of base rows."""
+
+_CUTOFF = 1e-6
+"""Chance of reaching the threshold below which the reference form of DbAS leaves a row out."""
+
+
+def dbas_weights(
+    scores: ArrayLike, quantile: ArrayLike, noise: ArrayLike, mask: ArrayLike | None = None
+) -> Array:
+    """Design by adaptive sampling: the probability that a noisy score reaches the threshold.
+
+    ``w ~ Phi((f - t) / noise)``, ``t`` the ``quantile`` of all scores (Brookes and Listgarten
+    2018, with the paper's pooled data and Gaussian noise).
+
+    Args:
+      scores: ``[N]``, higher is better.
+      quantile: in [0, 1], may be traced.
+      noise: standard deviation, positive, in the units of the scores.
+      mask: ``[N]``, true where a row counts.
+
+    Returns:
+      ``[N]``.
+
+    Raises:
+      ValueError: for concrete arguments, as ``wrlso.rank_weights``.
+    """
+    scores, valid = usable_scores(scores, mask)
+    return _reaching(scores, valid, masked_quantile(scores, valid, quantile), noise)
+
+
+def cem_pi_weights(scores: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None = None) -> Array:
+    """Cross-entropy method: equal weights for scores not below the ``quantile`` of all.
+
+    Arguments, returns and errors as of :func:`dbas_weights`.
+    """
+    scores, valid = usable_scores(scores, mask)
+    return _above(scores, valid, masked_quantile(scores, valid, quantile))
+
+
+def rwr_weights(scores: ArrayLike, alpha: ArrayLike, mask: ArrayLike | None = None) -> Array:
+    """Reward-weighted regression (Peters and Schaal 2007): ``w ~ exp(alpha f)``.
+
+    ``alpha`` is positive, per unit of the scores, and may be traced; otherwise arguments, returns
+    and errors as of :func:`dbas_weights`.
+    """
+    scores, valid = usable_scores(scores, mask)
+    # The best comes off first: alpha times a large score may overflow.
+    top = jnp.where(valid, scores, -jnp.inf).max()
+    below = jnp.where(valid, scores - top, 0.0)
+    power = jnp.where(below < 0, alpha * below, 0.0)  # also where alpha is infinite
+    return normalise(jnp.where(valid, jnp.exp(power), 0.0))
+
+
+def feedback_weights(
+    scores: ArrayLike,
+    rounds: ArrayLike,
+    quantile: ArrayLike,
+    mask: ArrayLike | None = None,
+) -> Array:
+    """Feedback (FB-VAE, after Gupta and Zou 2019): equal weights for a buffer of fixed size.
+
+    It begins with the base data. After each round, those new points enter that reach the
+    ``quantile`` of this round's scores, each in the place of the oldest row.
+
+    Args:
+      scores: ``[N]``; base rows first, then queries in their order.
+      rounds: ``[N]`` int32, -1 for base rows, else the round of the query.
+      quantile: in [0, 1].
+      mask: ``[N]``, true where a row counts.
+
+    Returns:
+      ``[N]``.
+
+    Raises:
+      ValueError: for concrete arguments, as ``wrlso.rank_weights``.
+    """
+    scores, valid = usable_scores(scores, mask)
+    rounds = jnp.asarray(rounds)
+    threshold = _by_round(scores, valid, rounds, quantile)
+    base = valid & (rounds == BASE)
+    entered = valid & (rounds != BASE) & (scores >= threshold)
+    # The newest as many rows as the base data had, of all that ever were in the buffer.
+    ever = base | entered
+    newer = ever[::-1].cumsum()[::-1] - ever
+    return normalise(jnp.where(ever & (newer < base.sum()), 1.0, 0.0).astype(scores.dtype))
+
+
+def dbas_reference_weights(
+    scores: ArrayLike,
+    rounds: ArrayLike,
+    quantile: ArrayLike,
+    noise: ArrayLike,
+    mask: ArrayLike | None = None,
+) -> Array:
+    """DbAS on the samples of the last round that has any score; the threshold never falls.
+
+    Arguments, returns and errors as of :func:`feedback_weights`; ``noise`` as of
+    :func:`dbas_weights`.
+    """
+    scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
+    chance = jax.scipy.stats.norm.cdf((scores - threshold) / noise)
+    return normalise(jnp.where(valid & (chance >= _CUTOFF), chance, 0.0))
+
+
+def cem_pi_reference_weights(
+    scores: ArrayLike,
+    rounds: ArrayLike,
+    quantile: ArrayLike,
+    mask: ArrayLike | None = None,
+) -> Array:
+    """The cross-entropy method on the samples of the last round that has any score; the threshold
+    never falls.
+
+    Arguments, returns and errors as of :func:`feedback_weights`.
+    """
+    scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
+    return _above(scores, valid, threshold)
+
+
+def masked_quantile(scores: Array, valid: Array, quantile: ArrayLike) -> Array:
+    """``[]``: as ``np.quantile`` of the valid scores, between neighbours linear; NaN of none."""
+    ordered = jnp.sort(jnp.where(valid, scores, jnp.inf))
+    return _quantile_of_part(ordered, jnp.int32(0), valid.sum(), quantile)
+
+
+def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: ArrayLike) -> Array:
+    """The quantile of the ``count`` sorted values from place ``first`` on; NaN of none."""
+    place = jnp.asarray(quantile, ordered.dtype) * (count - 1)
+    below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
+    above = jnp.minimum(below + 1, jnp.maximum(count - 1, 0))
+    low, high = (ordered[jnp.minimum(first + at, len(ordered) - 1)] for at in (below, above))
+    between = low + (place - below) * (high - low)
+    # Not beyond its neighbours by rounding: of equal scores none is below their quantile.
+    found = jnp.where(place > below, jnp.minimum(between, high), low)
+    return jnp.where(count > 0, found, jnp.nan)
+
+
+def _reaching(scores: Array, valid: Array, threshold: Array, noise: ArrayLike) -> Array:
+    """In logarithms, so that rows far below the threshold still differ."""
+    log_w = jax.scipy.stats.norm.logcdf((scores - threshold) / noise)
+    log_w = jnp.where(valid, log_w, -jnp.inf)
+    top = log_w.max()
+    return normalise(jnp.where(valid & jnp.isfinite(top), jnp.exp(log_w - top), 0.0))
+
+
+def _above(scores: Array, valid: Array, threshold: Array) -> Array:
+    return normalise((valid & (scores >= threshold)).astype(scores.dtype))
+
+
+def _last_round(
+    scores: ArrayLike, rounds: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None
+) -> tuple[Array, Array, Array]:
+    """Scores, which are of the last round with any, and the highest threshold of all rounds."""
+    scores, valid = usable_scores(scores, mask)
+    rounds = jnp.asarray(rounds)
+    valid &= rounds != BASE
+    threshold = _by_round(scores, valid, rounds, quantile)
+    last = jnp.where(valid, rounds, BASE).max()
+    highest = jnp.where(valid & jnp.isfinite(threshold), threshold, -jnp.inf).max()
+    return scores, valid & (rounds == last), highest
+
+
+def _by_round(scores: Array, valid: Array, rounds: Array, quantile: ArrayLike) -> Array:
+    """``[N]``: the ``quantile`` of the valid scores of each row's round. One sort."""
+    last = jnp.iinfo(jnp.int32).max
+    keys = jnp.where(valid, rounds.astype(jnp.int32), last), jnp.where(valid, scores, jnp.inf)
+    in_order, ordered = lax.sort(keys, num_keys=2)
+    first = jnp.searchsorted(in_order, rounds, side="left")
+    end = jnp.searchsorted(in_order, rounds, side="right")
+    return _quantile_of_part(ordered, first, end - first, quantile)

@@ -1,0 +1,161 @@
+"""Rank weights (Eq. 1 of the paper), and what all weightings share.
+
+Every weighting maps scores ``[N]`` and a mask ``[N]`` to weights ``[N]`` that
+are non-negative, sum to one, and are exactly zero where the mask is false or
+the score is not finite. If no row is usable the weights are all zero.
+
+The paper is Tripp, Daxberger and Hernández-Lobato, "Sample-Efficient
+Optimization in the Latent Space of Deep Generative Models via Weighted
+Retraining", NeurIPS 2020.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+
+def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None = None) -> Array:
+    r"""Rank weights, Eq. 1 of the paper.
+
+    .. math:: w(x) \propto \frac{1}{kN + \mathrm{rank}(x)}, \qquad
+              \mathrm{rank}(x) = |\{x_i : f(x_i) > f(x)\}|
+
+    Equal scores share a rank, and so a weight. ``k = inf`` gives uniform
+    weights; small ``k`` concentrates the weight on the best rows.
+
+    Args:
+      scores: ``[N]`` scores, higher is better.
+      k: scalar in (0, inf]; may be traced, and is differentiable.
+      mask: ``[N]`` booleans, true where the row counts. All rows by default.
+
+    Returns:
+      ``[N]`` weights that sum to one, in float32 or the scores' wider type.
+      Masked, NaN and infinite rows get zero;
+      N in the formula is the number of the others.
+
+    Raises:
+      ValueError: for concrete arguments, if ``k`` is not positive, or scores
+        are empty or have no usable row. Under ``jit`` nothing is raised and a
+        batch without usable rows gets all-zero weights.
+
+    Example:
+      >>> weights = rank_weights(jnp.array([3.0, 1.0, 3.0]), k=1.0)  # 1/3, 1/5, 1/3 of 13/15
+      >>> jnp.round(100 * weights).astype(int).tolist()
+      [38, 23, 38]
+    """
+    scores, valid = usable_scores(scores, mask)
+    _check_k(k)
+    dtype = scores.dtype
+    n = valid.sum()
+    # 1 / (kN + rank) up to a factor, in the form that is 1 for every row at k = inf.
+    # The floor keeps a k that underflows from giving 0 / 0 to the best row.
+    scale = jnp.asarray(k, dtype) * jnp.maximum(n, 1).astype(dtype)
+    scale = jnp.maximum(scale, jnp.finfo(dtype).tiny)
+    weight = 1.0 / (1.0 + ranks(scores, valid).astype(dtype) / scale)
+    return normalise(jnp.where(valid, weight, 0.0))
+
+
+def uniform_weights(scores: ArrayLike, mask: ArrayLike | None = None) -> Array:
+    """Equal weights for all usable rows: ``rank_weights`` at ``k = inf``.
+
+    Args and returns as in :func:`rank_weights`.
+    """
+    scores, valid = usable_scores(scores, mask)
+    return normalise(valid.astype(scores.dtype))
+
+
+def ranks(scores: Array, valid: Array) -> Array:
+    """``[N]`` int32: how many valid rows score strictly higher. O(N log N).
+
+    One sort of integers, which XLA sorts several times faster than floats,
+    then one binary search a row, which is what makes ties share a rank.
+    """
+    key = _ordered_integers(jnp.where(valid, scores, -jnp.inf))
+    ordered = lax.sort(key)
+    not_higher = jnp.searchsorted(ordered, key, side="right")
+    return (scores.shape[0] - not_higher).astype(jnp.int32)
+
+
+def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Array:
+    """Share of the total weight that the heaviest fraction of rows holds (Fig. 6).
+
+    Args:
+      weights: ``[N]`` weights that sum to one.
+      quantiles: ``[Q]`` fractions of rows in [0, 1], heaviest first.
+
+    Returns:
+      ``[Q]`` shares in [0, 1], linear between rows.
+    """
+    heaviest_first = -jnp.sort(-jnp.asarray(weights))
+    held = jnp.concatenate([jnp.zeros(1, heaviest_first.dtype), jnp.cumsum(heaviest_first)])
+    position = jnp.asarray(quantiles) * heaviest_first.shape[0]
+    return jnp.interp(position, jnp.arange(held.shape[0], dtype=held.dtype), held)
+
+
+def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
+    """Limit of the weight between rank quantiles ``low`` and ``high`` as N grows (Sec. 4.2).
+
+    ``ln((k + high) / (k + low)) / ln((k + 1) / k)``: independent of N. ``high - low`` at
+    ``k = inf``.
+    """
+    k, low, high = (jnp.asarray(a, float) for a in (k, low, high))
+    finite = jnp.where(jnp.isinf(k), 1.0, k)
+    share = jnp.log1p((high - low) / (finite + low)) / jnp.log1p(1 / finite)
+    return jnp.where(jnp.isinf(k), high - low, share)
+
+
+def effective_sample_size(weights: ArrayLike) -> Array:
+    """Kish's effective sample size, ``(sum w)^2 / sum w^2``, in [1, N]; 0 if all are zero."""
+    w = jnp.asarray(weights)
+    total, squares = w.sum(), (w * w).sum()
+    return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
+
+
+def usable_scores(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array]:
+    """Scores as floats, and which rows count; complains about concrete rubbish."""
+    scores = jnp.asarray(scores)
+    if not jnp.issubdtype(scores.dtype, jnp.floating):
+        scores = scores.astype(float)
+    if scores.dtype.itemsize < 4:  # 16 bits cannot hold the ranks of a large data set
+        scores = scores.astype(jnp.float32)
+    if scores.ndim != 1 or scores.shape[0] == 0:
+        raise ValueError(
+            f"scores must be a non-empty vector, got shape {scores.shape}; use vmap for batches"
+        )
+    valid = jnp.isfinite(scores)
+    if mask is not None:
+        if np.shape(mask) != scores.shape:
+            raise ValueError(
+                f"mask must have the shape of scores, {scores.shape}, got {np.shape(mask)}"
+            )
+        valid = valid & jnp.asarray(mask, bool)
+    if not isinstance(valid, jax.core.Tracer) and not np.asarray(valid).any():
+        raise ValueError(
+            "scores has no usable row: every value is NaN, infinite or masked; "
+            "pass at least one finite score"
+        )
+    return scores, valid
+
+
+def _check_k(k: ArrayLike) -> None:
+    if np.ndim(k) != 0:
+        raise ValueError(f"k must be a single number, got shape {np.shape(k)}; use vmap for more")
+    if not isinstance(k, jax.core.Tracer) and not np.all(np.asarray(k) > 0):
+        raise ValueError(f"k must be positive (inf for uniform weights), got {k}")
+
+
+def normalise(weight: Array) -> Array:
+    """Weights that sum to one; all zero if they are."""
+    total = weight.sum()
+    return weight / jnp.where(total > 0, total, 1.0)
+
+
+def _ordered_integers(x: Array) -> Array:
+    """Integers in the same order as the floats (IEEE bit patterns, -0 equal to 0)."""
+    signed = jnp.dtype(f"int{8 * x.dtype.itemsize}")
+    largest = jnp.iinfo(signed).max
+    bits = lax.bitcast_convert_type(x, signed)
+    bits = jnp.where(bits == -largest - 1, 0, bits)  # -0; a float comparison would flush denormals
+    return jnp.where(bits < 0, bits ^ largest, bits)

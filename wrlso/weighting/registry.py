@@ -1,0 +1,109 @@
+"""Weightings as the loop calls them, and their names on the command line.
+
+A weighting of your own is any function of this form; give it to ``wrlso.Method``.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from wrlso.weighting.baselines import (
+    cem_pi_reference_weights,
+    cem_pi_weights,
+    dbas_reference_weights,
+    dbas_weights,
+    feedback_weights,
+    rwr_weights,
+)
+from wrlso.weighting.ranks import rank_weights, uniform_weights
+
+
+class Weighting(Protocol):
+    """A pure function from scores to training weights.
+
+    Args:
+      scores: ``[N]``, higher is better.
+      mask: ``[N]``, true where a row counts.
+      rounds: ``[N]`` int32, -1 for base rows, else the round of the query.
+      hyper: the weighting's traced numbers by name, such as ``k``. A sweep over them compiles once.
+
+    Returns:
+      ``[N]`` weights that sum to one, zero where a row does not count.
+    """
+
+    def __call__(
+        self, scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
+    ) -> Array: ...
+
+
+def rank() -> Weighting:
+    """Rank weights, Eq. 1 of the paper; reads ``k``."""
+    return lambda s, mask, rounds, hyper: rank_weights(s, hyper["k"], mask)
+
+
+def uniform() -> Weighting:
+    """Equal weights for all usable rows."""
+    return lambda s, mask, rounds, hyper: uniform_weights(s, mask)
+
+
+def dbas() -> Weighting:
+    """Design by adaptive sampling on all data; reads ``quantile`` and ``noise``."""
+    return lambda s, mask, rounds, hyper: dbas_weights(s, hyper["quantile"], hyper["noise"], mask)
+
+
+def cem_pi() -> Weighting:
+    """The cross-entropy method on all data; reads ``quantile``."""
+    return lambda s, mask, rounds, hyper: cem_pi_weights(s, hyper["quantile"], mask)
+
+
+def rwr() -> Weighting:
+    """Reward-weighted regression; reads ``alpha``."""
+    return lambda s, mask, rounds, hyper: rwr_weights(s, hyper["alpha"], mask)
+
+
+def feedback() -> Weighting:
+    """The buffer of FB-VAE; reads ``quantile``."""
+    return lambda s, mask, rounds, hyper: feedback_weights(s, rounds, hyper["quantile"], mask)
+
+
+def dbas_reference() -> Weighting:
+    """Design by adaptive sampling on the last round; reads ``quantile`` and ``noise``."""
+    return lambda s, mask, rounds, hyper: dbas_reference_weights(
+        s, rounds, hyper["quantile"], hyper["noise"], mask
+    )
+
+
+def cem_pi_reference() -> Weighting:
+    """The cross-entropy method on the last round; reads ``quantile``."""
+    return lambda s, mask, rounds, hyper: cem_pi_reference_weights(
+        s, rounds, hyper["quantile"], mask
+    )
+
+
+WEIGHTINGS: dict[str, Callable[[], Weighting]] = {
+    "rank": rank,
+    "uniform": uniform,
+    "dbas": dbas,
+    "cem_pi": cem_pi,
+    "rwr": rwr,
+    "feedback": feedback,
+    "dbas_reference": dbas_reference,
+    "cem_pi_reference": cem_pi_reference,
+}
+"""Weightings by name, as methods refer to them."""
+
+CURRENT_ONLY = ("dbas_reference", "cem_pi_reference")
+"""Weightings that count the queries of the last round only: a pass is one over these."""
+
+
+def weighting_named(name: str) -> Weighting:
+    """The weighting of that name.
+
+    Raises:
+      ValueError: if there is none, listing the names.
+    """
+    if name not in WEIGHTINGS:
+        raise ValueError(f"unknown weighting {name!r}; there are: {', '.join(WEIGHTINGS)}")
+    return WEIGHTINGS[name]()
