@@ -74,7 +74,7 @@ def execute(task: str, entry: Entry, runs: Path, seeds: int, budget: int) -> Res
         budget=budget,
         seeds=seeds,
         proposer=entry.proposer,
-        climb=entry.climb,
+        gradient_of=entry.climb,
     )[name]
 
 

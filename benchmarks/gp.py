@@ -156,8 +156,8 @@ def section_seeds() -> list[Row]:
     import jax
     import jax.numpy as jnp
 
-    from wrlso.proposers.bayesian import BOConfig, optimize
     from wrlso.parallel import over_seeds, plan_seeds, spread
+    from wrlso.proposers.bayesian import BOConfig, optimize
 
     config = BOConfig(starts=STARTS, candidates=CANDIDATES, bound=BOUND)
     n, d = 500, 25

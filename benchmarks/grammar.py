@@ -102,12 +102,12 @@ def section_models() -> list[Row]:
     import jax.numpy as jnp
 
     from wrlso.data import Dataset
+    from wrlso.models.vae import decode_all, encode_all
+    from wrlso.runs.pretrained import pretrained_params
+    from wrlso.tasks import expressions
     from wrlso.tasks.expression.data import worse_half
     from wrlso.tasks.expression.evaluate import parse_target
     from wrlso.tasks.expression.stack import is_complete
-    from wrlso.proposers.base import decode_all, encode_all
-    from wrlso.runs.pretrained import pretrained_params
-    from wrlso.tasks import expressions
 
     _, derivations = _texts_and_derivations()
     pool = worse_half(derivations, parse_target(TARGET), rows=7000)

@@ -25,12 +25,13 @@ from tqdm import tqdm
 import wrlso
 from benchmarks.harness import RESULTS
 from wrlso import loop
-from wrlso.data import Status
 from wrlso.models.inversion import invert
-from wrlso.proposers.base import decode_all, encode_all
-from wrlso.results.tables import markdown
-from wrlso.resolve import make_algorithm, task_of
+from wrlso.models.vae import decode_all, encode_all
+from wrlso.resolve import make_algorithm
+from wrlso.results.record import task_of
 from wrlso.results.result import Result
+from wrlso.results.tables import markdown
+from wrlso.status import Status
 
 RETRAININGS = (0, 1, 5)
 STEPS = (0, 3, 10, 30)
@@ -138,7 +139,7 @@ def measure(path: Path) -> tuple[list[Line], list[Prior], str]:
     algorithm = make_algorithm(task, result.folder.config)
     algorithm = dataclasses.replace(algorithm, retrain_after_first=True)
     steps = algorithm.steps(1, len(base.scores))
-    probe, shared = Probe(task), wrlso.share(base, task.dedup_key)
+    probe, shared = Probe(task), wrlso.prepare_base(base, task.dedup_key)
     retrain = jax.jit(
         lambda key, state, shared: loop.retrain(algorithm, key, state, shared, steps, {"k": K})[0]
     )

@@ -21,10 +21,11 @@ STEPS = 32
 
 def _problem(half_products: bool = False) -> tuple[Any, Any, Any, Any]:
     """Task, algorithm, shared data, and a seed's state before its first retraining."""
-    from wrlso import loop, share
+    from wrlso import loop, prepare_base
     from wrlso.methods import weighted_retraining
     from wrlso.resolve import make_algorithm
-    from wrlso.runs.config import RunConfig, describe
+    from wrlso.runs.config import RunConfig
+    from wrlso.storage.digest import describe
     from wrlso.tasks import molecules
 
     task = molecules(max_tokens=TOKENS, max_heavy_atoms=ATOMS, half_products=half_products)
@@ -33,7 +34,7 @@ def _problem(half_products: bool = False) -> tuple[Any, Any, Any, Any]:
     )
     algorithm = make_algorithm(task, config)
     base = task.load_data()
-    return task, algorithm, share(base), loop.init(algorithm, task.params, base)
+    return task, algorithm, prepare_base(base), loop.init(algorithm, task.params, base)
 
 
 def _training(half_products: bool = False, by_length: bool = True) -> Callable[[], Any]:
@@ -110,11 +111,11 @@ def section_unrolled() -> list[Row]:
     """Encoding with loops of the recurrent unit unrolled, against loops."""
     import jax
 
-    from wrlso import recurrent
-    from wrlso.proposers.base import encode_all
+    from wrlso.models import gru as recurrent
+    from wrlso.models.vae import encode_all
 
     task, _, shared, state = _problem()
-    rows = shared.base.objects[:3000]
+    rows = shared.dataset.objects[:3000]
 
     def encoding(unrolled: int) -> Callable[[], Any]:
         encode = jax.jit(lambda params, rows: encode_all(task.vae, params, rows))
@@ -140,11 +141,11 @@ def section_round() -> list[Row]:
     import jax.numpy as jnp
 
     from wrlso import loop
-    from wrlso.proposers.base import encode_all
+    from wrlso.models.vae import encode_all
 
     task, algorithm, shared, state = _problem()
     config = task.bo.surrogate
-    rows = shared.base.objects[: config.best + config.random]
+    rows = shared.dataset.objects[: config.best + config.random]
     encode = jax.jit(lambda rows: encode_all(task.vae, state.params, rows))
     fit = jax.jit(lambda state: loop.fit(algorithm, jax.random.key(1), state, shared))
     _, surrogate = fit(state)
@@ -158,7 +159,7 @@ def section_round() -> list[Row]:
         return lambda: jax.block_until_ready(ask(state, surrogate))
 
     every = dataclasses.replace(
-        algorithm, proposer=dataclasses.replace(algorithm.proposer, likely=0)
+        algorithm, proposer=dataclasses.replace(algorithm.proposer, decode_first=0)
     )
     some, all_ = _alternating(asking(algorithm), asking(every))
     encoded, fitted = _alternating(

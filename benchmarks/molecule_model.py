@@ -50,7 +50,7 @@ def _samples() -> list[str]:
     import jax
 
     from wrlso.chem.spelling import Spelling
-    from wrlso.proposers.base import decode_all
+    from wrlso.models.vae import decode_all
 
     model = _model()
     vae, spelling = model.vae(80), Spelling(model.fragments, 80)
@@ -204,7 +204,7 @@ def section_speed() -> list[Row]:
     import torch
 
     from benchmarks.torch_strings import TorchStrings
-    from wrlso.proposers.base import decode_all, encode_all
+    from wrlso.models.vae import decode_all, encode_all
 
     model = _model()
     _, rows, held_out = _corpus()

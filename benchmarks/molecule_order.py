@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks import statistics as stats
 from benchmarks.harness import RESULTS
-from wrlso.results.tables import markdown
 from wrlso.results.result import Result
 from wrlso.results.summary import UNCHARGED, charged_scores
+from wrlso.results.tables import markdown
 
 BOTH, RETRAIN, WEIGHT, NEITHER = (
     "weighted retraining, k = 0.001, r = 50",

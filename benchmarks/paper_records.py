@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks.experiments import QUERY_COLUMNS, query_cells
 from wrlso import Result
-from wrlso.data import Status
 from wrlso.results.summary import UNCHARGED
+from wrlso.status import Status
 
 _FILES = ("data", "model")
 """Options of tasks that name files."""

@@ -12,8 +12,8 @@ from benchmarks import statistics as stats
 from benchmarks.paper_grid import BASELINES, LOOP, Setting
 from benchmarks.paper_records import Finished
 from wrlso import Dataset
-from wrlso.results.tables import markdown
 from wrlso.results.summary import wall_seconds
+from wrlso.results.tables import markdown
 
 SIGN = {"shapes": 1, "expressions": -1, "molecules": 1}
 """A score times this is what is shown."""

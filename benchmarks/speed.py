@@ -28,11 +28,11 @@ def jax_step_seconds(architecture: str, lanes: int, devices: int, steps: int = 3
     import jax
     import jax.numpy as jnp
 
-    from wrlso.weighting.baselines import WEIGHTINGS
     from wrlso.data import empty_history
+    from wrlso.loop.steps import retrain
     from wrlso.parallel import broadcast, over_seeds, plan_seeds, replicate
-    from wrlso.loop.retraining import retrain
     from wrlso.tasks import shapes
+    from wrlso.weighting.registry import WEIGHTINGS
 
     task = shapes(architecture=architecture)
     base, vae = task.load_data(), task.vae
@@ -159,7 +159,7 @@ def section_headline() -> list[Row]:
     import torch
 
     from benchmarks.torch_shapes import TorchVAE, run_seed, train_steps
-    from wrlso.tasks.shape.task import load
+    from wrlso.tasks.shape.data import load
 
     elapsed, summary = headline_run("coordinate", pretrained=True)
     paper_elapsed, paper = headline_run("paper", pretrained=False)
@@ -206,12 +206,13 @@ def section_seeds() -> list[Row]:
     import jax.numpy as jnp
     import numpy as np
 
-    from wrlso import loop, share
+    from wrlso import loop, prepare_base
     from wrlso.methods import weighted_retraining
     from wrlso.parallel import broadcast, plan_seeds, replicate, spread
     from wrlso.resolve import make_algorithm
     from wrlso.runs.compiled import CompiledLoop, Global, Lane
-    from wrlso.runs.config import RunConfig, describe
+    from wrlso.runs.config import RunConfig
+    from wrlso.storage.digest import describe
     from wrlso.tasks import shapes
 
     task = shapes()
@@ -230,7 +231,7 @@ def section_seeds() -> list[Row]:
             "beta": np.full(seeds, 10, np.float32),
         }
         shared = Global(
-            replicate(plan, share(base)), *replicate(plan, (jnp.int32(0), jnp.int32(0)))
+            replicate(plan, prepare_base(base)), *replicate(plan, (jnp.int32(0), jnp.int32(0)))
         )
         steps = np.full(seeds, 60, np.int32)
         limit = np.full(seeds, 500, np.int32)

@@ -22,7 +22,7 @@ os.environ.setdefault(
 import jax
 import pytest
 
-from wrlso import recurrent
+from wrlso.models import gru as recurrent
 
 # Tracing makes millions of short-lived objects: looked through at the usual rate, they cost a tenth
 # of the suite.

@@ -13,9 +13,9 @@ from tiny import make_tiny_task
 
 import wrlso
 from wrlso import methods
+from wrlso.results.tables import title
 from wrlso.weighting.baselines import (
     BASE,
-    WEIGHTINGS,
     cem_pi_reference_weights,
     cem_pi_weights,
     dbas_reference_weights,
@@ -24,7 +24,7 @@ from wrlso.weighting.baselines import (
     masked_quantile,
     rwr_weights,
 )
-from wrlso.results.tables import title
+from wrlso.weighting.registry import WEIGHTINGS
 
 
 @st.composite

@@ -9,19 +9,20 @@ import pytest
 from tiny import count_bits, make_tiny_task
 
 from wrlso import loop
-from wrlso.proposers.gradient import WAYS, AscentConfig, ascent
-from wrlso.proposers.bayesian import BOConfig, _best_data, _draws, bo, optimize
-from wrlso.loop.candidates import share
 from wrlso.data import Dataset, empty_history
 from wrlso.gp import exact
 from wrlso.gp.fit import FitConfig
 from wrlso.gp.kernels import Matern52
 from wrlso.gp.standardize import Standardizer
+from wrlso.loop.candidates import prepare_base
 from wrlso.methods import METHODS
 from wrlso.proposers.base import View
-from wrlso.resolve import make_algorithm
-from wrlso.runs.config import RunConfig, describe
+from wrlso.proposers.bayesian import BOConfig, _best_data, _draws, bo, optimize
+from wrlso.proposers.gradient import GRADIENT_METHODS, GradientConfig, gradient_ascent
 from wrlso.proposers.surrogate import Surrogate, SurrogateConfig
+from wrlso.resolve import make_algorithm
+from wrlso.runs.config import RunConfig
+from wrlso.storage.digest import describe
 
 
 def hill(x):
@@ -103,9 +104,9 @@ def test_of_a_batch_no_two_points_are_alike():
     """Each is chosen after a fantasy of those before it."""
     task = make_tiny_task()
     config = BOConfig(starts=6, candidates=32, surrogate=task.bo.surrogate)
-    proposer = bo(task.vae, batch=4, room=8, config=config)
-    shared = share(task.load_data())
-    view = View(task.params, empty_history(8, shared.base.objects[0], 2), *shared[::2])
+    proposer = bo(task.vae, batch=4, max_observations=8, config=config)
+    shared = prepare_base(task.load_data())
+    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
     _, surrogate = proposer.fit(jax.random.key(0), view, proposer.memory)
     pool = proposer.propose(jax.random.key(1), view, surrogate)
     chosen = np.asarray(pool.latents[:4])
@@ -114,15 +115,17 @@ def test_of_a_batch_no_two_points_are_alike():
     assert pool.objects is None  # the loop decodes what it needs
 
 
-def run(task, proposer, budget=20, r=10, batch=None, climb=None, method="weighted_retraining"):
+def run(
+    task, proposer, budget=20, r=10, batch=None, gradient_of=None, method="weighted_retraining"
+):
     method = METHODS[method]
     if method.retrain_every is not None:
         method = method.with_options(retrain_every=r)
     config = RunConfig(task="bits", budget=budget, seeds=1, proposer=proposer, batch=batch,
-                       climb=climb, **describe(method))  # fmt: skip
+                       gradient_of=climb, **describe(method))  # fmt: skip
     algorithm = make_algorithm(task, config)
     hyper = {"learning_rate": 1e-2, "beta": 1.0, **method.hyper}
-    shared = share(task.load_data())
+    shared = prepare_base(task.load_data())
     simulate = jax.jit(
         lambda seed: loop.simulate(algorithm, task.objective, seed, task.params, shared, hyper)
     )
@@ -170,10 +173,10 @@ def test_without_retraining_the_surrogate_is_fitted_now_and_then():
 
 
 @pytest.mark.parametrize("climb", ["regressor", pytest.param("objective", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", GRADIENT_METHODS)
 def test_following_gradients_beats_the_data(way, climb):
     task = make_tiny_task()
-    algorithm, simulate = run(task, way, climb=climb)
+    algorithm, simulate = run(task, way, gradient_of=climb)
     history = simulate(0).history
     assert int(history.used) > 0
     assert float(jnp.nanmax(history.scores)) > float(task.load_data().scores.max())
@@ -183,9 +186,11 @@ def test_following_gradients_beats_the_data(way, climb):
 def test_data_ascent_climbs_to_the_top_of_a_known_hill():
     """Every bit adds one to the score: the gradient of the objective itself sets them all."""
     task = make_tiny_task()
-    proposer = ascent("data_ascent", task.vae, 4, task.soft_objective, AscentConfig(evaluations=20))
-    shared = share(task.load_data())
-    view = View(task.params, empty_history(8, shared.base.objects[0], 2), *shared[::2])
+    proposer = gradient_ascent(
+        "data_ascent", task.vae, 4, task.soft_objective, GradientConfig(evaluations=20)
+    )
+    shared = prepare_base(task.load_data())
+    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
     memory, unit = proposer.fit(jax.random.key(0), view, proposer.memory)
     pool = proposer.propose(jax.random.key(1), view, unit)
     assert memory == ()
@@ -197,12 +202,12 @@ def test_data_ascent_climbs_to_the_top_of_a_known_hill():
 def test_the_generator_keeps_its_samples_apart():
     """The divergence from the prior keeps the samples' spread, where h alone would not."""
     task = make_tiny_task()
-    shared = share(task.load_data())
-    view = View(task.params, empty_history(8, shared.base.objects[0], 2), *shared[::2])
+    shared = prepare_base(task.load_data())
+    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
     spread = []
     for temperature in (0.0, 3.0):
-        config = AscentConfig(temperature=temperature, generator_steps=150)
-        proposer = ascent("generator", task.vae, 20, task.soft_objective, config)
+        config = GradientConfig(temperature=temperature, generator_steps=150)
+        proposer = gradient_ascent("generator", task.vae, 20, task.soft_objective, config)
         _, unit = proposer.fit(jax.random.key(0), view, proposer.memory)
         pool = proposer.propose(jax.random.key(1), view, unit)
         spread.append(float(pool.latents.std(0).mean()))
@@ -219,9 +224,9 @@ def test_the_generator_keeps_its_samples_apart():
         (lambda: BOConfig(starts=200), "starts must be between 1 and a third of candidates = 256"),
         (lambda: BOConfig(bound=0.0), "bound = 0"),
         (lambda: bo(make_tiny_task().vae, batch=300), "between 1 and candidates = 256"),
-        (lambda: ascent("up", make_tiny_task().vae, 2), "unknown way 'up'"),
+        (lambda: gradient_ascent("up", make_tiny_task().vae, 2), "unknown way 'up'"),
         (
-            lambda: ascent(
+            lambda: gradient_ascent(
                 "generator", dataclasses.replace(make_tiny_task().vae, relaxation=None), 2
             ),
             "does not have: choose 'bo' or 'prior'",
@@ -229,11 +234,11 @@ def test_the_generator_keeps_its_samples_apart():
         (lambda: run(make_tiny_task(), "bo", batch=3), "batch = 3 does not divide"),
         (lambda: run(make_tiny_task(), "grid", batch=2), "batch = 2 means nothing to proposer"),
         (
-            lambda: run(make_tiny_task(), "bo", climb="objective"),
+            lambda: run(make_tiny_task(), "bo", gradient_of="objective"),
             "choose proposer latent_ascent or",
         ),
         (
-            lambda: run(make_tiny_task(soft_objective=None), "generator", climb="objective"),
+            lambda: run(make_tiny_task(soft_objective=None), "generator", gradient_of="objective"),
             "has no differentiable objective",
         ),
     ],

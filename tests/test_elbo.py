@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 from tiny import bits_of, tiny_data, tiny_vae
 
-from wrlso.weighting.baselines import WEIGHTINGS
 from wrlso.data import empty_history, gather
+from wrlso.loop.retraining import RetrainConfig
+from wrlso.loop.steps import retrain
 from wrlso.models.elbo import (
     bernoulli_log_likelihood,
     elbo_terms,
@@ -14,9 +15,10 @@ from wrlso.models.elbo import (
     geometric_beta,
     weighted_negative_elbo,
 )
-from wrlso.loop.retraining import RetrainConfig, minibatches, retrain, train
 from wrlso.models.sampling import draw
+from wrlso.models.training import minibatches, train
 from wrlso.weighting.ranks import rank_weights, uniform_weights
+from wrlso.weighting.registry import WEIGHTINGS
 
 
 def test_kl_equals_numerical_integration():

@@ -7,12 +7,12 @@ import pytest
 
 from wrlso.data import Dataset
 from wrlso.models.elbo import constant_beta
+from wrlso.models.training import minibatches, train
+from wrlso.tasks import expressions
 from wrlso.tasks.expression.data import sample_expressions
 from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS, decode, encode
 from wrlso.tasks.expression.model import SYMBOLS, make_vae
 from wrlso.tasks.expression.stack import completions, is_complete
-from wrlso.loop.retraining import minibatches, train
-from wrlso.tasks import expressions
 from wrlso.weighting.ranks import uniform_weights
 
 ARCHITECTURES = ["feedback", "paper"]

@@ -4,13 +4,13 @@ import csv
 
 import numpy as np
 import pytest
+from wrlso.report import figures
 
 import wrlso
-from wrlso.data import Status
+from wrlso.results.export import write_csv
+from wrlso.status import Status
 from wrlso.tasks.expression.evaluate import log_mse_scores, parse_target
 from wrlso.tasks.expression.grammar import encode
-from wrlso.report import figures
-from wrlso.results.export import write_csv
 
 
 @pytest.mark.filterwarnings("ignore:all 200 base objects")  # 200 are too few for x * x

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from tiny import count_bits, make_tiny_task
 
-from wrlso import loop, propose
-from wrlso.loop.candidates import share
-from wrlso.data import Dataset, Status, append, check_dataset, empty_history, in_use
+from wrlso import loop
+from wrlso import proposers as propose
+from wrlso.data import Dataset, append, check_dataset, empty_history, in_use
 from wrlso.fingerprint import Fingerprints, fingerprint
-from wrlso.loop.steps import Algorithm
+from wrlso.loop.algorithm import Algorithm
+from wrlso.loop.candidates import prepare_base
 from wrlso.methods import METHODS, get_method
 from wrlso.resolve import PROPOSERS, make_algorithm
-from wrlso.runs.config import RunConfig, describe
+from wrlso.runs.config import RunConfig
+from wrlso.status import Status
+from wrlso.storage.digest import describe
 from wrlso.tasks import TASKS
 
 HYPER = {"learning_rate": 1e-2, "beta": 1.0}
@@ -32,10 +35,10 @@ def tiny_algorithm(method="weighted_retraining", proposer="grid", budget=12, r=4
 
 def run_by_hand(task, algorithm, hyper, seed=0):
     """init, retrain, ask, tell as a host would call them."""
-    shared = share(task.load_data())
-    state = loop.init(algorithm, task.params, shared.base)
+    shared = prepare_base(task.load_data())
+    state = loop.init(algorithm, task.params, shared.dataset)
     for round in range(algorithm.rounds):
-        steps = algorithm.steps(round, len(shared.base.scores) + int(state.history.used))
+        steps = algorithm.steps(round, len(shared.dataset.scores) + int(state.history.used))
         key = loop.query_key(seed, round, -1)
         state, info = loop.retrain(algorithm, key, state, shared, steps, hyper)
         assert bool(info.finite) or info.effective_rows == 0
@@ -87,7 +90,7 @@ def test_every_method_and_proposer(method, proposer):
 @pytest.mark.parametrize("method", METHODS)
 def test_one_compiled_program_equals_the_calls_one_by_one(method):
     task, algorithm, hyper = tiny_algorithm(method)
-    shared = share(task.load_data())
+    shared = prepare_base(task.load_data())
     whole = jax.jit(
         lambda seed, hyper: loop.simulate(
             algorithm, task.objective, seed, task.params, shared, hyper
@@ -103,7 +106,7 @@ def test_base_data_may_be_numpys():
     base = task.load_data()
     runs = [
         jax.jit(loop.simulate, static_argnums=(0, 1))(
-            algorithm, task.objective, 0, task.params, share(data), hyper
+            algorithm, task.objective, 0, task.params, prepare_base(data), hyper
         )
         for data in (base, Dataset(*map(np.asarray, base)))
     ]
@@ -112,7 +115,7 @@ def test_base_data_may_be_numpys():
 
 def test_a_sweep_over_k_compiles_once():
     task, algorithm, hyper = tiny_algorithm()
-    shared = share(task.load_data())
+    shared = prepare_base(task.load_data())
     traces = []
 
     @jax.jit
@@ -135,9 +138,7 @@ def test_retraining_happens_when_the_method_says():
     assert weighted.steps(0, 160) == 10
     assert weighted.steps(2, 168) == 6
     assert once.steps(1, 168) == 0
-    least = dataclasses.replace(
-        weighted, config=dataclasses.replace(weighted.config, min_steps=8)
-    )
+    least = dataclasses.replace(weighted, config=dataclasses.replace(weighted.config, min_steps=8))
     assert [least.steps(0, 160), least.steps(2, 168)] == [10, 8]
     none = dataclasses.replace(least, config=dataclasses.replace(least.config, epochs=0.0))
     assert none.steps(2, 168) == 0
@@ -161,8 +162,8 @@ def test_seed_round_and_ask_all_change_the_key():
 
 def test_failures_are_charged_but_carry_no_score():
     task, algorithm, _ = tiny_algorithm()
-    shared = share(task.load_data())
-    state = loop.init(algorithm, task.params, shared.base)
+    shared = prepare_base(task.load_data())
+    state = loop.init(algorithm, task.params, shared.dataset)
     candidates = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     scores = jnp.array([5.0, jnp.nan, jnp.inf, 7.0])
     status = candidates.status.at[3].set(int(Status.TIMEOUT))
@@ -185,8 +186,8 @@ def test_invalid_decodes_are_charged():
         valid=lambda objects: objects[:, 0] % 2 == 0,
     )  # fmt: skip
     algorithm = Algorithm(invalid, algorithm.weighting, algorithm.proposer, algorithm.config, 12, 4)
-    shared = share(task.load_data())
-    state = loop.init(algorithm, task.params, shared.base)
+    shared = prepare_base(task.load_data())
+    state = loop.init(algorithm, task.params, shared.dataset)
     candidates = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     expected = np.where(np.asarray(candidates.objects)[:, 0] % 2 == 0, Status.OK, Status.INVALID)
     np.testing.assert_array_equal(candidates.status, expected)
@@ -197,8 +198,8 @@ def test_invalid_decodes_are_charged():
 
 def test_what_was_scored_is_not_proposed_again():
     task, algorithm, _ = tiny_algorithm()
-    shared = share(task.load_data())
-    state = loop.init(algorithm, task.params, shared.base)
+    shared = prepare_base(task.load_data())
+    state = loop.init(algorithm, task.params, shared.dataset)
     seen = set()
     for _ in range(3):
         c = loop.ask(algorithm, jax.random.key(0), state, (), shared)
@@ -302,7 +303,7 @@ def test_several_asks_a_round():
     assert algorithm.asks == 2
     by_hand = run_by_hand(task, algorithm, hyper)
     assert int(by_hand.history.used) == 12
-    shared = share(task.load_data())
+    shared = prepare_base(task.load_data())
     whole = loop.simulate(algorithm, task.objective, 0, task.params, shared, hyper)
     np.testing.assert_array_equal(whole.history.objects, by_hand.history.objects)
 
@@ -314,8 +315,8 @@ def test_a_grid_smaller_than_the_batch_is_refused():
 
 def test_no_weight_anywhere_leaves_the_model_alone():
     task, algorithm, hyper = tiny_algorithm()
-    shared = share(task.load_data())
-    state = loop.init(algorithm, task.params, shared.base)
+    shared = prepare_base(task.load_data())
+    state = loop.init(algorithm, task.params, shared.dataset)
     nothing = dataclasses.replace(algorithm, weighting=lambda s, m, r, h: jnp.zeros_like(s))
     after, info = loop.retrain(nothing, jax.random.key(0), state, shared, 5, hyper)
     assert not bool(info.finite)
@@ -329,7 +330,7 @@ def test_what_is_known_teaches_without_being_charged():
     pool_objects = jnp.array([[9, 9], [1, 1], [7, 7], [8, 8], [7, 7], [6, 6], [9, 9]], jnp.uint8)
     latents = jnp.arange(14.0).reshape(7, 2)
     base = Dataset(jnp.array([[7, 7], [0, 0]], jnp.uint8), jnp.array([0.5, 0.1]))
-    shared = share(base)
+    shared = prepare_base(base)
     state = loop.init(algorithm, task.params, base)
     asked = jnp.array([[9, 9], [1, 1]], jnp.uint8)
     history = append(
@@ -351,7 +352,7 @@ def test_what_is_known_teaches_without_being_charged():
             lambda key, view, surrogate: propose.Pool(latents, pool_objects),
             batch,
             observe=lambda surrogate, told: heard.append(told) or surrogate,
-            lessons=lessons,
+            max_duplicates=lessons,
         )
 
     def lessons_of(lessons, batch=1):
@@ -361,15 +362,17 @@ def test_what_is_known_teaches_without_being_charged():
 
     changed, asked = lessons_of(5)
     assert asked.objects.tolist() == [[8, 8]]
-    known = np.isfinite(asked.lessons.scores) | asked.lessons.failed
-    np.testing.assert_array_equal(asked.lessons.latents[known], latents[:3])
-    np.testing.assert_array_equal(asked.lessons.scores[:3], [2.0, np.nan, 0.5])
-    assert asked.lessons.failed.tolist() == [False, True, False, False, False]
-    assert lessons_of(2)[1].lessons.scores.tolist()[0] == 2.0
-    assert lessons_of(0)[1].lessons.scores.shape == (0,)
+    known = np.isfinite(asked.duplicates.scores) | asked.duplicates.failed
+    np.testing.assert_array_equal(asked.duplicates.latents[known], latents[:3])
+    np.testing.assert_array_equal(asked.duplicates.scores[:3], [2.0, np.nan, 0.5])
+    assert asked.duplicates.failed.tolist() == [False, True, False, False, False]
+    assert lessons_of(2)[1].duplicates.scores.tolist()[0] == 2.0
+    assert lessons_of(0)[1].duplicates.scores.shape == (0,)
     _, two = lessons_of(7, batch=2)
     assert two.objects.tolist() == [[8, 8], [6, 6]]
-    assert np.isfinite(two.lessons.scores).sum() == 3  # the seventh comes after the second chosen
+    assert (
+        np.isfinite(two.duplicates.scores).sum() == 3
+    )  # the seventh comes after the second chosen
 
     told_state, _ = loop.tell(changed, state, (), asked, jnp.array([4.0]), asked.status, 0)
     assert int(told_state.history.used) == 3
@@ -393,12 +396,12 @@ def test_only_what_may_be_needed_is_decoded(batch, known):
     latents = 2 * jax.random.normal(jax.random.key(0), (30, 2))
     objects = task.vae.decode(task.params, latents)
     base = Dataset(jnp.concatenate([objects[:known], objects[:1]]), jnp.arange(known + 1.0))
-    shared = share(base)
+    shared = prepare_base(base)
     state = loop.init(algorithm, task.params, base)
 
     def ask(pool, likely):
         proposer = propose.Proposer(
-            "fixed", lambda key, view, surrogate: pool, batch, likely=likely, lessons=4
+            "fixed", lambda key, view, surrogate: pool, batch, decode_first=likely, max_duplicates=4
         )
         changed = dataclasses.replace(algorithm, proposer=proposer, vae=vae)
         out = loop.ask(changed, jax.random.key(0), state, (), shared)
@@ -427,12 +430,12 @@ def test_another_spelling_of_what_is_known_is_not_asked_for_again():
         lambda key, view, surrogate: propose.Pool(latents, pool_objects),
         2,
         observe=lambda surrogate, told: heard.append(told) or surrogate,
-        lessons=3,
+        max_duplicates=3,
     )
     algorithm = dataclasses.replace(algorithm, proposer=proposer)
     base = task.load_data()
-    shared = share(Dataset(base.objects[:1], base.scores[:1]))
-    state = loop.init(algorithm, task.params, shared.base)
+    shared = prepare_base(Dataset(base.objects[:1], base.scores[:1]))
+    state = loop.init(algorithm, task.params, shared.dataset)
     first = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     other = first._replace(objects=jnp.array([[5, 5], [6, 6]], jnp.uint8))
     duplicate = jnp.full(2, Status.DUPLICATE)
@@ -444,8 +447,8 @@ def test_another_spelling_of_what_is_known_is_not_asked_for_again():
 
     second = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     assert second.objects.tolist() == [[7, 7], [8, 8]]
-    np.testing.assert_array_equal(second.lessons.scores, [3.0, np.nan, np.nan])
-    assert second.lessons.failed.tolist() == [False, True, False]
+    np.testing.assert_array_equal(second.duplicates.scores, [3.0, np.nan, np.nan])
+    assert second.duplicates.failed.tolist() == [False, True, False]
     # Charged under another spelling: the decode is known from then on, too.
     spelled = second._replace(objects=jnp.array([[2, 2], [3, 3]], jnp.uint8))
     good = jnp.full(2, Status.OK)
@@ -456,8 +459,8 @@ def test_another_spelling_of_what_is_known_is_not_asked_for_again():
 
 def test_nothing_is_searched_beyond_the_limit():
     task, algorithm, _ = tiny_algorithm("weighted_retraining", "prior")
-    shared = share(task.load_data())
-    state = loop.init(algorithm, task.params, shared.base)
+    shared = prepare_base(task.load_data())
+    state = loop.init(algorithm, task.params, shared.dataset)
     searched = []
 
     def propose_(key, view, surrogate):
@@ -477,8 +480,8 @@ def test_nothing_is_searched_beyond_the_limit():
 
 def test_too_small_a_pool_is_refused():
     task, algorithm, _ = tiny_algorithm("weighted_retraining", "prior")
-    shared = share(task.load_data())
-    state = loop.init(algorithm, task.params, shared.base)
+    shared = prepare_base(task.load_data())
+    state = loop.init(algorithm, task.params, shared.dataset)
     few = propose.Proposer("few", lambda *_: propose.Pool(jnp.zeros((2, 2))), 4)
     changed = dataclasses.replace(algorithm, proposer=few)
     with pytest.raises(ValueError, match="'few' gave a pool of 2 points, fewer than batch = 4"):
@@ -510,7 +513,7 @@ def begun(proposer, scores=None, **changes):
     base = Dataset(
         jnp.array([[255, 255]], jnp.uint8), jnp.zeros(1) if scores is None else jnp.array(scores)
     )
-    shared = share(base, algorithm.dedup_key)
+    shared = prepare_base(base, algorithm.dedup_key)
     return algorithm, shared, loop.init(algorithm, task.params, base)
 
 
@@ -521,11 +524,11 @@ def test_an_identitys_integers_are_not_mistaken_for_an_objects_own():
     algorithm, shared, state = begun(proposer, dedup_key=dedup_key)
     asked = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     state, _ = loop.tell(algorithm, state, (), asked, jnp.array([7.0]), asked.status, 0)
-    proposer, _ = fixed_pool([[8, 0], [20, 0]], batch=1, lessons=1)
+    proposer, _ = fixed_pool([[8, 0], [20, 0]], batch=1, max_duplicates=1)
     later = dataclasses.replace(algorithm, proposer=proposer)
     asked = loop.ask(later, jax.random.key(0), state, (), shared)
     assert asked.objects.tolist() == [[8, 0]]
-    assert np.isnan(asked.lessons.scores).all()
+    assert np.isnan(asked.duplicates.scores).all()
 
 
 def test_a_remembered_spelling_is_recognised_with_an_identity_too():
@@ -541,7 +544,7 @@ def test_a_remembered_spelling_is_recognised_with_an_identity_too():
 
 def test_what_is_known_is_taught_once():
     """A pool without enough that is new: the evaluation's answer repeats the lesson."""
-    proposer, heard = fixed_pool([[1, 0], [2, 0]], batch=2, lessons=2)
+    proposer, heard = fixed_pool([[1, 0], [2, 0]], batch=2, max_duplicates=2)
     algorithm, shared, state = begun(proposer)
     asked = loop.ask(algorithm, jax.random.key(0), state, (), shared)
     state, _ = loop.tell(algorithm, state, (), asked, jnp.array([0.5, 1.5]), asked.status, 0)
@@ -554,15 +557,15 @@ def test_what_is_known_is_taught_once():
 
 @pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8, jnp.float16, bool])
 def test_base_scores_of_any_number_type(dtype):
-    proposer, _ = fixed_pool([[1, 0], [255, 255]], batch=1, lessons=1)
+    proposer, _ = fixed_pool([[1, 0], [255, 255]], batch=1, max_duplicates=1)
     algorithm, shared, state = begun(proposer, jnp.ones(1, dtype))
     asked = jax.jit(lambda: loop.ask(algorithm, jax.random.key(0), state, (), shared))()
     assert asked.objects.tolist() == [[1, 0]]
-    assert shared.base.scores.dtype == jnp.float32
+    assert shared.dataset.scores.dtype == jnp.float32
 
 
 def test_fewer_likely_points_than_a_batch_are_refused():
-    few = propose.Proposer("few", lambda *_: propose.Pool(jnp.zeros((5, 2))), 4, likely=1)
+    few = propose.Proposer("few", lambda *_: propose.Pool(jnp.zeros((5, 2))), 4, decode_first=1)
     algorithm, shared, state = begun(few)
     with pytest.raises(ValueError, match=r"'few' decodes likely = 1 points first, fewer than"):
         loop.ask(algorithm, jax.random.key(0), state, (), shared)

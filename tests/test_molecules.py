@@ -14,11 +14,11 @@ from wrlso.chem.scores import penalized_logp
 from wrlso.chem.spelling import RowScore, Spelling
 from wrlso.chem.tokens import make_alphabet, split
 from wrlso.cli.main import main
-from wrlso.data import Status
+from wrlso.models.sequence_vae import make_vae
 from wrlso.results.tables import comparison_table
 from wrlso.runs.molecule_training import train_molecules
 from wrlso.runs.sequence_training import TrainingConfig
-from wrlso.models.sequence_vae import make_vae
+from wrlso.status import Status
 from wrlso.tasks import TASKS
 from wrlso.tasks import molecules_task as task_module
 from wrlso.tasks.molecule.model import MoleculeModel, load_model, save_model

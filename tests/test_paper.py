@@ -16,7 +16,8 @@ from benchmarks.paper_grid import LOOP, QUICK, TASKS, Scale, settings
 from benchmarks.paper_records import Finished, read_records, write_queries, write_records
 from benchmarks.paper_tables import Row, document, write_seeds
 from wrlso import Dataset
-from wrlso.runs.config import RunConfig, describe
+from wrlso.runs.config import RunConfig
+from wrlso.storage.digest import describe
 
 NAN = np.nan
 

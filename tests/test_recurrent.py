@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso import recurrent
+from wrlso.models import gru as recurrent
 from wrlso.models.gru import GRU, gru_states, gru_step, init_gru, over_steps
 
 T, B, INPUTS, UNITS = 5, 3, 4, 6

@@ -19,27 +19,29 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 from tiny import bits_of, count_bits, make_tiny_task
+from wrlso.report import figures
 
 from wrlso import Result, methods, resume, run, sweep
-from wrlso.loop.candidates import Candidates
-from wrlso.data import Dataset, Status, empty_history
-from wrlso.models.elbo import constant_beta, geometric_beta
-from wrlso.storage.files import write_atomically
-from wrlso.storage.tensors import load_metadata, load_tree, save_tree
+from wrlso.data import Dataset, empty_history
+from wrlso.evaluation.objective import HostEvaluator, HostObjective
 from wrlso.fingerprint import fingerprint
+from wrlso.loop.candidates import Candidates
+from wrlso.models.elbo import constant_beta, geometric_beta
 from wrlso.proposers.base import Observations
-from wrlso.report import figures
 from wrlso.results.export import write_csv
-from wrlso.runs.compiled import Once
+from wrlso.results.summary import best_so_far, charged_scores, top_mean
+from wrlso.runs.compiled import CompiledOnce
 from wrlso.runs.config import RunConfig
-from wrlso.runs.evaluate import Host, Place, Seen, evaluate_on_host
+from wrlso.runs.evaluate import Place, Seen, evaluate_on_host
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, QueryLog
 from wrlso.runs.pretrained import cache_path, pretrained_params
 from wrlso.runs.session import Session
-from wrlso.results.summary import best_so_far, charged_scores, top_mean
+from wrlso.status import Status
+from wrlso.storage.files import write_atomically
+from wrlso.storage.tensors import load_metadata, load_tree, save_tree
 from wrlso.tasks import shapes
-from wrlso.tasks.base import HostObjective, PretrainConfig
+from wrlso.tasks.base import PretrainConfig
 
 METHOD = methods.weighted_retraining(k=1e-2, retrain_every=4)
 
@@ -86,7 +88,7 @@ def test_each_function_compiles_once_a_run(tmp_path, changes):
 
 
 def test_once_refuses_to_compile_again():
-    double = Once("double", lambda x: 2 * x, lambda phase, seconds: None, donate=False)
+    double = CompiledOnce("double", lambda x: 2 * x, lambda phase, seconds: None, donate=False)
     assert double(jnp.ones(3)).tolist() == [2, 2, 2]
     assert double(jnp.zeros(3)).tolist() == [0, 0, 0]
     assert double.compilations == 1
@@ -599,14 +601,16 @@ def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
     history = jax.tree.map(lambda a: a[None], empty_history(4, base.objects[0], 2))
     first, again = (Seen(base, history, 1) for _ in range(2))
-    evaluate_on_host(Host(lambda thing: float(thing[0])), place, asked, first)
+    evaluate_on_host(HostEvaluator(lambda thing: float(thing[0])), place, asked, first)
     now = asked._replace(
         objects=objects + 8,
         latents=asked.latents * 2,
         decoded=jax.vmap(fingerprint)(objects + 8),
         prints=jax.vmap(fingerprint)(objects + 8),
     )
-    evaluated, scores, status = evaluate_on_host(Host(lambda thing: 99.0), place, now, again)
+    evaluated, scores, status = evaluate_on_host(
+        HostEvaluator(lambda thing: 99.0), place, now, again
+    )
     assert [again.find(0, np.array(thing, np.uint8)) for thing in ([1, 0], [3, 0], [0, 7])] == [
         1,
         3,
@@ -683,13 +687,13 @@ def tiny_sweep(out, settings=SETTINGS, task=None, **changes):
 def test_a_sweep_makes_the_runs_that_its_methods_make_alone(tmp_path, monkeypatch):
     """Three differ in k only: one program; the fourth is another."""
     compiled = []
-    original = Once.__init__
+    original = CompiledOnce.__init__
 
     def counted(self, name, *args):
         compiled.append(name)
         original(self, name, *args)
 
-    monkeypatch.setattr(Once, "__init__", counted)
+    monkeypatch.setattr(CompiledOnce, "__init__", counted)
     results = tiny_sweep(tmp_path / "sweep")
     assert compiled.count("retrain") == 2
     assert [result.summary["side_by_side"] for result in results.values()] == [3, 3, 3, 1]

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso.tasks.shape.task import all_images, area, load, shapes
+from wrlso.tasks.shape.data import all_images, area, load
 from wrlso.tasks.shape.model import make_vae, pack, unpack
+from wrlso.tasks.shape.task import shapes
 
 
 def test_all_images_of_the_protocol():
@@ -108,16 +109,17 @@ def test_data_never_changes():
 )
 def test_a_round_in_double_precision_mode(architecture, proposer):
     """With JAX_ENABLE_X64 the models stay float32, and nothing breaks."""
-    from wrlso import loop, methods, share
+    from wrlso import loop, methods, prepare_base
     from wrlso.resolve import make_algorithm
-    from wrlso.runs.config import RunConfig, describe
+    from wrlso.runs.config import RunConfig
+    from wrlso.storage.digest import describe
 
     with jax.enable_x64(True):
         task = shapes(architecture=architecture)
         config = RunConfig("shapes", budget=4, seeds=1, proposer=proposer,
                            **describe(methods.weighted_retraining(retrain_every=4)))  # fmt: skip
-        algorithm, shared = make_algorithm(task, config), share(task.load_data())
-        state = loop.init(algorithm, task.vae.init(jax.random.key(0)), shared.base)
+        algorithm, shared = make_algorithm(task, config), prepare_base(task.load_data())
+        state = loop.init(algorithm, task.vae.init(jax.random.key(0)), shared.dataset)
         hyper = {"k": 1e-3, "learning_rate": 1e-3, "beta": 10.0}
         state, info = loop.retrain(algorithm, jax.random.key(0), state, shared, 2, hyper)
         state, surrogate = loop.fit(algorithm, jax.random.key(2), state, shared)

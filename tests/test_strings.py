@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from wrlso.models.elbo import constant_beta
-from wrlso.loop.retraining import draw_by_length, minibatches, train
 from wrlso.models.sequence_vae import lengths, make_vae, standardize_latents
+from wrlso.models.training import draw_by_length, minibatches, train
 from wrlso.weighting.ranks import uniform_weights
 
 TOKENS, LENGTH = 4, 5

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from tiny import count_bits, make_tiny_task
 
-from wrlso import surrogate
-from wrlso.loop.candidates import share
-from wrlso.data import Dataset, Status, append, empty_history
+from wrlso.data import Dataset, append, empty_history
+from wrlso.fingerprint import fingerprint, first_occurrence
 from wrlso.gp import exact, sparse
 from wrlso.gp.fit import FitConfig
 from wrlso.gp.kernels import Matern52
-from wrlso.fingerprint import fingerprint, first_occurrence
+from wrlso.loop.candidates import prepare_base
+from wrlso.proposers import surrogate
 from wrlso.proposers.base import Observations, View
 from wrlso.proposers.surrogate import (
     SurrogateConfig,
@@ -23,20 +23,23 @@ from wrlso.proposers.surrogate import (
     fit_surrogate,
     initial_memory,
 )
+from wrlso.status import Status
 
 QUICK = FitConfig(restarts=1, evaluations=3)
 
 
 def view_of(task, history=None):
-    shared = share(task.load_data())
-    history = history or empty_history(6, shared.base.objects[0], 2)
-    return View(task.params, history, shared.base, shared.distinct)
+    shared = prepare_base(task.load_data())
+    history = history or empty_history(6, shared.dataset.objects[0], 2)
+    return View(task.params, history, shared.dataset, shared.distinct)
 
 
-def fitted(task, view, room=5, **changes):
+def fitted(task, view, max_observations=5, **changes):
     config = SurrogateConfig(**({"best": 10, "random": 20, "inducing": 8, "fit": QUICK} | changes))
     memory = initial_memory(task.vae, config)
-    return fit_surrogate(jax.random.key(0), view, memory, vae=task.vae, config=config, room=room)[1]
+    return fit_surrogate(
+        jax.random.key(0), view, memory, vae=task.vae, config=config, max_observations=room
+    )[1]
 
 
 def acquired_by(task, latents, status, scores):
@@ -107,7 +110,7 @@ def test_its_own_queries_are_all_there_failures_only_as_the_penalty():
     assert punished.mask[:6].tolist() == [True] * 4 + [False] * 2
     own = punished.score_units.invert(punished.scores[:4])
     np.testing.assert_allclose(own, [9.0, -4.0, -4.0, -4.0], rtol=1e-5)
-    # Once its point decodes to something else, nobody can say where an invalid object lies.
+    # CompiledOnce its point decodes to something else, nobody can say where an invalid object lies.
     task = dataclasses.replace(task, params={**task.params, "decoder": -task.params["decoder"]})
     later = fitted(task, view_of(task, history), penalty=-4.0)
     assert later.mask[:6].tolist() == [True, True, False, True, False, False]
@@ -177,7 +180,7 @@ def test_observing_is_conditioning_on_more(kind):
 
 def test_observing_beyond_the_room_changes_nothing_more():
     task = make_tiny_task()
-    fit = fitted(task, view_of(task), room=1)
+    fit = fitted(task, view_of(task), max_observations=1)
     one = Observations(jnp.ones((1, 2)), jnp.array([5.0]), jnp.zeros(1, bool))
     first = surrogate.observe(fit, one)
     second = surrogate.observe(first, one._replace(scores=jnp.array([50.0])))

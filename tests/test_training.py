@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from wrlso.models.sequence_vae import make_vae
 from wrlso.runs import training
 from wrlso.runs.sequence_training import (
     TrainingConfig,
@@ -17,7 +18,6 @@ from wrlso.runs.sequence_training import (
     split,
     train_strings,
 )
-from wrlso.models.sequence_vae import make_vae
 
 pytestmark = pytest.mark.usefixtures("rolled_loops")
 

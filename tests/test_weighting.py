@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wrlso.weighting.baselines import WEIGHTINGS
 from wrlso.weighting.ranks import (
     cumulative_weight,
     effective_sample_size,
@@ -15,6 +14,7 @@ from wrlso.weighting.ranks import (
     ranks,
     uniform_weights,
 )
+from wrlso.weighting.registry import WEIGHTINGS
 
 
 def oracle_ranks(scores, valid):
@@ -193,7 +193,7 @@ def test_half_precision_scores_of_a_large_data_set():
 def test_docstring_examples():
     import doctest
 
-    from wrlso import weighting
+    from wrlso.weighting import ranks as weighting
 
     failed, tried = doctest.testmod(weighting, extraglobs={"jnp": jnp})
     assert (failed, tried) == (0, 2)

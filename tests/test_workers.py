@@ -232,7 +232,9 @@ def test_workers_load_neither_jax_nor_this_script():
     def uses_the_package(_):
         import wrlso
 
-        return float(wrlso.rank_weights.__module__ == "wrlso.weighting.ranks" and "jax" in sys.modules)
+        return float(
+            wrlso.rank_weights.__module__ == "wrlso.weighting.ranks" and "jax" in sys.modules
+        )
 
     with WorkerPool(modules, workers=1) as pool:
         (outcome,) = pool.outcomes([0])

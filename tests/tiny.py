@@ -3,14 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from wrlso.proposers.bayesian import BOConfig
 from wrlso.data import Dataset
-from wrlso.models.elbo import bernoulli_log_likelihood
 from wrlso.gp.fit import FitConfig
 from wrlso.loop.retraining import RetrainConfig
+from wrlso.models.elbo import bernoulli_log_likelihood
+from wrlso.models.vae import VAE, Relaxation
+from wrlso.proposers.bayesian import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.tasks.base import Task
-from wrlso.models.vae import VAE, Relaxation
 
 BITS = 16
 
