@@ -5,37 +5,33 @@ last checkpoint. The log keeps the answers that an objective on the host has giv
 """
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-import jax
-import numpy as np
 import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from wrlso.data import Dataset, check_dataset
+from wrlso.data import Dataset
 from wrlso.loop.algorithm import Algorithm
 from wrlso.loop.candidates import BaseData, prepare_base
 from wrlso.methods import Method
-from wrlso.models.vae import object_like
-from wrlso.objective import evaluate
 from wrlso.parallel import SeedMode, plan_seeds
 from wrlso.proposers.base import Proposer
 from wrlso.resolve import algorithm, record, task_record
 from wrlso.results.result import Result, task_of
 from wrlso.results.summary import describer, summarize
+from wrlso.runs.base_data import load_base
 from wrlso.runs.checkpoints import OpenRun
-from wrlso.runs.config import RunConfig, differences, make_config, static_part
+from wrlso.runs.config import RunConfig, make_config, static_part
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.progress import pretrain_bar, timed
+from wrlso.runs.reopen import check_same, find_run, resolve_again
 from wrlso.runs.session import Session
 from wrlso.runs.settings import RunSettings, SettingsArguments
 from wrlso.tasks.base import Task
@@ -62,7 +58,7 @@ def run(
     chosen = RunSettings.of(settings)
     resolved, config = _plan(task, method, chosen)
     RunFolder.check_new(Path(out))
-    base = _load_base(task)
+    base = load_base(task)
     config = replace(config, task_record=task_record(task, base))
     folder = RunFolder.create(Path(out), config)
     _run_to_end([folder], task, resolved, base, chosen.progress)
@@ -104,11 +100,11 @@ def sweep(
                 "but not first)"
             )
     plans = {name: _plan(task, method, chosen) for name, method in methods.items()}
-    found = {name: _find(Path(out) / name, config) for name, (_, config) in plans.items()}
-    base = _load_base(task)
+    found = {name: find_run(Path(out) / name, config) for name, (_, config) in plans.items()}
+    base = load_base(task)
     known = task_record(task, base)
     for folder in filter(None, found.values()):
-        _check_same(folder, task.name, folder.config.algorithm, known)
+        check_same(folder, task.name, folder.config.algorithm, known)
     groups: dict[str, list[RunFolder]] = {}
     algorithms: dict[str, Algorithm] = {}
     for name, (resolved, config) in plans.items():
@@ -160,9 +156,9 @@ def resume(
         return Result(folder.path)
     config = folder.config
     task = task or task_of(config)
-    resolved = _resolved_again(folder, task, method, proposer)
-    base = _load_base(task)
-    _check_same(folder, task.name, record(resolved), task_record(task, base))
+    resolved = resolve_again(folder, task, method, proposer)
+    base = load_base(task)
+    check_same(folder, task.name, record(resolved), task_record(task, base))
     folder.config = replace(
         config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
     )
@@ -181,7 +177,7 @@ def pretrained(task: Task, *, progress: bool = True) -> Any:
       ValueError: if the task has neither parameters nor a way to pretrain.
       FloatingPointError: if training diverges.
     """
-    return pretrained_params(task, _load_base(task), pretrain_bar() if progress else None)
+    return pretrained_params(task, load_base(task), pretrain_bar() if progress else None)
 
 
 def base_data(task: Task) -> BaseData:
@@ -190,7 +186,7 @@ def base_data(task: Task) -> BaseData:
     Raises:
       ValueError: if they cannot be used.
     """
-    return prepare_base(_load_base(task), task.dedup_key)
+    return prepare_base(load_base(task), task.dedup_key)
 
 
 def _plan(task: Task, method: Method, settings: RunSettings) -> tuple[Algorithm, RunConfig]:
@@ -209,65 +205,6 @@ def _check_type(argument: str, value: Any, kind: type, example: str) -> None:
     raise TypeError(f"{argument} must be a {kind.__name__}, such as {example}, got {value!r}{hint}")
 
 
-def _resolved_again(
-    folder: RunFolder, task: Task, method: Method | None, proposer: Proposer | None
-) -> Algorithm:
-    """The algorithm of a run that was begun before."""
-    config = folder.config
-    method = method or config.own_method()
-    if method is None:
-        raise ValueError(
-            f"{folder.path} was begun with a weighting of your own, {config.weighting}, which no "
-            "record holds: pass the method that it began with, as in resume(folder, method=...)"
-        )
-    code = config.algorithm["proposer"]["code"]
-    if code is not None and proposer is None:
-        raise ValueError(
-            f"{folder.path} was begun with a proposer of your own, {config.proposer!r}, which no "
-            "record holds: pass the one that it began with, as in resume(folder, proposer=...)"
-        )
-    return algorithm(
-        task,
-        method,
-        budget=config.budget,
-        proposer=proposer or config.proposer,
-        batch=config.batch,
-        gradient_of=config.gradient_of,  # type: ignore[arg-type]
-    )
-
-
-def _check_same(
-    folder: RunFolder, name: str, now: Mapping[str, Any], task_now: Mapping[str, Any]
-) -> None:
-    """Refuse to continue a run with other settings, or with another task, than it began with."""
-    config = folder.config
-    found = [
-        *differences(config.algorithm, now),
-        *differences(config.task_record, task_now, f"task {name!r}"),
-    ]
-    if found:
-        raise ValueError(
-            f"{folder.path} was begun with other settings or another task than {name!r} as it is "
-            f"now: {'; '.join(found[:5])}. Pass the ones that it began with, or begin a new run"
-        )
-
-
-def _find(path: Path, config: RunConfig) -> RunFolder | None:
-    """The folder of a run that was begun already, after checking that it is the one meant."""
-    if not (path / "config.json").exists():
-        return None
-    folder = RunFolder(path)
-    stored = replace(folder.config, devices=config.devices, seed_mode=config.seed_mode)
-    given = replace(config, task_record=stored.task_record)
-    if found := list(differences(vars(stored), vars(given))):
-        raise ValueError(
-            f"{path} holds another run ({'; '.join(found[:5])}): choose another folder, or ask for "
-            "the one that it began with"
-        )
-    folder.config = stored
-    return folder
-
-
 def _at_the_same_round(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:
     """Groups of runs that can continue together: those after the same round or, as a kill may leave
     them, one apart."""
@@ -284,30 +221,6 @@ def _at_the_same_round(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:
 
 def _rounds_done(folder: RunFolder) -> int:
     return max(folder.checkpoints(), default=0)
-
-
-def _load_base(task: Task) -> Dataset:
-    """The base data, after checking that model and objective fit them."""
-    base = task.load_data()
-    check_dataset(base, f"the base data of task {task.name!r}")
-    like, kept = object_like(task.vae), base.objects
-    if (like.shape, like.dtype) != (kept.shape[1:], kept.dtype):
-        raise ValueError(
-            f"task {task.name!r} decodes to {like.dtype}{list(like.shape)}, but the objects of "
-            f"its base data are {kept.dtype}{list(kept.shape[1:])}: equal objects are recognised "
-            "bit by bit, so give both the same form"
-        )
-    if task.objective is not None:
-        few = jax.ShapeDtypeStruct((2, *like.shape), like.dtype)
-        jax.eval_shape(partial(evaluate, task.objective), few)  # its shape, before any work
-    scores = np.asarray(base.scores)
-    if len(scores) > 1 and (scores == scores[0]).all():
-        warnings.warn(
-            f"all {len(scores)} base objects of task {task.name!r} score {scores[0]:g}: they tell "
-            "nothing about where better ones are; give other base data, or another objective",
-            stacklevel=3,
-        )
-    return base
 
 
 def _run_to_end(

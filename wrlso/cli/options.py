@@ -76,17 +76,28 @@ def options_of(function: Callable[..., Any]) -> list[Field]:
     """One field per parameter of a function or dataclass, with the help of its docstring."""
     hints = typing.get_type_hints(function)
     documented = docstring_parser.parse(inspect.getdoc(function) or "")
-    help_of = {one.arg_name: _in_one_line(one.description or "") for one in documented.params}
+    help_of = {one.arg_name: one.description or "" for one in documented.params}
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name == "self":
             continue
         simple: Any = _simple(hints[name])
-        kind = Annotated[simple, tyro.conf.arg(help=help_of.get(name, ""))]
+        kind = Annotated[simple, _argument(help_of.get(name, ""))]
         default = parameter.default
         required = default is inspect.Parameter.empty
         found.append((name, kind, field() if required else field(default=default)))
     return found
+
+
+def _argument(description: str) -> Any:
+    """Help from a docstring; its last sentence may state a default that no value says."""
+    text = " ".join(description.split())
+    text, _, default = text.partition(" Default: ")
+    text = text[:1].upper() + text[1:]
+    if not default:
+        return tyro.conf.arg(help=text)
+    hint = f"(default: {default.removesuffix('.')})"
+    return tyro.conf.arg(help=text, help_behavior_hint=hint)
 
 
 def summary_of(function: Callable[..., Any]) -> str:
@@ -100,7 +111,3 @@ def _simple(hint: Any) -> Any:
         return hint
     kept = [part for part in get_args(hint) if part in _SIMPLE or get_origin(part) is Literal]
     return functools.reduce(operator.or_, kept)
-
-
-def _in_one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -1,0 +1,42 @@
+"""The base data of a run, checked before any work."""
+
+import warnings
+from functools import partial
+
+import jax
+import numpy as np
+
+from wrlso.data import Dataset, check_dataset
+from wrlso.models.vae import object_like
+from wrlso.objective import evaluate
+from wrlso.tasks.base import Task
+
+
+def load_base(task: Task) -> Dataset:
+    """A task's base data, after checking that its model and objective fit them.
+
+    Base data that all have one score are warned of.
+
+    Raises:
+      ValueError: naming what does not fit, and the remedy.
+    """
+    base = task.load_data()
+    check_dataset(base, f"the base data of task {task.name!r}")
+    like, kept = object_like(task.vae), base.objects
+    if (like.shape, like.dtype) != (kept.shape[1:], kept.dtype):
+        raise ValueError(
+            f"task {task.name!r} decodes to {like.dtype}{list(like.shape)}, but the objects of "
+            f"its base data are {kept.dtype}{list(kept.shape[1:])}: equal objects are recognised "
+            "bit by bit, so give both the same form"
+        )
+    if task.objective is not None:
+        few = jax.ShapeDtypeStruct((2, *like.shape), like.dtype)
+        jax.eval_shape(partial(evaluate, task.objective), few)  # its shape, before any work
+    scores = np.asarray(base.scores)
+    if len(scores) > 1 and (scores == scores[0]).all():
+        warnings.warn(
+            f"all {len(scores)} base objects of task {task.name!r} score {scores[0]:g}: they tell "
+            "nothing about where better ones are; give other base data, or another objective",
+            stacklevel=3,
+        )
+    return base

@@ -1,0 +1,89 @@
+"""Runs that were begun before: continued only with the settings that they began with."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wrlso.loop.algorithm import Algorithm
+from wrlso.methods import Method
+from wrlso.proposers.base import Proposer
+from wrlso.resolve import algorithm
+from wrlso.runs.config import RunConfig, differences
+from wrlso.runs.folder import RunFolder
+from wrlso.tasks.base import Task
+
+_SHOWN = 5
+"""Maximum number of differences that a message names."""
+
+
+def resolve_again(
+    folder: RunFolder, task: Task, method: Method | None, proposer: Proposer | None
+) -> Algorithm:
+    """The algorithm of a run that was begun before.
+
+    Raises:
+      ValueError: if its weighting or proposer is a function that no record holds, and is missing.
+    """
+    config = folder.config
+    method = method or config.own_method()
+    if method is None:
+        raise ValueError(
+            f"{folder.path} was begun with a weighting of your own, {config.weighting}, which no "
+            "record holds: pass the method that it began with, as in resume(folder, method=...)"
+        )
+    code = config.algorithm["proposer"]["code"]
+    if code is not None and proposer is None:
+        raise ValueError(
+            f"{folder.path} was begun with a proposer of your own, {config.proposer!r}, which no "
+            "record holds: pass the one that it began with, as in resume(folder, proposer=...)"
+        )
+    return algorithm(
+        task,
+        method,
+        budget=config.budget,
+        proposer=proposer or config.proposer,
+        batch=config.batch,
+        gradient_of=config.gradient_of,  # type: ignore[arg-type]
+    )
+
+
+def check_same(
+    folder: RunFolder, name: str, now: Mapping[str, Any], task_now: Mapping[str, Any]
+) -> None:
+    """Refuse to continue a run with other settings, or with another task, than it began with.
+
+    Raises:
+      ValueError: naming the differences.
+    """
+    config = folder.config
+    found = [
+        *differences(config.algorithm, now),
+        *differences(config.task_record, task_now, f"task {name!r}"),
+    ]
+    if found:
+        raise ValueError(
+            f"{folder.path} was begun with other settings or another task than {name!r} as it is "
+            f"now: {'; '.join(found[:_SHOWN])}. Pass the ones that it began with, or begin a new "
+            "run"
+        )
+
+
+def find_run(path: Path, config: RunConfig) -> RunFolder | None:
+    """The folder of a run that was begun already; None if there is none.
+
+    Raises:
+      ValueError: if the folder holds another run, naming the differences.
+    """
+    if not (path / "config.json").exists():
+        return None
+    folder = RunFolder(path)
+    stored = replace(folder.config, devices=config.devices, seed_mode=config.seed_mode)
+    given = replace(config, task_record=stored.task_record)
+    if found := list(differences(vars(stored), vars(given))):
+        raise ValueError(
+            f"{path} holds another run ({'; '.join(found[:_SHOWN])}): choose another folder, or ask "
+            "for the one that it began with"
+        )
+    folder.config = stored
+    return folder
