@@ -93,7 +93,8 @@ def _argument(description: str) -> Any:
     """Help from a docstring; its last sentence may state a default that no value says."""
     text = " ".join(description.split())
     text, _, default = text.partition(" Default: ")
-    text = text[:1].upper() + text[1:]
+    if text[:2].isalpha():  # not "r, the number of ..."
+        text = text[0].upper() + text[1:]
     if not default:
         return tyro.conf.arg(help=text)
     hint = f"(default: {default.removesuffix('.')})"

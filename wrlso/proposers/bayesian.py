@@ -149,12 +149,12 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
 
     Args:
       key: typed PRNG key, for the starts.
-      surrogate: as fitted.
+      surrogate: from :func:`wrlso.proposers.surrogate.fit_surrogate`.
       config: acquisition function, starts, effort, bounds (static).
 
     Returns:
-      ``[P, d]`` points in standard units: the maxima found, best first, then the draws that
-      no climb started from, best first, so that something new is among them.
+      ``[P, d]`` points in standard units: first the maxima, then the draws that no climb started
+      from, each with the best first. The draws are there so that new objects are among the points.
     """
     score = partial(_acquisition, surrogate, config)
     draw_key, near_key = jax.random.split(key)
@@ -177,7 +177,7 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
 
 
 def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
-    """Points ``[P, d]`` to query: a batch's by fantasies, then what else the last one found."""
+    """Points ``[P, d]``: those of the batch by fantasies, then the other maxima of the last one."""
 
     def choose(surrogate: Surrogate, key: Array) -> tuple[Surrogate, Array]:
         points = optimize(key, surrogate, config)
@@ -190,7 +190,7 @@ def _climb(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Ar
 
 
 def _thompson(key: Array, surrogate: Surrogate, config: BOConfig, batch: int) -> Array:
-    """Points ``[P, d]``: each the best of a joint sample at the draws."""
+    """Points ``[P, d]``, each the best of its own joint posterior sample at the draws."""
     draw_key, sample_key = jax.random.split(key)
     x = _draws(draw_key, surrogate, config, _best_data(surrogate, config.starts)).points
     rows = acq.thompson(sample_key, *predict_joint(surrogate, x), max(batch, 3 * config.starts))
@@ -208,7 +208,12 @@ def _acquisition(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
 
 
 class _Starts(NamedTuple):
-    """``points [n, d]``, and the box that each may climb in, ``lower, upper [n, d]``."""
+    """Starts of climbs.
+
+    Attributes:
+      points: ``[n, d]``.
+      lower, upper: ``[n, d]``, the box of each climb.
+    """
 
     points: Array
     lower: Array
@@ -221,7 +226,7 @@ def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
 
 
 def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) -> _Starts:
-    """Points moved by steps, and no further than a region reaches."""
+    """Points moved by steps that stay within their regions."""
     lower, upper = _box(surrogate, config)
     centres = jnp.clip(points, lower, upper)
     region = jnp.inf if config.region is None else config.region
@@ -231,9 +236,11 @@ def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) ->
 
 
 def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
-    """Half from the prior, half around good data, 0.3 to 1 away in each dimension: a model may map
-    a whole region to one object, so what is new begins beyond it. Where regions are smaller,
-    0.3 to 1 times as far as they reach."""
+    """Half of the draws are from the prior, half around good data.
+
+    The latter are 0.3 to 1 away in each dimension, as a model may map a whole region to one object.
+    Where regions are smaller, they are 0.3 to 1 times as far away as a region reaches.
+    """
     prior_key, near_key, scale_key = jax.random.split(key, 3)
     n, d = config.candidates // 2, surrogate.latents.shape[1]
     lower, upper = _box(surrogate, config)
@@ -253,10 +260,13 @@ def _good_data(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) 
 
 
 def _best_data(surrogate: Surrogate, n: int) -> Array:
-    """At most n latents of highest score; of those that score the same, one comes first and the
-    others last, as they may be one object in many spellings."""
+    """At most n latents of highest score.
+
+    Of latents with equal scores one comes first and the others last, as they may be one object in
+    many spellings.
+    """
     known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
     scores, rows = lax.top_k(known, known.shape[0])
-    again = jnp.concatenate([jnp.zeros(1, bool), scores[1:] == scores[:-1]])
-    order = jnp.where(jnp.isfinite(scores), again, 2)  # what is masked comes last of all
+    repeated = jnp.concatenate([jnp.zeros(1, bool), scores[1:] == scores[:-1]])
+    order = jnp.where(jnp.isfinite(scores), repeated, 2)  # masked rows come last of all
     return surrogate.latents[rows[jnp.argsort(order, stable=True)[:n]]]

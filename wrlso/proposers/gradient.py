@@ -1,10 +1,9 @@
 """Three classical ways to generate towards a target by following gradients.
 
-Each climbs h, a learned regressor or the objective itself where that is differentiable:
-``latent_ascent`` moves latent points up h(g(z)) (Gómez-Bombarelli et al. 2018),
-``data_ascent`` moves objects up h(x) (activation maximisation), and ``generator``
-trains a network whose samples score high (as an amortised optimiser does, once
-for all its samples). Their pools serve a whole round.
+Each follows the gradient of h: a learned regressor, or the objective itself where that is
+differentiable. ``latent_ascent`` moves latent points up h(g(z)) (Gómez-Bombarelli et al. 2018).
+``data_ascent`` moves objects up h(x) (activation maximisation). ``generator`` trains a network
+whose samples score high, as an amortised optimiser does. Each pool serves a whole round.
 """
 
 from collections.abc import Callable
@@ -38,13 +37,13 @@ class GradientConfig:
     """How gradients are followed. All static.
 
     Attributes:
-      evaluations: of h and its gradient, a climb.
+      evaluations: number of evaluations of h and its gradient per climb.
       bound: latent points stay in ``[-bound, bound]`` in every dimension.
-      regressor: what is climbed unless the objective itself is.
-      generator_steps: of Adam, a round.
-      generator_batch: samples a step.
-      temperature: factor of the KL divergence between the generator's samples and the
-        prior, in standard deviations of the scores a nat: more keeps them diverse.
+      regressor: settings of h, unless the objective itself is followed.
+      generator_steps: number of Adam steps per round.
+      generator_batch: number of samples per step.
+      temperature: factor of the KL divergence between the generator's samples and the prior, in
+        standard deviations of the scores per nat. A larger factor keeps the samples diverse.
     """
 
     evaluations: int = 40
@@ -62,14 +61,14 @@ def gradient_ascent(
     soft_objective: Objective | None = None,
     config: GradientConfig | None = None,
 ) -> Proposer:
-    """A gradient proposer.
+    """A proposer that follows gradients.
 
     Args:
       method: ``"latent_ascent"``, ``"data_ascent"`` or ``"generator"``.
       vae: a model with a relaxation.
-      batch: queries a pool; half as many again are climbed to, to spare.
-      soft_objective: to climb the objective itself; what that reads of it is
-        counted as uncharged. None to learn a regressor from charged scores.
+      batch: q, queries per pool. Half as many again are climbed to, as a reserve.
+      soft_objective: the objective on soft objects, to follow it directly; these evaluations count
+        as uncharged. None: a regressor is learned from charged scores.
       config: effort, bounds, regressor.
 
     Raises:
@@ -113,7 +112,7 @@ def gradient_ascent(
 
 
 def _unit_of_scores(key: Array, view: View, memory: Any) -> tuple[Any, Array]:
-    """The scores' standard deviation: with the objective in this unit, one temperature suits all
+    """The scores' standard deviation. In this unit of the objective, one temperature suits all
     tasks."""
     scores, usable = all_scores(view.base, view.history)
     unit = jnp.std(scores, where=usable)
@@ -135,7 +134,7 @@ def _latent(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
         score = lambda z: h(relaxation.decode(view.params, z))  # noqa: E731
         starts = jnp.concatenate([good.astype(jnp.float32), draws])
         found = maximize(score, starts, -corner, corner, config.evaluations)
-        # Where many climbs end on one summit: the best of more draws instead.
+        # The best of more draws fill the pool where many climbs end on one summit.
         more = jax.random.normal(spare_key, (_SPARE_DRAWS * lanes, vae.latent_dim), jnp.float32)
         more = jnp.clip(more, -corner, corner)
         more = more[jnp.argsort(-lax.map(lambda z: score(z[None])[0], more, batch_size=lanes))]
@@ -148,7 +147,7 @@ def _latent(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
 def _data(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
     """x <- x + grad h(x) from good data, then the nearest object; its latent is its encoding.
 
-    Nothing keeps x near what the model can make.
+    Nothing keeps x near the objects that the model can decode.
     """
     relaxation = _relaxation(vae)
 
@@ -156,7 +155,7 @@ def _data(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
         good_key, noise_key = jax.random.split(key)
         soft = relaxation.soften(_good_objects(good_key, view, lanes))
         flat = soft.reshape(len(soft), -1)
-        # Off the corners of the cube, and no two starts alike.
+        # Noise moves starts off the corners of the cube, and no two are alike.
         noise = jax.random.uniform(noise_key, flat.shape, flat.dtype, -1, 1)
         start = 0.1 + 0.8 * flat + 0.1 * noise
         edge = jnp.ones(flat.shape[1], flat.dtype)
@@ -182,8 +181,8 @@ class _Network(nn.Module):
 def _generator(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
     """Train G on E[h(g(G(noise)))] - temperature * KL(G's samples, prior), then sample it.
 
-    The divergence is that of the normal distribution with the batch's moments. G starts
-    as the identity, so its samples start as the prior's.
+    The divergence is that of the normal distribution with the batch's moments. G starts as the
+    identity, so that its samples start as the prior's.
     """
     relaxation, network = _relaxation(vae), _Network(vae.latent_dim)
     optimizer = optax.adam(3e-3)

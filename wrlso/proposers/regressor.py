@@ -1,4 +1,4 @@
-"""A learned regressor from soft objects to scores: what the gradient proposers climb."""
+"""A learned regressor from soft objects to scores, for the gradient proposers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from wrlso.weighting.ranks import rank_weights
 
 @dataclass(frozen=True)
 class RegressorConfig:
-    """A multilayer perceptron and its training. All static but the rates.
+    """A multilayer perceptron and its training. All static.
 
     Attributes:
       width: units of each of the two hidden layers.
-      steps: of Adam at each fit, going on from the parameters of the last one.
-      batch_size: objects a step, drawn with rank weights.
-      learning_rate: Adam's.
-      k: of those rank weights: large enough that all data count, small enough that
-        the few good ones do.
+      steps: number of Adam steps per fit, which continues from the parameters of the last fit.
+      batch_size: objects per step, drawn by rank weights.
+      learning_rate: of Adam.
+      k: of the rank weights: large enough that all data count, small enough that the few good ones
+        do.
     """
 
     width: int = 128
@@ -87,9 +87,13 @@ def train_regressor(
 def make_regressor(
     vae: VAE, config: RegressorConfig
 ) -> tuple[Callable[[Array, View, Any], tuple[Any, Any]], Callable[..., Array]]:
-    """``fit(key, view, params) -> (params, params)``, as a proposer wants it, and
-    ``h(params, soft) -> [B]``. Parameters are at first those of :func:`initial_params`, the
-    same for all seeds, and go on from fit to fit."""
+    """The two functions of a regressor.
+
+    Returns:
+      ``fit(key, view, params) -> (params, params)``, as a proposer needs it, and
+      ``h(params, soft) -> [B]``. The first parameters are those of :func:`initial_params`, the same
+      for all seeds; each fit continues from the last.
+    """
     assert vae.relaxation is not None
     relaxation = vae.relaxation
 

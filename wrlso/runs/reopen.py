@@ -82,8 +82,8 @@ def find_run(path: Path, config: RunConfig) -> RunFolder | None:
     given = replace(config, task_record=stored.task_record)
     if found := list(differences(vars(stored), vars(given))):
         raise ValueError(
-            f"{path} holds another run ({'; '.join(found[:_SHOWN])}): choose another folder, or ask "
-            "for the one that it began with"
+            f"{path} holds another run ({'; '.join(found[:_SHOWN])}): choose another folder, or "
+            "ask for the run that it began with"
         )
     folder.config = stored
     return folder
