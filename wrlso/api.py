@@ -1,4 +1,4 @@
-"""What a user starts: run, sweep, resume; and the parts for a loop of one's own.
+"""The functions that a user starts: run, sweep, resume, and parts for a loop of one's own.
 
 A round is a pure function of the state before it, so an interrupted round is run again from the
 last checkpoint. The log keeps the answers that an objective on the host has given already.
@@ -277,7 +277,7 @@ def _finish(runs: Sequence[OpenRun], task: Task, compilations: dict[str, int]) -
 
 
 def _one_blas_thread_per_device(folders: Sequence[RunFolder]) -> AbstractContextManager:
-    """Where several CPU devices factorise at once, LAPACK's own threads get in their way."""
+    """Limit LAPACK to one thread where several CPU devices factorise at once."""
     config, seeds = folders[0].config, sum(folder.config.seeds for folder in folders)
     devices = plan_seeds(seeds, config.devices, config.seed_mode).mesh.size
     return threadpool_limits(1, user_api="blas") if devices > 1 else nullcontext()

@@ -74,7 +74,7 @@ class Train:
     """Train a model of your own data. After a stop, the same command continues."""
 
     task: Positional[str]
-    """What to train a model of: molecules. 'wrlso train molecules --help' explains the options."""
+    """The subject of the model: molecules. 'wrlso train molecules --help' explains the options."""
 
 
 _COMMANDS: dict[str, Callable[..., Any]] = {

@@ -40,7 +40,7 @@ from wrlso.status import Status
 
 
 class Consequences(NamedTuple):
-    """What follows from the evaluation of each of q candidates.
+    """The consequences of evaluating each of q candidates.
 
     Attributes:
       charged: ``[q]``, true where the query enters the history.

@@ -1,4 +1,4 @@
-"""What a proposer is: pure functions that choose the next latent points.
+"""The form of a proposer: pure functions that choose the next latent points.
 
 A proposer ranks a pool of latent points. The loop takes from its top the points whose objects are
 new, so a proposer need not know which objects were scored.

@@ -133,7 +133,7 @@ def static_part(config: RunConfig) -> str:
 
 
 def differences(stored: Any, given: Any, name: str = "") -> Iterator[str]:
-    """What differs between two records, as ``name: stored -> given``.
+    """The differences between two records, as ``name: stored -> given``.
 
     A name that only the given record has is new in this version, and no difference.
     """

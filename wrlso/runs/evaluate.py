@@ -202,8 +202,8 @@ def _collect(
 def _with_logged_decodes(
     candidates: Candidates, replaced: np.ndarray, dedup_key: DedupKey | None
 ) -> Candidates:
-    """Where the log put another query in a candidate's place ``[lanes, q]``, its object counts as
-    the decode."""
+    """Count the logged object as the decode where the log put another query in a candidate's place
+    ``[lanes, q]``."""
     if not replaced.any():
         return candidates
 

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: the bar, the best scores, a warning if nothing scores."""
+"""The view of a run while it goes on: the bar, the best scores, a warning if nothing scores."""
 
 import time
 import warnings
