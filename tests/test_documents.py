@@ -1,0 +1,95 @@
+"""The Python of README and docs, run as written but with fewer queries; and the doctests."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+
+import wrlso
+from wrlso.runs.molecule_training import train_molecules
+from wrlso.runs.sequence_training import TrainingConfig
+
+ROOT = Path(__file__).parents[1]
+SMALLER = {
+    "epochs=30": "epochs=5",
+    "budget=100, seeds=2": "budget=24, seeds=2",
+    "retrain_every=20": "retrain_every=12",
+    "for seed in range(2)": "for seed in range(1)",
+    "half_prior(task.vae, 10)": "half_prior(task.vae, 12)",
+    'hyper={"temperature": 30.0})': 'hyper={"temperature": 30.0}, retrain_every=12)',
+}
+WITH_DOCTESTS = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "wrlso").rglob("*.py")
+    if ">>>" in path.read_text()
+)
+
+
+def code_of(document: str) -> str:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    code = "\n".join(blocks)
+    for written, smaller in SMALLER.items():
+        code = code.replace(written, smaller)
+    return code
+
+
+def run_code(document: str, tmp_path, monkeypatch) -> dict:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WRLSO_CACHE", str(tmp_path / "cache"))
+    names: dict = {"__name__": "example"}
+    exec(compile(code_of(document), document, "exec"), names)
+    return names
+
+
+def test_the_own_task_finds_strong_promoters(tmp_path, monkeypatch):
+    names = run_code("docs/own-task.md", tmp_path, monkeypatch)
+    result, base = names["result"], names["load_data"]()
+    assert [len(scores) for scores in result.scores()] == [24, 24]
+    assert result.best.mean() > base.scores.mean() + 2 * base.scores.std()
+    assert "Best of each seed:\nseed 0: " in result.table()
+
+
+def test_own_parts_run(tmp_path, monkeypatch):
+    names = run_code("docs/own-parts.md", tmp_path, monkeypatch)
+    config = names["result"].folder.config
+    assert config.weighting.startswith("softmax_weights ")
+    assert config.proposer == "half_prior"
+    assert [len(scores) for scores in names["result"].scores()] == [24, 24]
+
+
+def test_the_loop_of_ones_own_repeats_the_simulation(tmp_path, monkeypatch):
+    names = run_code("docs/jax.md", tmp_path, monkeypatch)
+    assert int(names["state"].history.used) == 20
+    found = names["jax"].numpy.nanmax(names["state"].history.scores)
+    assert found == names["best"][0]
+    assert names["weights"].tolist()[2] == 0
+
+
+@pytest.mark.usefixtures("rolled_loops")
+def test_the_readme_scores_molecules(tmp_path, monkeypatch):
+    """With a small model, as the shipped one takes minutes to retrain."""
+    smiles = [f"{'C' * n}{end}" for n in range(1, 20) for end in ("Cl", "O", "N")]
+    (tmp_path / "mine.smi").write_text("".join(f"{one}\n" for one in smiles))
+    config = TrainingConfig(epochs=2, decay=1, batch_size=16, held_out=0.2)
+    sizes = {"latent_dim": 4, "encoder_units": 8, "decoder_units": 16}
+    files = tmp_path / "mine.smi", tmp_path / "small.safetensors"
+    train_molecules(*files, config, sizes=sizes, symbols=20, workers=1, progress=False)
+    monkeypatch.setitem(SMALLER, "budget=200, seeds=2", "budget=4, seeds=1")
+    monkeypatch.setitem(SMALLER, "weighted_retraining()", "weighted_retraining(retrain_every=2)")
+    monkeypatch.setitem(
+        SMALLER, "max_heavy_atoms=30", f"max_heavy_atoms=30, workers=1, model={str(files[1])!r}"
+    )
+    names = run_code("README.md", tmp_path, monkeypatch)
+    assert 1 <= len(names["result"].scores()[0]) <= 4  # so small a model repeats itself
+    assert "objective = function chlorines" in names["result"].table()
+
+
+@pytest.mark.parametrize("module", WITH_DOCTESTS)
+def test_examples_in_docstrings_hold(module):
+    loaded = importlib.import_module(module)
+    found = doctest.testmod(loaded, extraglobs={"wrlso": wrlso, "jnp": jnp})
+    assert found.attempted
+    assert not found.failed
