@@ -44,7 +44,7 @@ def test_trouble_with_a_molecule_loses_that_molecule_and_is_not_asked_for_again(
     expected = [np.nan if n in bad else n for n in range(1, 31)]
     np.testing.assert_array_equal(found.scores, expected)
     reasons = [found.failures["C" * n] for n in bad]
-    words = ("KeyError", "score is nan", "exited with code 3", "within 1.5 s", "no number")
+    words = ("KeyError", "score is nan", "exited with code 3", "within 1.5 s", "not a number")
     assert all(word in reason for word, reason in zip(words, reasons, strict=True))
     text = describe_failures(found)
     assert text.startswith("5 of 30 molecules have no score")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from wrlso.evaluation.workers import describe_exit
+from wrlso.evaluation.worker_handle import describe_exit
 
 Feed = Literal["argument", "stdin", "lines"]
 

@@ -1,4 +1,4 @@
-"""Reading molecules from a user's files, with a report of what was left out; finding ZINC250k."""
+"""Reading molecules from a user's files, with a report of the rejected lines; finding ZINC250k."""
 
 import csv
 import gzip
@@ -16,24 +16,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wrlso.chem.cache import kept_path, pack, read_arrays, unpack, write_arrays
+from wrlso.chem.cache import cache_path, pack, read_arrays, unpack, write_arrays
 from wrlso.chem.corpus import map_chunks
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import Alphabet, split_as_written
 
 ZINC_SHA256 = "df0aa677c770f15c9943684d6600cba8e7076c67be6a090c12f24da3aaa55b70"
-"""Of ZINC250k's 249,455 SMILES, a line feed after each."""
+"""Digest of ZINC250k's 249,455 SMILES, with a line feed after each."""
 
 _ZINC_NAMES = ("zinc250k.smi", "zinc250k.smi.gz", "250k_rndm_zinc_drugs_clean_3.csv",
                "250k_rndm_zinc_drugs_clean_3.csv.gz")  # fmt: skip
 
 
 _FORMAT = 1
-"""Of what is kept, part of its files' names."""
+"""Version of the cached files, part of their names."""
 
 
 class Rejection(NamedTuple):
-    """A line that was left out: its number from 1, its text, and why, in short and in full."""
+    """A line that was left out.
+
+    Attributes:
+      line: its number, from 1.
+      text: the SMILES as written.
+      kind: the reason in few words.
+      reason: the reason in full.
+    """
 
     line: int
     text: str
@@ -42,10 +49,14 @@ class Rejection(NamedTuple):
 
 
 class Molecules(NamedTuple):
-    """What a file holds: N different molecules, in its order.
+    """N different molecules of a file, in its order.
 
-    ``smiles`` canonical; ``names``, empty where there is none; ``scores [N]``
-    float64, or None if no column was asked for; ``lines [N]``: where each stood.
+    Attributes:
+      smiles: canonical SMILES.
+      names: the file's names; empty for a molecule without one.
+      scores: ``[N]`` float64; None unless a column of scores was named.
+      lines: ``[N]``, the number of each molecule's line.
+      rejected: the lines that were left out.
     """
 
     smiles: list[str]
@@ -77,33 +88,33 @@ def load_molecules(
 ) -> Molecules:
     """Read molecules from a file, plain or gzipped.
 
-    A name in ``.csv`` or ``.tsv`` (before ``.gz``) makes it a table with a header,
-    separated by commas, tabs or semicolons. All else has a SMILES on each line, with
-    a name after white space if any. Empty lines do not count as rejected.
+    A file whose name ends in ``.csv`` or ``.tsv`` (before ``.gz``) is a table with a header,
+    separated by commas, tabs or semicolons. Any other file has one SMILES per line, optionally
+    followed by white space and a name. Empty lines do not count as rejected.
 
     Args:
-      path: of the file.
-      column: of a table's SMILES, in any case.
-      score_column: of a table's scores, in any case; lines without a finite number
-        there are rejected.
-      alphabet: reject molecules with other tokens, and take ``stereo`` from it.
-      stereo: keep the configuration of centres and double bonds. Molecules that
-        differ in nothing else are duplicates otherwise.
-      max_tokens: reject molecules of more SELFIES tokens.
-      max_heavy_atoms: reject molecules of more atoms other than hydrogen.
-      workers: processes for large files; None: one for each core.
+      path: the file.
+      column: name of the column that holds the SMILES of a table; case does not matter.
+      score_column: name of the column that holds the scores; case does not matter. A line without a
+        finite number there is rejected.
+      alphabet: the allowed tokens; a molecule with other tokens is rejected. It also decides on
+        ``stereo``.
+      stereo: keep the configuration of centres and double bonds. Without it, molecules that differ
+        only in their configuration are duplicates.
+      max_tokens: maximum number of SELFIES tokens of a molecule; None: no limit.
+      max_heavy_atoms: maximum number of atoms other than hydrogen; None: no limit.
+      workers: number of processes for large files; None: one per core.
       progress: show a bar.
-      directory: of a cache, where what was found out about each line is kept for the next time;
-        None: it is not.
+      directory: the cache in which the results of all checks are kept; None: no cache.
 
     Raises:
-      ValueError: naming the file and the remedy, if it is empty, is no text, lacks a
-        column, or no line of it is left.
-      FileNotFoundError: if there is none.
+      ValueError: naming the file and the remedy, if the file is empty, is not text, lacks a column,
+        or has no usable line.
+      FileNotFoundError: if the file does not exist.
     """
     path = Path(path)
     text = _read_text(path)
-    entries = list(_entries(path, text, column, score_column)) if text.strip() else []
+    entries = list(_read_entries(path, text, column, score_column)) if text.strip() else []
     if not entries:
         raise ValueError(f"{path} is empty: give a file with a SMILES on each line, or a table")
     checks = _Checks(
@@ -113,53 +124,56 @@ def load_molecules(
         max_heavy_atoms,
     )
     label = f"reading {path.name}" if progress else None
-    examined = _examine_all([entry.smiles for entry in entries], checks, directory, workers, label)
-    molecules = _sort_out(entries, examined, score_column is not None)
+    verdicts = _check_all([entry.smiles for entry in entries], checks, directory, workers, label)
+    molecules = _accept(entries, verdicts, score_column is not None)
     if not molecules.smiles:
         raise ValueError(f"no molecule in {path} can be used:\n{report(molecules.rejected)}")
     return molecules
 
 
 def report(rejected: Sequence[Rejection], examples: int = 3) -> str:
-    """What was left out and why: a line for each kind, then some examples of it."""
+    """The rejected lines in words: one line per kind, then some examples of it."""
     text = [f"{len(rejected)} lines rejected" if rejected else "no line rejected"]
     for kind, count in Counter(rejection.kind for rejection in rejected).most_common():
         text.append(f"  {count} {kind}")
-        some = [rejection for rejection in rejected if rejection.kind == kind][:examples]
-        text += [f"    line {one.line}: {one.text[:60]}: {one.reason[:160]}" for one in some]
+        shown = [rejection for rejection in rejected if rejection.kind == kind][:examples]
+        text += [f"    line {r.line}: {r.text[:60]}: {r.reason[:160]}" for r in shown]
     return "\n".join(text)
 
 
 def write_rejected(path: Path, rejected: Sequence[Rejection]) -> None:
-    """Every line that was left out, as CSV."""
+    """Write every rejected line to a CSV file."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file)
-        out.writerow(Rejection._fields)
-        out.writerows(rejected)
+        writer = csv.writer(file)
+        writer.writerow(Rejection._fields)
+        writer.writerows(rejected)
 
 
 def find_zinc(path: Path | str) -> list[str]:
-    """ZINC250k's SMILES from a file that must be it, to the letter.
+    """ZINC250k's SMILES, from a file that must hold exactly these.
 
     Args:
-      path: of the SMILES, one a line, or of the table they were published in
-        (``250k_rndm_zinc_drugs_clean_3.csv``), plain or gzipped; or of a folder with
-        such a file.
+      path: a file with one SMILES per line, or the published table
+        (``250k_rndm_zinc_drugs_clean_3.csv``), plain or gzipped; or a folder that holds such a
+        file.
 
     Returns:
       249,455 SMILES in their published order.
 
     Raises:
-      ValueError: if the file's content is another.
-      FileNotFoundError: if there is none.
+      ValueError: if the file has another content.
+      FileNotFoundError: if there is no such file.
     """
     path = Path(path)
     if path.is_dir():
         path = next((path / name for name in _ZINC_NAMES if (path / name).exists()), path)
     if not path.is_file():
-        raise FileNotFoundError(f"ZINC250k is not at {path}.")
+        raise FileNotFoundError(
+            f"there is no ZINC250k at {path}: give its file, or a folder that holds one of "
+            f"{', '.join(_ZINC_NAMES)}"
+        )
     text = _read_text(path)
-    smiles = [entry.smiles for entry in _entries(path, text, "smiles", None)]
+    smiles = [entry.smiles for entry in _read_entries(path, text, "smiles", None)]
     digest = hashlib.sha256("".join(f"{one}\n" for one in smiles).encode()).hexdigest()
     if digest != ZINC_SHA256:
         raise ValueError(
@@ -179,53 +193,55 @@ def _read_text(path: Path) -> str:
         raise ValueError(f"{path} is neither text in UTF-8 nor gzipped text: {error}") from error
 
 
-def _entries(path: Path, text: str, column: str, score_column: str | None) -> Iterator[_Entry]:
+def _read_entries(
+    path: Path, text: str, column: str, score_column: str | None
+) -> Iterator[_Entry]:
     if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
-        return _table(path, text, column, score_column)
+        return _read_table(path, text, column, score_column)
     if score_column is not None:
         raise ValueError(
-            f"{path} is read as SMILES, one a line, where there is no column {score_column!r}: "
-            "scores can be read from a file whose name ends in .csv or .tsv"
+            f"{path} is read as SMILES, one per line, and has no column {score_column!r}: give the "
+            "scores in a file whose name ends in .csv or .tsv"
         )
-    return _lines(text)
+    return _read_lines(text)
 
 
-def _lines(text: str) -> Iterator[_Entry]:
+def _read_lines(text: str) -> Iterator[_Entry]:
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         smiles, *name = line.split(maxsplit=1) or [""]
         if smiles:
             yield _Entry(number, smiles, "".join(name).strip(), "")
 
 
-def _table(path: Path, text: str, column: str, score_column: str | None) -> Iterator[_Entry]:
+def _read_table(path: Path, text: str, column: str, score_column: str | None) -> Iterator[_Entry]:
     header = re.split(r"[\r\n]", text, maxsplit=1)[0]
     delimiter = max(",\t;", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    written = [name.strip() for name in next(reader, [])]
-    names = [name.lower() for name in written]
-    places = []
-    for argument, wanted in (("column", column), ("score_column", score_column or column)):
-        if wanted.lower() not in names:
-            hint = "; the first line must name the columns" if _any_molecule(header) else ""
+    names = [name.strip() for name in next(reader, [])]
+    lower = [name.lower() for name in names]
+    columns = []
+    for argument, name in (("column", column), ("score_column", score_column or column)):
+        if name.lower() not in lower:
+            hint = "; the first line must name the columns" if _holds_molecule(header) else ""
             raise ValueError(
-                f"{path} has no column {wanted!r}: name one of {', '.join(written)} ({argument}, "
-                f"--{argument.replace('_', '-')}){hint}"
+                f"{path} has no column {name!r}: give one of {', '.join(names)} as "
+                f"{argument}{hint}"
             )
-        places.append(names.index(wanted.lower()))
+        columns.append(lower.index(name.lower()))
     before = reader.line_num
     try:
         for row in reader:
             line, before = before + 1, reader.line_num
             if any(field.strip() for field in row):
-                smiles, score = (row[i].strip() if i < len(row) else "" for i in places)
+                smiles, score = (row[i].strip() if i < len(row) else "" for i in columns)
                 yield _Entry(line, smiles, "", score)
     except csv.Error as error:
         raise ValueError(
-            f"{path}, line {reader.line_num}, is no row of a table: {error}"
+            f"{path}, line {reader.line_num}, is not a row of a table: {error}"
         ) from error
 
 
-def _any_molecule(header: str) -> bool:
+def _holds_molecule(header: str) -> bool:
     """Whether a line that should name columns holds a molecule."""
     for field in re.split(r"[,;\t]", header):
         with suppress(ValueError):
@@ -235,7 +251,14 @@ def _any_molecule(header: str) -> bool:
 
 
 class _Checks(NamedTuple):
-    """What a molecule must meet; None: anything goes."""
+    """The conditions that a molecule must meet.
+
+    Attributes:
+      tokens: the allowed tokens; None: all.
+      stereo: whether the configuration is kept.
+      max_tokens: maximum number of SELFIES tokens; None: no limit.
+      max_heavy_atoms: maximum number of atoms other than hydrogen; None: no limit.
+    """
 
     tokens: tuple[str, ...] | None
     stereo: bool
@@ -243,40 +266,40 @@ class _Checks(NamedTuple):
     max_heavy_atoms: int | None
 
 
-_Examined = tuple[str, str]
-"""``("", canonical SMILES)``, or the kind of and the reason for rejection."""
+_Verdict = tuple[str, str]
+"""``("", canonical SMILES)``, or the kind of rejection and its reason."""
 
 
-def _examine_all(
+def _check_all(
     smiles: list[str],
     checks: _Checks,
     directory: Path | str | None,
     workers: int | None,
     label: str | None,
-) -> list[_Examined]:
-    """All of them, read from the cache if they were examined before."""
+) -> list[_Verdict]:
+    """The verdicts on all molecules, read from the cache if they were checked before."""
     path = None
     if directory is not None:
-        path = kept_path(directory, "examined", smiles, _FORMAT, checks)
-        kept = read_arrays(path)
-        if kept is not None:
-            return list(zip(unpack(kept["kinds"]), unpack(kept["texts"]), strict=True))
-    chunks = map_chunks(partial(_examine, checks=checks), smiles, workers, label)
-    examined = [result for chunk in chunks for result in chunk]
+        path = cache_path(directory, "examined", smiles, _FORMAT, checks)
+        cached = read_arrays(path)
+        if cached is not None:
+            return list(zip(unpack(cached["kinds"]), unpack(cached["texts"]), strict=True))
+    chunks = map_chunks(partial(_check_chunk, checks=checks), smiles, workers, label)
+    verdicts = [verdict for chunk in chunks for verdict in chunk]
     if path is not None:
-        kinds, texts = ([one[i] for one in examined] for i in range(2))
+        kinds, texts = ([verdict[i] for verdict in verdicts] for i in range(2))
         write_arrays(path, {"kinds": pack(kinds), "texts": pack(texts)})
-    return examined
+    return verdicts
 
 
-def _examine(chunk: list[str], checks: _Checks) -> list[_Examined]:
-    known = None if checks.tokens is None else {*checks.tokens}
+def _check_chunk(chunk: list[str], checks: _Checks) -> list[_Verdict]:
+    allowed = None if checks.tokens is None else {*checks.tokens}
 
-    def check(smiles: str) -> _Examined:
+    def check(smiles: str) -> _Verdict:
         try:
             mol = parse(smiles)
         except ValueError as error:
-            return "no molecule", str(error)
+            return "not a molecule", str(error)
         atoms, text = heavy_atoms(mol), canonical(mol, checks.stereo)
         if checks.max_heavy_atoms is not None and atoms > checks.max_heavy_atoms:
             return "too many heavy atoms", f"{atoms}, more than {checks.max_heavy_atoms}"
@@ -286,9 +309,9 @@ def _examine(chunk: list[str], checks: _Checks) -> list[_Examined]:
             return "not in SELFIES", str(error)
         if checks.max_tokens is not None and len(tokens) > checks.max_tokens:
             return "too many tokens", f"{len(tokens)}, more than {checks.max_tokens}"
-        unknown = [] if known is None else sorted({*tokens} - known)
+        unknown = [] if allowed is None else sorted({*tokens} - allowed)
         if "." in unknown:
-            return "outside the alphabet", "several molecules, with '.' between: keep one of them"
+            return "outside the alphabet", "several molecules, joined by '.': keep one of them"
         if unknown:
             return "outside the alphabet", f"needs {', '.join(unknown)}"
         return "", text
@@ -296,25 +319,26 @@ def _examine(chunk: list[str], checks: _Checks) -> list[_Examined]:
     return [check(smiles) for smiles in chunk]
 
 
-def _sort_out(entries: list[_Entry], examined: list[tuple[str, str]], scored: bool) -> Molecules:
-    kept: dict[str, tuple[_Entry, float]] = {}
+def _accept(entries: list[_Entry], verdicts: list[_Verdict], scored: bool) -> Molecules:
+    """Separate the accepted molecules from the rejected lines."""
+    accepted: dict[str, tuple[_Entry, float]] = {}
     rejected = []
-    for entry, (kind, text) in zip(entries, examined, strict=True):
+    for entry, (kind, text) in zip(entries, verdicts, strict=True):
         score = _number(entry.score) if scored else math.nan
         reason = text
         if not kind and scored and not math.isfinite(score):
             kind, reason = "without a score", f"{entry.score!r} is not a finite number"
-        if not kind and text in kept:
-            kind, reason = "duplicates", f"the molecule of line {kept[text][0].line}"
+        if not kind and text in accepted:
+            kind, reason = "duplicates", f"the molecule of line {accepted[text][0].line}"
         if kind:
             rejected.append(Rejection(entry.line, entry.smiles, kind, reason))
         else:
-            kept[text] = (entry, score)
+            accepted[text] = (entry, score)
     return Molecules(
-        smiles=list(kept),
-        names=[entry.name for entry, _ in kept.values()],
-        scores=np.array([score for _, score in kept.values()]) if scored else None,
-        lines=np.array([entry.line for entry, _ in kept.values()], np.int64),
+        smiles=list(accepted),
+        names=[entry.name for entry, _ in accepted.values()],
+        scores=np.array([score for _, score in accepted.values()]) if scored else None,
+        lines=np.array([entry.line for entry, _ in accepted.values()], np.int64),
         rejected=rejected,
     )
 

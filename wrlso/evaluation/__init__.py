@@ -1,4 +1,4 @@
-"""Objectives on the host: Python functions, evaluated here or in worker processes.
+"""Evaluation of Python objectives, in this process or in worker processes.
 
-Nothing here loads JAX, as worker processes import it.
+Worker processes import this package, so it does not load JAX.
 """

@@ -1,19 +1,19 @@
-"""What a worker process does with an object. Light to import: no JAX in workers."""
+"""The call that a worker process makes for an object. Workers import it, so it loads no JAX."""
 
 from collections.abc import Callable
 from typing import Any, Literal
 
-Wanted = Literal["score", "canonical"]
+Request = Literal["score", "canonical"]
 
 
 def call(
     score: Callable[[Any], Any],
     canonical: Callable[[Any], Any] | None,
-    asked: tuple[Wanted, Any],
+    item: tuple[Request, Any],
 ) -> Any:
     """The score of an object, or its canonical form."""
-    wanted, thing = asked
-    if wanted == "score":
-        return score(thing)
+    request, obj = item
+    if request == "score":
+        return score(obj)
     assert canonical is not None
-    return canonical(thing)
+    return canonical(obj)

@@ -1,4 +1,4 @@
-"""An objective in Python: what scores an object, and where it runs."""
+"""Python objectives: the function that scores an object, and the processes that call it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,24 +6,25 @@ from functools import partial
 
 import numpy as np
 
-from wrlso.evaluation.calls import Wanted, call
+from wrlso.evaluation.calls import Request, call
+from wrlso.evaluation.worker_main import describe_error
 from wrlso.evaluation.workers import Outcome, WorkerPool, as_score
 
 
 @dataclass(frozen=True, eq=False)
 class HostObjective:
-    """An objective in Python, and where it is evaluated.
+    """An objective in Python, and the processes that evaluate it.
 
     Attributes:
-      score: one object as a NumPy array to its score, higher is better; may raise. A score that is
-        NaN or infinite is a failure, too.
-      canonical: one object to the object that stands for all spellings of the same thing, of the
-        same shape; may raise where there is none. An object that was scored under any spelling is
-        recognised: it is neither scored nor charged again, and the data keep the canonical
-        spelling. None: objects differ wherever their arrays do.
+      score: function from one object, as a NumPy array, to its score; higher is better. It may
+        raise. An exception, NaN or an infinity counts as a failure.
+      canonical: function from one object to the canonical spelling of the same object, of the same
+        shape. It may raise if the object has none. An object that was scored under any spelling is
+        a duplicate: it is neither scored nor charged again. The data hold the canonical spelling.
+        None: two objects are the same only if their arrays are equal.
       workers: number of processes that evaluate side by side; 0: one object after the other in this
-        process; None: one per core. A crash in a worker loses one object.
-      timeout: seconds per object, in worker processes only; None: no limit.
+        process; None: one process per core. A crash in a worker loses one object.
+      timeout: maximum number of seconds per object, for worker processes only; None: no limit.
 
     Raises:
       ValueError: if workers or timeout is out of range, or a timeout comes without workers.
@@ -47,7 +48,7 @@ class HostObjective:
 
 
 class HostEvaluator:
-    """Calls an objective in Python, in this process or in others; a context manager."""
+    """Calls a Python objective, in this process or in worker processes; a context manager."""
 
     def __init__(self, objective: HostObjective | Callable[[np.ndarray], float]) -> None:
         if not isinstance(objective, HostObjective):
@@ -65,13 +66,13 @@ class HostEvaluator:
         if self._pool is not None:
             self._pool.close()
 
-    def outcomes(self, wanted: Wanted, objects: Sequence[np.ndarray]) -> Iterator[Outcome]:
+    def outcomes(self, request: Request, objects: Sequence[np.ndarray]) -> Iterator[Outcome]:
         """``"score"`` or ``"canonical"`` of each object, in the order in which they finish."""
-        asked = [(wanted, thing) for thing in objects]
+        items = [(request, obj) for obj in objects]
         yield from (
-            map(self._call_here, range(len(asked)), asked)
+            map(self._call_here, range(len(items)), items)
             if self._pool is None
-            else self._pool.outcomes(asked)
+            else self._pool.outcomes(items)
         )
 
     def scores(self, objects: np.ndarray) -> np.ndarray:
@@ -82,8 +83,8 @@ class HostEvaluator:
                 scores[outcome.position] = as_score(outcome.value)[0]
         return scores
 
-    def _call_here(self, position: int, asked: tuple[Wanted, np.ndarray]) -> Outcome:
+    def _call_here(self, position: int, item: tuple[Request, np.ndarray]) -> Outcome:
         try:
-            return Outcome(position, "ok", self._call(asked))
+            return Outcome(position, "ok", self._call(item))
         except Exception as error:
-            return Outcome(position, "failed", None, f"{type(error).__name__}: {error}")
+            return Outcome(position, "failed", None, describe_error(error))
