@@ -59,10 +59,10 @@ def test_scores_and_failures(command):
     ] * 2
     answer = "exited with code 0" if command.feed == "lines" else "answered 'log: docking'"
     assert answer in reason["C"][1]
-    assert reason["N"][1].endswith("exited with code 3; it last said: no force field")
+    assert reason["N"][1].endswith("exited with code 3; it last printed: no force field")
     assert reason["O"][1].endswith("was killed by SIGSEGV")
     assert reason["S"][1] == "no answer within 2 s"
-    assert reason["P"][1].endswith("answered 'high', which is no number")
+    assert reason["P"][1].endswith("answered 'high', which is not a number")
     assert reason["F"][1] == "score is nan"
 
 

@@ -82,7 +82,7 @@ def test_a_damaged_file_is_made_again(tmp_path):
 
 
 def test_molecules_that_cannot_be_encoded_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"2 of 3 molecules cannot be encoded .*'C\(' is no"):
+    with pytest.raises(ValueError, match=r"2 of 3 molecules cannot be encoded .*'C\(' is not a"):
         encode_corpus(["CC", "C(", "C*"], tmp_path, progress=False)
     with pytest.raises(ValueError, match="no molecules"):
         encode_corpus([], tmp_path)

@@ -217,7 +217,7 @@ def test_formula_by_hand():
 
 
 def test_what_is_no_molecule_is_an_error():
-    with pytest.raises(ValueError, match="is no molecule"):
+    with pytest.raises(ValueError, match="is not a molecule"):
         gm.guacamol("median_1")("C(")
 
 

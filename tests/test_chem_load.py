@@ -54,7 +54,7 @@ def test_tables(tmp_path, name, mark, packed):
     ]
     assert read(path).smiles == ["CCO", "CCN", "CCS", "CCF", "C", "CC"]
     assert read(path, column="smiles").scores is None
-    named = r"'docking': name one of id, SMILES, Score \(score_column, --score-column\)"
+    named = r"'docking': give one of id, SMILES, Score as score_column"
     with pytest.raises(ValueError, match=f"has no column {named}"):
         read(path, score_column="docking")
 
@@ -67,8 +67,8 @@ def test_every_reason_for_rejection(tmp_path):
                  max_tokens=5, max_heavy_atoms=8)  # fmt: skip
     assert found.smiles == ["CCO"]
     assert found.rejected == [
-        Rejection(2, "C(", "no molecule", "'C(' is no molecule: it cannot be read as SMILES"),
-        Rejection(3, "CN(C)(C)(C)C", "no molecule", found.rejected[1].reason),
+        Rejection(2, "C(", "not a molecule", "'C(' is not a molecule: it cannot be read as SMILES"),
+        Rejection(3, "CN(C)(C)(C)C", "not a molecule", found.rejected[1].reason),
         Rejection(4, "OCC", "duplicates", "the molecule of line 1"),
         Rejection(5, "C*", "not in SELFIES", "'*C' has no SELFIES: failed to parse input"),
         Rejection(6, "CCBr", "outside the alphabet", "needs [Br]"),
@@ -123,7 +123,7 @@ def test_salts_are_told_from_unknown_tokens(tmp_path):
         ("a.smi", b"", "a.smi is empty: give a file with a SMILES on each line"),
         ("a.csv", b"\n \n", "a.csv is empty"),
         ("a.csv", b"smiles\n", "a.csv is empty"),
-        ("a.csv", b"name,score\nx,1\n", "no column 'smiles': name one of name, score"),
+        ("a.csv", b"name,score\nx,1\n", "no column 'smiles': give one of name, score"),
         ("a.smi", b"foo\nbar\n", "no molecule in .*a.smi can be used:\n2 lines rejected"),
         ("a.smi", b"\xff\xfeC\x00", "a.smi is neither text in UTF-8 nor gzipped"),
         (
@@ -137,7 +137,7 @@ def test_salts_are_told_from_unknown_tokens(tmp_path):
             "neither text in UTF-8 nor gzipped",
         ),
         ("a.csv", b"CCO,1\nCCN,2\n", "the first line must name the columns"),
-        ("a.csv", b"smiles,x\nCCO,1\n" + b"C" * 200_000 + b",2\n", "line 3, is no row of a table"),
+        ("a.csv", b"smiles,x\nCCO,1\n" + b"C" * 200_000 + b",2\n", "line 3, is not a row of a table"),
     ],
 )
 def test_files_that_hold_nothing_are_named(tmp_path, name, content, message):
@@ -155,7 +155,7 @@ def test_the_second_time_nothing_is_examined(tmp_path, monkeypatch):
     limits = {"max_tokens": 3, "alphabet": make_alphabet([["[C]", "[Br]"]])}
     first, limited = read(path, **options), read(path, **options, **limits)
     assert first.smiles == ["CCO", "CCBr"]
-    assert [one.kind for one in limited.rejected] == ["outside the alphabet", "no molecule"]
+    assert [one.kind for one in limited.rejected] == ["outside the alphabet", "not a molecule"]
     monkeypatch.setattr(load, "map_chunks", None)
     for before, now in (
         (first, read(path, **options)),
@@ -178,7 +178,7 @@ def test_every_line_end_is_one(tmp_path, end):
 
 
 def test_scores_need_a_table(tmp_path):
-    with pytest.raises(ValueError, match="is read as SMILES, one a line"):
+    with pytest.raises(ValueError, match="is read as SMILES, one per line"):
         read(write(tmp_path / "a.smi", "CCO 3\n"), score_column="score")
 
 

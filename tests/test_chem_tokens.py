@@ -189,10 +189,10 @@ def test_json_round_trip():
     [
         ((), "first token"),
         (("[C]", PADDING), "first token"),
-        ((PADDING, "[C]", "[O]", "[C]"), r"'\[C\]' stands twice"),
-        ((PADDING, "[C]", "[Xx]"), r"'\[Xx\]' is no SELFIES token"),
-        ((PADDING, "C"), "'C' is no SELFIES token"),
-        ((PADDING, "[C][C]"), "is no SELFIES token"),
+        ((PADDING, "[C]", "[O]", "[C]"), r"'\[C\]' occurs twice"),
+        ((PADDING, "[C]", "[Xx]"), r"'\[Xx\]' is not a SELFIES token"),
+        ((PADDING, "C"), "'C' is not a SELFIES token"),
+        ((PADDING, "[C][C]"), "is not a SELFIES token"),
         ((PADDING, *(f"[{n}C]" for n in range(1, 257))), "at most 256 tokens, not 257"),
     ],
 )
@@ -207,7 +207,7 @@ def test_molecules_that_do_not_fit_are_named():
         tokenize(["CCO", "CCN"], alphabet)
     with pytest.raises(ValueError, match="'CCCO' has 4 tokens, more than 3"):
         tokenize(["CCO", "CCCO"], alphabet, length=3)
-    with pytest.raises(ValueError, match="no molecule"):
+    with pytest.raises(ValueError, match="not a molecule"):
         tokenize(["C("], alphabet)
     assert tokenize([], alphabet, 5).shape == (0, 5)
     assert pack([[1], [2, 3]], 3).tolist() == [[1, 0, 0], [2, 3, 0]]

@@ -235,7 +235,7 @@ def test_other_files_are_no_models(tmp_path):
     with pytest.raises(ValueError, match="another model"):
         load_model(tmp_path / "other")
     (tmp_path / "text").write_text("CCO\n")
-    with pytest.raises(ValueError, match="is no model of molecules"):
+    with pytest.raises(ValueError, match="is not a model of molecules"):
         load_model(tmp_path / "text")
     assert vae.latent_dim == 56
 
@@ -246,7 +246,7 @@ def test_the_command_line_says_what_a_file_holds(trained, capsys):
     printed = capsys.readouterr().out
     assert "not ZINC250k" in printed
     assert f"{len(series())} different molecules; 2 lines rejected" in printed
-    assert path.with_suffix(".csv").read_text().split("\n")[1].startswith("73,no,no molecule,")
+    assert path.with_suffix(".csv").read_text().split("\n")[1].startswith("73,no,not a molecule,")
     # The model that comes along has no token for silicon.
     path.with_name("silicon.smi").write_text("C[Si](C)(C)C\nCCO\n")
     assert main(["data", str(path.with_name("silicon.smi"))]) == 0

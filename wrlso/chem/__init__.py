@@ -1,4 +1,4 @@
-"""Molecules: SMILES, SELFIES tokens, scores, data sets. Knows nothing of JAX or of models."""
+"""Molecules: SMILES, SELFIES tokens, scores, data sets. It is independent of JAX and of models."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""What was found out about many molecules, kept in files that its ingredients name."""
+"""Cached results for many molecules; the name of a file is a digest of the inputs."""
 
 import hashlib
 import io
@@ -16,19 +16,21 @@ from wrlso.storage.files import write_atomically
 Arrays = dict[str, np.ndarray]
 
 _DIGEST = 32
-"""Bytes at a file's end."""
+"""Number of bytes of the SHA-256 at the end of a file."""
 
 
-def kept_path(directory: Path | str, kind: str, smiles: Sequence[str], *recipe: object) -> Path:
-    """Where arrays about ``smiles`` are kept: the name changes with these, the recipe, and the
-    versions of RDKit and SELFIES."""
+def cache_path(directory: Path | str, kind: str, smiles: Sequence[str], *recipe: object) -> Path:
+    """The file that caches arrays about ``smiles``.
+
+    Its name depends on the molecules, the recipe, and the versions of RDKit and SELFIES.
+    """
     digest = hashlib.sha256(json.dumps(list(smiles)).encode())
     digest.update(repr((rdkit.__version__, version("selfies"), *recipe)).encode())
     return Path(directory) / f"{kind}-{digest.hexdigest()[:24]}.arrays"
 
 
 def read_arrays(path: Path) -> Arrays | None:
-    """The arrays of a file, or None if it is not there or damaged."""
+    """The arrays of a file, or None if the file is missing or damaged."""
     if not path.is_file():
         return None
     stored = path.read_bytes()
@@ -40,7 +42,7 @@ def read_arrays(path: Path) -> Arrays | None:
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write arrays, compressed, and a digest of these bytes; a kill leaves the file as it was."""
+    """Write compressed arrays and the digest of their bytes; a kill leaves the old file intact."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     content = buffer.getvalue()
@@ -48,10 +50,10 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def pack(value: Any) -> np.ndarray:
-    """Anything that JSON can hold, as an array of bytes."""
+    """A JSON value as an array of bytes."""
     return np.frombuffer(json.dumps(value).encode(), np.uint8)
 
 
 def unpack(array: np.ndarray) -> Any:
-    """The value of :func:`pack`."""
+    """The inverse of :func:`pack`."""
     return json.loads(array.tobytes())

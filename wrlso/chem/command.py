@@ -1,4 +1,4 @@
-"""An external program as an objective: SMILES in, a number out."""
+"""An external program as an objective: it reads a SMILES and prints a number."""
 
 import os
 import select
@@ -16,23 +16,23 @@ Feed = Literal["argument", "stdin", "lines"]
 
 @dataclass(frozen=True)
 class Command:
-    """A program that scores molecules; called with a SMILES, returns its score.
+    """A program that scores molecules, as a function of a SMILES.
 
-    For a ``wrlso.evaluation.workers.WorkerPool``: its time limit ends the program too,
-    with all that the program has started in its process group, and each worker
-    runs a program of its own. Outside a pool there is no limit.
+    In a ``wrlso.evaluation.workers.WorkerPool``, each worker runs its own program. The pool's time
+    limit also ends the program and all processes of its process group. Outside a pool there is no
+    time limit.
 
     Attributes:
-      argv: program and arguments; no shell reads them.
-      feed: how the program gets a SMILES. ``"argument"``: started for each, with the
-        SMILES in place of an argument ``{}``, or as the last one. ``"stdin"``:
-        started for each, with one line on its standard input. In both cases the
-        last line it prints must be the score, and its exit code 0. ``"lines"``:
-        started once, reads line after line, and answers each with one line, the
-        score; it must flush its output after each, and print nothing else.
+      argv: the program and its arguments; no shell reads them.
+      feed: the way in which the program gets a SMILES. With ``"argument"`` the program is started
+        for each molecule, with the SMILES in place of an argument ``{}``, or else as the last
+        argument. With ``"stdin"`` it is started for each molecule and gets one line on its standard
+        input. In both cases the last line that it prints must be the score, and its exit code 0.
+        With ``"lines"`` it is started once, reads line after line, and answers each with one line,
+        the score. It must flush its output after each line and print nothing else.
 
     Raises:
-      ValueError: if there is no such program, or no such ``feed``.
+      ValueError: if the program does not exist, or ``feed`` is unknown.
     """
 
     argv: tuple[str, ...]
@@ -51,29 +51,30 @@ class Command:
         """The score that the program gives.
 
         Raises:
-          RuntimeError: if it fails: how it ended, and the last line of its errors.
-          ValueError: if it answers no number, or the SMILES is not one line.
+          RuntimeError: if the program fails; the message has its exit code and the last line of its
+            errors.
+          ValueError: if its answer is not a number, or the SMILES is not one line.
         """
         if not smiles.strip() or len(smiles.splitlines()) != 1:
             raise ValueError(f"a command scores one line of SMILES at a time, not {smiles!r}")
-        return self._ask(smiles) if self.feed == "lines" else self._run(smiles)
+        return self._query(smiles) if self.feed == "lines" else self._run(smiles)
 
     def _run(self, smiles: str) -> float:
-        argv, given = list(self.argv), f"{smiles}\n"
+        argv, text = list(self.argv), f"{smiles}\n"
         if self.feed == "argument":
-            given = ""
+            text = ""
             argv = [smiles if part == "{}" else part for part in argv]
             argv += [] if "{}" in self.argv else [smiles]
-        done = subprocess.run(argv, input=given, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, errors="replace")
         if done.returncode:
-            raise RuntimeError(_complaint(argv[0], done.returncode, done.stderr))
+            raise RuntimeError(_describe_failure(argv[0], done.returncode, done.stderr))
         return _number(argv[0], _last_line(done.stdout))
 
-    def _ask(self, smiles: str) -> float:
+    def _query(self, smiles: str) -> float:
         program = _programs.pop(self, None) or _Program(self.argv)
         try:
-            score = _number(self.argv[0], program.ask(smiles))
-        except BaseException:  # what it would say next is no answer to the next question
+            score = _number(self.argv[0], program.query(smiles))
+        except BaseException:  # its next line could still belong to this molecule
             program.end()
             raise
         _programs[self] = program
@@ -81,11 +82,11 @@ class Command:
 
 
 class _Program:
-    """A program that answers a line with a line; what it says of errors goes to a file."""
+    """A running program that answers each line with a line; its standard error goes to a file."""
 
     def __init__(self, argv: tuple[str, ...]) -> None:
         self.name = argv[0]
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the program
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the program
         self.process = subprocess.Popen(
             argv, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors
         )
@@ -93,10 +94,10 @@ class _Program:
         assert self.process.stdout is not None
         self.input, self.output = self.process.stdin, self.process.stdout
 
-    def ask(self, line: str) -> str:
+    def query(self, line: str) -> str:
         if select.select([self.output], [], [], 0)[0] and self.output.read(1):
             raise RuntimeError(f"{self.name} printed more than one line for one SMILES")
-        self.errors.seek(0)  # the place to write at is shared with the program
+        self.errors.seek(0)  # the program shares the write position
         self.errors.truncate()
         answer = b""
         with suppress(BrokenPipeError):
@@ -104,15 +105,15 @@ class _Program:
         while b"\n" not in answer:
             part = os.read(self.output.fileno(), 65536)
             if not part:
-                raise RuntimeError(_complaint(self.name, *self.end()))
+                raise RuntimeError(_describe_failure(self.name, *self.end()))
             answer += part
-        first, _, more = answer.partition(b"\n")
-        if more:
+        first, _, extra = answer.partition(b"\n")
+        if extra:
             raise RuntimeError(f"{self.name} printed more than one line for one SMILES")
         return first.decode(errors="replace")
 
     def end(self) -> tuple[int, str]:
-        """Its exit code and what it said of errors; it has a second to leave."""
+        """End the program, at the latest after a second; returns its exit code and its errors."""
         with suppress(BrokenPipeError):
             self.input.close()
         try:
@@ -126,19 +127,19 @@ class _Program:
 
 
 _programs: dict[Command, _Program] = {}
-"""Programs of this process that answer lines, from one call to the next."""
+"""Idle programs of this process that answer lines; the next call uses them."""
 
 
-def _complaint(name: str, code: int, errors: str) -> str:
+def _describe_failure(name: str, code: int, errors: str) -> str:
     last = _last_line(errors)
-    return f"{name} {describe_exit(code)}" + (f"; it last said: {last[:200]}" if last else "")
+    return f"{name} {describe_exit(code)}" + (f"; it last printed: {last[:200]}" if last else "")
 
 
 def _number(name: str, answer: str) -> float:
     try:
         return float(answer)
     except ValueError:
-        raise ValueError(f"{name} answered {answer[:200]!r}, which is no number") from None
+        raise ValueError(f"{name} answered {answer[:200]!r}, which is not a number") from None
 
 
 def _last_line(text: str) -> str:

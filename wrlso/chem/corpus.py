@@ -1,4 +1,4 @@
-"""Large sets of molecules, encoded once, in parallel, and kept in a cache."""
+"""Large sets of molecules, encoded once, in parallel, and cached."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from wrlso.chem import cache
-from wrlso.chem.cache import kept_path, read_arrays, write_arrays
+from wrlso.chem.cache import cache_path, read_arrays, write_arrays
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
 from wrlso.chem.tokens import PADDING, Alphabet, join, pack, split_as_written
 from wrlso.evaluation.workers import WorkerPool
@@ -23,11 +23,14 @@ Result = TypeVar("Result")
 
 
 class Corpus(NamedTuple):
-    """N molecules, in the order of the SMILES they came from.
+    """N molecules, in the order of the given SMILES.
 
-    ``smiles`` canonical; ``tokens [N, L]`` uint8 in numbers of the ``alphabet``,
-    which has just the tokens that occur; ``heavy_atoms [N]`` uint16; ``altered``:
-    rows whose tokens decode to a molecule of another canonical SMILES.
+    Attributes:
+      smiles: canonical SMILES.
+      tokens: ``[N, L]`` uint8, numbers of tokens of ``alphabet``.
+      heavy_atoms: ``[N]`` uint16, number of atoms other than hydrogen.
+      alphabet: the tokens that occur.
+      altered: indices of the molecules whose tokens decode to another canonical SMILES.
     """
 
     smiles: list[str]
@@ -44,35 +47,35 @@ def encode_corpus(
     workers: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """Encode molecules, or read what an earlier call with the same molecules has kept.
+    """Encode molecules, or read the cached result of an earlier call with the same molecules.
 
-    Every molecule's tokens are decoded again and compared. The kept file is found
-    by a digest of the molecules, the versions of its format, RDKit and SELFIES.
+    The tokens of every molecule are decoded again and compared with it. The name of the cached file
+    depends on the molecules and on the versions of its format, RDKit and SELFIES.
 
     Args:
       smiles: N molecules, at least one.
-      directory: of the cache; made if it is not there.
+      directory: folder of the cache; it is made if it does not exist.
       stereo: keep the configuration of centres and double bonds.
-      workers: processes; None: one for each core.
+      workers: number of processes; None: one per core.
       progress: show a bar.
 
     Raises:
-      ValueError: if there are no molecules, or some cannot be expressed: the first
-        of them, with the reason. ``wrlso.chem.load`` leaves those out beforehand.
+      ValueError: if there are no molecules, or some cannot be encoded. The message has the first of
+        them and the reason. ``wrlso.chem.load`` rejects such molecules beforehand.
     """
     if len(smiles) == 0:
         raise ValueError("there are no molecules to encode")
-    path = kept_path(directory, "corpus", smiles, _FORMAT, stereo)
-    found = read_arrays(path)
-    if found is not None:
-        return _unpack(found)
+    path = cache_path(directory, "corpus", smiles, _FORMAT, stereo)
+    cached = read_arrays(path)
+    if cached is not None:
+        return _unpack(cached)
     label = "encoding molecules" if progress else None
     chunks = map_chunks(partial(_encode, stereo=stereo), smiles, workers, label)
     refused = [why for chunk in chunks for why in chunk["refused"]]
     if refused:
         raise ValueError(
             f"{len(refused)} of {len(smiles)} molecules cannot be encoded (wrlso.chem.load "
-            f"reports and leaves out such lines of a file); the first: {refused[0]}"
+            f"rejects such lines of a file); the first: {refused[0]}"
         )
     merged = _merge(chunks, stereo)
     write_arrays(path, merged)
@@ -85,13 +88,14 @@ def map_chunks(
     workers: int | None = None,
     label: str | None = None,
 ) -> list[Result]:
-    """Apply a function to items a thousand at a time, in worker processes.
+    """Apply a function to chunks of a thousand items, in worker processes.
 
     Args:
-      function: of a list of items; anything cloudpickle can send.
-      items: in the order in which the results are wanted.
-      workers: processes, none if 1 or if there is but one chunk; None: one a core.
-      label: of the progress bar, or None for no bar.
+      function: function of a list of items; cloudpickle must be able to send it.
+      items: the items; the results of the chunks are in their order.
+      workers: number of processes; None: one per core. With 1 worker or a single chunk, this
+        process does the work.
+      label: label of the progress bar; None: no bar.
 
     Raises:
       RuntimeError: if the function raises, or a worker dies.
@@ -115,13 +119,13 @@ def map_chunks(
 
 
 def _encode(chunk: list[str], stereo: bool) -> dict[str, Any]:
-    """A chunk in numbers of its own, from 1 on; ``tokens`` are theirs in order."""
+    """Encode a chunk with token numbers of its own, from 1 on; ``tokens`` lists these tokens."""
     number: dict[str, int] = {}
     rows: list[list[int]] = []
     texts, atoms, altered, refused = [], [], [], []
-    for one in chunk:
+    for given in chunk:
         try:
-            mol = parse(one)
+            mol = parse(given)
             text = canonical(mol, stereo)
             tokens = split_as_written(text)
         except ValueError as error:
@@ -137,18 +141,19 @@ def _encode(chunk: list[str], stereo: bool) -> dict[str, Any]:
 
 
 def _merge(chunks: list[dict[str, Any]], stereo: bool) -> dict[str, np.ndarray]:
+    """Join the encoded chunks, with the token numbers of one alphabet."""
     alphabet = Alphabet(
         (PADDING, *sorted({t for chunk in chunks for t in chunk["tokens"]})), stereo
     )
     length = max(len(row) for chunk in chunks for row in chunk["rows"])
     tokens, altered, before = [], [], 0
     for chunk in chunks:
-        ours = np.array([0, *(alphabet.number[t] for t in chunk["tokens"])], np.uint8)
-        tokens.append(ours[pack(chunk["rows"], length)])
+        numbers = np.array([0, *(alphabet.number[t] for t in chunk["tokens"])], np.uint8)
+        tokens.append(numbers[pack(chunk["rows"], length)])
         altered += [before + row for row in chunk["altered"]]
         before += len(chunk["rows"])
     return {
-        "smiles": cache.pack([one for chunk in chunks for one in chunk["smiles"]]),
+        "smiles": cache.pack([text for chunk in chunks for text in chunk["smiles"]]),
         "tokens": np.concatenate(tokens),
         "heavy_atoms": np.array([n for chunk in chunks for n in chunk["heavy_atoms"]], np.uint16),
         "alphabet": cache.pack(alphabet.to_json()),

@@ -13,18 +13,18 @@ def pictures(smiles: Sequence[str], size: int = 300) -> np.ndarray:
     """Structural formulae.
 
     Args:
-      smiles: of B molecules.
-      size: pixels of a side.
+      smiles: SMILES of B molecules.
+      size: number of pixels per side.
 
     Returns:
       ``[B, size, size, 3]`` in [0, 1].
 
     Raises:
-      ValueError: if one is no molecule.
+      ValueError: if a SMILES is not a molecule.
     """
-    # Long chains and large rings lie apart instead of on one another.
+    # CoordGen keeps long chains and large rings from overlapping.
     SetPreferCoordGen(True)
-    drawn = [Draw.MolToImage(parse(one), size=(size, size)).convert("RGB") for one in smiles]
+    drawn = [Draw.MolToImage(parse(text), size=(size, size)).convert("RGB") for text in smiles]
     return np.array([np.asarray(image) for image in drawn], np.uint8).reshape(
         len(smiles), size, size, 3
     ) / np.float32(255)

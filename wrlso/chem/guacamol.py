@@ -1,7 +1,7 @@
 """GuacaMol's goal-directed objectives that papers on latent-space optimisation report.
 
-Each is a mean of terms in [0, 1]; a term is a property of the molecule put
-through a shape, such as a bell around a target value.
+Each is a mean of terms in [0, 1]. A term is a shape, such as a bell around a target value, applied
+to a property of the molecule.
 
 Source: Brown et al., GuacaMol, J. Chem. Inf. Model. 59, 1096 (2019), and its
 supplement; definitions as in version 2 of the authors' benchmark suite.
@@ -28,7 +28,12 @@ Fingerprint = Literal["ECFP4", "ECFP6", "FCFP4", "AP", "PHCO"]
 
 @dataclass(frozen=True)
 class Similarity:
-    """Tanimoto similarity to a target: of counts, of bits for PHCO."""
+    """Tanimoto similarity to a target: of counted fingerprints, or of bits for PHCO.
+
+    Attributes:
+      target: SMILES of the target.
+      fingerprint: name of the fingerprint.
+    """
 
     target: str
     fingerprint: Fingerprint
@@ -40,7 +45,11 @@ class Similarity:
 
 @dataclass(frozen=True)
 class Substructure:
-    """1 if a SMARTS pattern occurs, else 0."""
+    """1 if a SMARTS pattern occurs, else 0.
+
+    Attributes:
+      smarts: the pattern.
+    """
 
     smarts: str
 
@@ -50,7 +59,12 @@ class Substructure:
 
 @dataclass(frozen=True)
 class Property:
-    """A descriptor by its name, less its value for another molecule if one is named."""
+    """A descriptor of the molecule.
+
+    Attributes:
+      name: name of the descriptor.
+      minus: SMILES of another molecule, whose value is subtracted; None: nothing is subtracted.
+    """
 
     name: str
     minus: str | None = None
@@ -63,17 +77,20 @@ class Property:
 class Formula:
     """Closeness to a molecular formula.
 
-    The geometric mean of bells: of width 1 around each element's number of
-    atoms, of width 2 around the number of all atoms, hydrogens included.
+    It is the geometric mean of bells: bells of width 1 around each element's number of atoms, and a
+    bell of width 2 around the number of all atoms, including hydrogens.
+
+    Attributes:
+      formula: such as ``C16H15F6N5O``.
     """
 
     formula: str
 
     def __call__(self, mol: Mol) -> float:
-        wanted = _read_formula(self.formula)
+        target = _read_formula(self.formula)
         atoms = [atom.GetSymbol() for atom in Chem.AddHs(mol).GetAtoms()]
-        terms = [bell(n, 1)(atoms.count(element)) for element, n in wanted]
-        terms.append(bell(sum(n for _, n in wanted), 2)(len(atoms)))
+        terms = [bell(n, 1)(atoms.count(element)) for element, n in target]
+        terms.append(bell(sum(n for _, n in target), 2)(len(atoms)))
         return _geometric(terms)
 
 
@@ -86,12 +103,12 @@ def bell(target: float, width: float) -> Shape:
 
 
 def at_most(limit: float, width: float) -> Shape:
-    """1 up to the limit, beyond it the flank of a Gaussian ("MinGaussian")."""
+    """1 up to the limit; above it, the flank of a Gaussian ("MinGaussian")."""
     return lambda x: bell(limit, width)(max(x, limit))
 
 
 def at_least(limit: float, width: float) -> Shape:
-    """1 from the limit on, before it the flank of a Gaussian ("MaxGaussian")."""
+    """1 from the limit on; below it, the flank of a Gaussian ("MaxGaussian")."""
     return lambda x: bell(limit, width)(min(x, limit))
 
 
@@ -106,12 +123,18 @@ def plain(x: float) -> float:
 
 
 def absent(x: float) -> float:
-    """1 less the value."""
+    """1 minus the value."""
     return 1.0 - x
 
 
 class Goal(NamedTuple):
-    """A mean of terms, each a measure with its shape; ``short`` is the papers' name for it."""
+    """An objective: a mean of terms.
+
+    Attributes:
+      short: the abbreviation that papers use.
+      mean: the kind of mean.
+      terms: pairs of a measure of the molecule and the shape applied to it.
+    """
 
     short: str
     mean: Literal["geometric", "arithmetic"]
@@ -200,9 +223,9 @@ GOALS: dict[str, Goal] = {
 
 
 def guacamol(name: str) -> Callable[[str | Mol], float]:
-    """The objective of that name, or of the papers' abbreviation: molecule to score in [0, 1].
+    """The objective of a name or abbreviation: a function from a molecule to a score in [0, 1].
 
-    It can be sent to worker processes, and raises ValueError if given no molecule.
+    Worker processes can call it. It raises ValueError if its argument is not a molecule.
 
     Raises:
       ValueError: if there is no such objective.
@@ -217,7 +240,7 @@ def score(name: str, molecule: str | Mol) -> float:
     """A molecule's score for one of :data:`GOALS`, in [0, 1].
 
     Raises:
-      ValueError: if it is no molecule.
+      ValueError: if it is not a molecule.
     """
     mol, goal = parse(molecule), GOALS[name]
     values = [shape(measure(mol)) for measure, shape in goal.terms]

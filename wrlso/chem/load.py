@@ -193,9 +193,7 @@ def _read_text(path: Path) -> str:
         raise ValueError(f"{path} is neither text in UTF-8 nor gzipped text: {error}") from error
 
 
-def _read_entries(
-    path: Path, text: str, column: str, score_column: str | None
-) -> Iterator[_Entry]:
+def _read_entries(path: Path, text: str, column: str, score_column: str | None) -> Iterator[_Entry]:
     if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
         return _read_table(path, text, column, score_column)
     if score_column is not None:
@@ -224,8 +222,7 @@ def _read_table(path: Path, text: str, column: str, score_column: str | None) ->
         if name.lower() not in lower:
             hint = "; the first line must name the columns" if _holds_molecule(header) else ""
             raise ValueError(
-                f"{path} has no column {name!r}: give one of {', '.join(names)} as "
-                f"{argument}{hint}"
+                f"{path} has no column {name!r}: give one of {', '.join(names)} as {argument}{hint}"
             )
         columns.append(lower.index(name.lower()))
     before = reader.line_num

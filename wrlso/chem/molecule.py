@@ -6,21 +6,21 @@ from rdkit.rdBase import BlockLogs
 
 
 def parse(molecule: str | Mol) -> Mol:
-    """An RDKit molecule from a SMILES string; a molecule is returned as it is.
+    """An RDKit molecule from a SMILES string; an RDKit molecule is returned unchanged.
 
     Raises:
-      ValueError: with RDKit's reason if the string is no SMILES of a possible
-        molecule, holds white space, or has no atoms.
+      ValueError: with RDKit's reason, if the string is not the SMILES of a possible molecule, holds
+        white space, or has no atoms.
     """
     if isinstance(molecule, Mol):
         if molecule.GetNumAtoms() == 0:
             raise ValueError("the molecule has no atoms")
         return molecule
     with BlockLogs():
-        # RDKit would read what follows white space as a name.
+        # RDKit would read the text after white space as a name.
         mol = Chem.MolFromSmiles(molecule) if molecule.split() == [molecule] else None
         if mol is None:
-            raise ValueError(f"{molecule!r} is no molecule: {_why_not(molecule)}")
+            raise ValueError(f"{molecule!r} is not a molecule: {_why_not(molecule)}")
     return mol
 
 
@@ -28,12 +28,11 @@ def canonical(molecule: str | Mol, stereo: bool = True) -> str:
     """RDKit's canonical SMILES, isotopes included.
 
     Args:
-      molecule: SMILES or RDKit molecule.
-      stereo: keep the configuration of centres and double bonds, as far as it is
-        given, or drop it.
+      molecule: a SMILES or an RDKit molecule.
+      stereo: keep the given configuration of centres and double bonds, or drop it.
 
     Raises:
-      ValueError: if it is no molecule.
+      ValueError: if it is not a molecule.
     """
     mol = parse(molecule)
     if not stereo:
@@ -43,15 +42,16 @@ def canonical(molecule: str | Mol, stereo: bool = True) -> str:
 
 
 def heavy_atoms(molecule: str | Mol) -> int:
-    """Atoms other than hydrogen.
+    """Number of atoms other than hydrogen.
 
     Raises:
-      ValueError: if it is no molecule.
+      ValueError: if it is not a molecule.
     """
     return parse(molecule).GetNumHeavyAtoms()
 
 
 def _why_not(smiles: str) -> str:
+    """The reason why a string is not a molecule."""
     if not smiles.strip():
         return "it is empty"
     if smiles.split() != [smiles]:

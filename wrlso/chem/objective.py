@@ -1,4 +1,4 @@
-"""What is optimised over molecules: an objective by name, a function, or a program."""
+"""Objectives over molecules: by name, as a function, or as a program."""
 
 import hashlib
 import inspect
@@ -20,30 +20,31 @@ from wrlso.chem.scores import penalized_logp, qed
 OBJECTIVES = ("penalized_logp", "qed", *GOALS)
 """Objectives by name."""
 
-_TOGETHER = 100
+_BATCH = 100
+"""Number of molecules that a worker process is sent at once, for fast objectives."""
 
 _FUNCTION = "function "
-"""Before the name of a caller's function in records, so that it is never taken for one of ours."""
+"""Precedes the name of a caller's function in records, to tell it from a built-in objective."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A score of molecules, higher is better.
+    """A score of molecules; higher is better.
 
     Attributes:
-      name: in records and tables.
-      score: a canonical SMILES to its score; may raise.
-      key: of kept scores: the same only where the scores are.
-      penalty: what a failure counts as for a surrogate, unless the user says.
-      together: molecules that a worker process is sent at a time where there are many: more where
-        scoring takes less than sending.
+      name: the name in records and tables.
+      score: function from a canonical SMILES to its score; it may raise.
+      key: key of the cached scores; it changes whenever the scores may change.
+      penalty: default of the score that a surrogate uses for a failure.
+      batch_size: maximum number of molecules that a worker process is sent at once. A large number
+        pays off if scoring a molecule takes less time than sending it.
     """
 
     name: str
     score: Callable[[str], float]
     key: str
     penalty: float | Literal["lowest"]
-    together: int = 1
+    batch_size: int = 1
 
 
 def make_objective(
@@ -51,12 +52,12 @@ def make_objective(
     command: str | None = None,
     feed: Feed = "argument",
 ) -> Objective:
-    """An objective from what a user gives.
+    """Make an objective from the arguments of a task.
 
     Args:
       objective: one of :data:`OBJECTIVES`, or a function of a canonical SMILES.
-      command: instead: a program with its arguments, as in a shell.
-      feed: how the program gets a SMILES, see :class:`wrlso.chem.command.Command`.
+      command: a program with its arguments, as in a shell; it replaces ``objective``.
+      feed: the way in which the program gets a SMILES, see :class:`wrlso.chem.command.Command`.
 
     Raises:
       ValueError: if there is no such objective or program, or both are given.
@@ -68,21 +69,22 @@ def make_objective(
             )
         return _program(command, feed)
     if feed != "argument":
-        raise ValueError(f"feed = {feed!r} is how a command gets a SMILES: give a command, too")
+        raise ValueError(f"feed = {feed!r} applies to a command only: give a command, too")
     if callable(objective):
         name = getattr(objective, "__name__", type(objective).__name__)
         return Objective(_FUNCTION + name, objective, _digest_of_function(objective), "lowest")
     if objective.startswith(_FUNCTION):
         raise ValueError(
-            f"this run's objective is the Python {objective!r}, which no record holds: pass the "
-            "task that it began with, as in wrlso.resume(folder, task=...) or result.plot(task)"
+            f"the objective is the Python {objective!r}, which the record of a run cannot hold: "
+            "pass the task that it began with, as in wrlso.resume(folder, task=...) or "
+            "result.plot(task)"
         )
     if objective == "penalized_logp":
-        return Objective(objective, penalized_logp, f"{objective} 1", -4.0, _TOGETHER)
+        return Objective(objective, penalized_logp, f"{objective} 1", -4.0, _BATCH)
     if objective == "qed":
-        return Objective(objective, qed, f"{objective} 1", 0.0, _TOGETHER)
+        return Objective(objective, qed, f"{objective} 1", 0.0, _BATCH)
     try:
-        return Objective(objective, guacamol(objective), f"{objective} 1", 0.0, _TOGETHER)
+        return Objective(objective, guacamol(objective), f"{objective} 1", 0.0, _BATCH)
     except ValueError as error:
         raise ValueError(
             f"unknown objective {objective!r}; there are: {', '.join(OBJECTIVES)}"
@@ -94,7 +96,7 @@ def _program(command: str, feed: Feed) -> Objective:
         argv = shlex.split(command)
     except ValueError as error:
         raise ValueError(f"command = {command!r} cannot be read: {error}") from error
-    # So that it is found from any folder, as when a run is resumed.
+    # Absolute paths are valid in any folder, also when a run is resumed from another one.
     argv = [os.path.abspath(part) if Path(part).is_file() else part for part in argv]
     digest = hashlib.sha256(repr((argv, feed)).encode())
     for part in argv:
@@ -105,10 +107,12 @@ def _program(command: str, feed: Feed) -> Objective:
 
 
 def _digest_of_function(function: Callable[[str], float]) -> str:
-    """Changes with the function, what it closes over, and the file that it stands in; what it
-    imports or reads is not looked at."""
+    """A digest of the function, the values it closes over, and the file that defines it.
+
+    The digest does not cover the modules that the function imports and the files that it reads.
+    """
     digest = hashlib.sha256()
-    with suppress(Exception):  # what cannot be sent is refused where it is sent
+    with suppress(Exception):  # the worker pool refuses a function that cannot be sent
         digest.update(cloudpickle.dumps(function))
     with suppress(TypeError, OSError):
         digest.update(Path(inspect.getfile(_definition(function))).read_bytes())
@@ -116,8 +120,11 @@ def _digest_of_function(function: Callable[[str], float]) -> str:
 
 
 def _definition(function: Any) -> Any:
-    """What stands in a file: the function within a partial or a wrapper such as a cache, the class
-    of a callable object."""
+    """The function or class whose source file matters.
+
+    It is the function inside a partial or a wrapper such as a cache, or the class of a callable
+    object.
+    """
     while isinstance(function, partial):
         function = function.func
     function = inspect.unwrap(function)

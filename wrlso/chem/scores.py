@@ -1,7 +1,7 @@
 """Scores of single molecules: penalised logP and QED.
 
-Functions of a SMILES string or an RDKit molecule; higher is better. They can be
-sent to worker processes (``wrlso.evaluation.workers``).
+Each is a function of a SMILES string or an RDKit molecule; higher is better. Worker processes
+(``wrlso.evaluation.workers``) can call them.
 """
 
 import os
@@ -23,22 +23,23 @@ _CYCLE = (0.04861121, 0.28746695)
 
 
 def penalized_logp(molecule: str | Mol) -> float:
-    """Penalised logP: lipophilic, easily made, without large rings.
+    """Penalised logP, which is high for lipophilic, easily made molecules without large rings.
 
-    ``(logP - 2.458) / 1.433 + (3.054 - SA) / 0.835 + (0.049 - cycle) / 0.287``:
-    Crippen's logP, the synthetic accessibility and the atoms beyond six of the
-    largest ring, each standardised over ZINC250k. It grows with the molecule's
-    size without bound: 26.1 for the alkane of 100 carbons. A figure means nothing
-    without its size limit.
+    ``(logP - 2.458) / 1.433 + (3.054 - SA) / 0.835 + (0.049 - cycle) / 0.287``
 
-    The ring is that of a cycle basis, which is not unique in bridged systems, so
-    that there the value may depend on the order of atoms: score canonical SMILES.
+    Its terms are Crippen's logP, the synthetic accessibility SA, and the number of atoms by which
+    the largest ring exceeds six, each standardised over ZINC250k. It grows with the molecule's size
+    without bound: the alkane of 100 carbons has 26.1. A value is meaningful only with its size
+    limit.
 
-    Source: Kusner et al., Grammar Variational Autoencoder, ICML 2017; the constants
-    are those of Tripp et al., NeurIPS 2020.
+    The largest ring is taken from a cycle basis, which is not unique in bridged systems. There the
+    value may depend on the order of atoms, so score canonical SMILES.
+
+    Source: Kusner et al., Grammar Variational Autoencoder, ICML 2017; the constants are those of
+    Tripp et al., NeurIPS 2020.
 
     Raises:
-      ValueError: if it is no molecule.
+      ValueError: if it is not a molecule.
     """
     mol = parse(molecule)
     logp = (CalcCrippenDescriptors(mol)[0] - _LOGP[0]) / _LOGP[1]
@@ -53,7 +54,7 @@ def qed(molecule: str | Mol) -> float:
     RDKit.
 
     Raises:
-      ValueError: if it is no molecule.
+      ValueError: if it is not a molecule.
     """
     return float(QED.qed(parse(molecule)))
 
@@ -64,17 +65,17 @@ def synthetic_accessibility(molecule: str | Mol) -> float:
     Source: Ertl and Schuffenhauer, J. Cheminformatics 1, 8 (2009).
 
     Raises:
-      ImportError: if this RDKit came without its Contrib folder.
-      ValueError: if it is no molecule.
+      ImportError: if this RDKit lacks its Contrib folder.
+      ValueError: if it is not a molecule.
     """
     return float(_sascorer().calculateScore(parse(molecule)))
 
 
 def ring_excess(molecule: str | Mol) -> int:
-    """Atoms by which the largest ring of the molecule's cycle basis exceeds six, or 0.
+    """Number of atoms by which the largest ring of a cycle basis exceeds six; at least 0.
 
     Raises:
-      ValueError: if it is no molecule.
+      ValueError: if it is not a molecule.
     """
     graph = networkx.Graph(Chem.GetAdjacencyMatrix(parse(molecule)))
     largest = max(map(len, networkx.cycle_basis(graph)), default=0)

@@ -1,4 +1,4 @@
-"""Rows of symbols and the molecules that they spell; scores of rows, in worker processes."""
+"""Rows of symbols and the molecules that they spell; scores of rows. Worker processes use it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from wrlso.chem.tokens import to_smiles, tokenize
 
 @dataclass(frozen=True)
 class Spelling:
-    """Rows of symbols of a model as molecules.
+    """Translates a model's rows of symbols to molecules and back.
 
     Attributes:
       fragments: the symbols.
-      max_tokens: SELFIES tokens of a molecule, at most.
+      max_tokens: maximum number of SELFIES tokens of a molecule.
     """
 
     fragments: Fragments
     max_tokens: int
 
     def smiles(self, row: np.ndarray) -> str:
-        """The canonical SMILES of a row ``[L]``.
+        """The canonical SMILES of the molecule that a row ``[L]`` spells.
 
         Raises:
-          ValueError: if it has no atoms.
+          ValueError: if the molecule has no atoms.
         """
         smiles = to_smiles(self.fragments.expand(row), self.fragments.alphabet)
         if not smiles:
-            raise ValueError("a molecule without atoms")
+            raise ValueError("the row spells a molecule without atoms")
         return smiles
 
     def pictures(self, rows: np.ndarray) -> np.ndarray:
@@ -40,21 +40,24 @@ class Spelling:
         return pictures([self.smiles(row) for row in rows])
 
     def row(self, smiles: str) -> np.ndarray:
-        """The one row of ``max_tokens`` places that stands for a molecule.
+        """The canonical row ``[max_tokens]`` of a molecule.
 
         Raises:
-          ValueError: if it needs other tokens than the alphabet's, or more.
+          ValueError: if the molecule needs tokens outside the alphabet, or more than
+            ``max_tokens``.
         """
         tokens = tokenize([smiles], self.fragments.alphabet, self.max_tokens)
         merged = self.fragments.merge(tokens)[0]
         return np.pad(merged, (0, self.max_tokens - len(merged)))
 
     def canonical(self, row: np.ndarray) -> np.ndarray:
-        """The row that stands for the molecule of a row; the row itself if there is none, as
-        the alphabet may lack what the molecule's own spelling needs.
+        """The canonical row of the molecule that a row spells.
+
+        The row itself is returned if its molecule has no canonical row: the canonical SMILES may
+        need tokens outside the alphabet.
 
         Raises:
-          ValueError: if it has no atoms.
+          ValueError: if the molecule has no atoms.
         """
         smiles = self.smiles(row)
         try:
@@ -65,12 +68,12 @@ class Spelling:
 
 @dataclass(frozen=True)
 class RowScore:
-    """The score of a row: of its molecule's canonical SMILES, within a size limit.
+    """Scores a row by the canonical SMILES of its molecule, within a size limit.
 
     Attributes:
-      spelling: what rows mean.
-      objective: SMILES to a number.
-      max_heavy_atoms: atoms other than hydrogen, at most; None: no limit.
+      spelling: translates rows to molecules.
+      objective: function from a SMILES to a number.
+      max_heavy_atoms: maximum number of atoms other than hydrogen; None: no limit.
     """
 
     spelling: Spelling
@@ -78,10 +81,10 @@ class RowScore:
     max_heavy_atoms: int | None = None
 
     def __call__(self, row: np.ndarray) -> float:
-        """The score.
+        """The score of a row. Exceptions of the objective pass through.
 
         Raises:
-          ValueError: if the molecule is too large or has no atoms; and what the objective raises.
+          ValueError: if the molecule is too large or has no atoms.
         """
         smiles = self.spelling.smiles(row)
         self.check_size(smiles)
