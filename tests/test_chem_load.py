@@ -112,7 +112,7 @@ def test_salts_are_told_from_unknown_tokens(tmp_path):
     alphabet = make_alphabet([["[C]", "[O]", "[Cl]"]])
     found = read(write(tmp_path / "a.smi", "CCO\nClCCCl.O\nC[Si]"), alphabet=alphabet)
     assert [one.reason for one in found.rejected] == [
-        "several molecules, with '.' between: keep one of them",
+        "several molecules, joined by '.': keep one of them",
         "needs [Si]",
     ]
 
