@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import make_tiny_task
 
+from tests.builders import make_tiny_task
 from wrlso import methods, run
 from wrlso.parallel import broadcast, over_seeds, plan_seeds, replicate, spread
 

@@ -1,0 +1,163 @@
+"""Which points of a pool become candidates, and how much of a pool is decoded for it."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.builders import begun, count_bits, evaluation, fixed_pool, tiny_algorithm
+from wrlso import loop
+from wrlso.data import Dataset, append
+from wrlso.fingerprint import fingerprint
+from wrlso.loop.candidates import prepare_base
+from wrlso.proposers.base import Pool, Proposer
+from wrlso.status import Status
+
+
+def started(**changes):
+    task, algorithm = tiny_algorithm(**changes)
+    base = prepare_base(task.load_data())
+    return task, algorithm, base, loop.init(algorithm, task.params, base.dataset)
+
+
+def test_a_scored_object_is_not_proposed_again():
+    _, algorithm, base, state = started()
+    seen = set()
+    for _ in range(3):
+        asked = loop.ask(algorithm, jax.random.key(0), state, (), base)
+        new = {bytes(o) for o in np.asarray(asked.objects)}
+        assert len(new) == 4
+        assert not new & seen
+        seen |= new
+        found = evaluation(asked, count_bits(asked.objects))
+        state, _ = loop.tell(algorithm, state, (), asked, found, 0)
+    after = loop.ask(algorithm, jax.random.key(0), state, (), base)
+    assert (after.status == Status.UNUSED).all()  # the budget is spent
+
+
+def test_duplicates_before_the_chosen_points_are_learned_but_not_charged():
+    """At most ``max_duplicates`` of them, with their scores or as failures."""
+    task, algorithm = tiny_algorithm(proposer="prior")
+    pool = [[9, 9], [1, 1], [7, 7], [8, 8], [7, 7], [6, 6], [9, 9]]
+    data = Dataset(jnp.array([[7, 7], [0, 0]], jnp.uint8), jnp.array([0.5, 0.1]))
+    base = prepare_base(data)
+    state = loop.init(algorithm, task.params, data)
+    scored = jnp.array([[9, 9], [1, 1]], jnp.uint8)
+    history = append(
+        state.history,
+        scored,
+        jnp.zeros((2, 2)),
+        jnp.array([2.0, jnp.nan]),
+        jnp.array([Status.OK, Status.FAILED]),
+        fingerprint(scored),
+        fingerprint(scored),
+        jnp.ones(2, bool),
+    )
+    state = state._replace(history=history)
+
+    def ask(max_duplicates, batch=1):
+        proposer, observed = fixed_pool(pool, batch=batch, max_duplicates=max_duplicates)
+        changed = dataclasses.replace(algorithm, proposer=proposer)
+        return changed, loop.ask(changed, jax.random.key(0), state, (), base), observed
+
+    changed, asked, observed = ask(5)
+    assert asked.objects.tolist() == [[8, 8]]
+    known = np.isfinite(asked.duplicates.scores) | asked.duplicates.failed
+    latents = jnp.arange(14.0).reshape(7, 2)
+    np.testing.assert_array_equal(asked.duplicates.latents[known], latents[:3])
+    np.testing.assert_array_equal(asked.duplicates.scores[:3], [2.0, np.nan, 0.5])
+    assert asked.duplicates.failed.tolist() == [False, True, False, False, False]
+    assert ask(2)[1].duplicates.scores.tolist()[0] == 2.0
+    assert ask(0)[1].duplicates.scores.shape == (0,)
+    two = ask(7, batch=2)[1]
+    assert two.objects.tolist() == [[8, 8], [6, 6]]
+    # The seventh point comes after the second that is chosen.
+    assert np.isfinite(two.duplicates.scores).sum() == 3
+
+    told, _ = loop.tell(changed, state, (), asked, evaluation(asked, [4.0]), 0)
+    assert int(told.history.used) == 3
+    assert observed[0].scores.shape == (6,)
+    np.testing.assert_array_equal(np.asarray(observed[0].scores)[[0, 2, 5]], [2.0, 0.5, 4.0])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("known", [0, 2, 6, 30])
+def test_the_rest_of_a_pool_is_decoded_only_where_too_few_of_its_first_points_are_new(batch, known):
+    task, algorithm = tiny_algorithm(proposer="prior")
+    decoded = []
+
+    def counting(params, z):
+        objects = task.vae.decode(params, z)
+        jax.debug.callback(lambda _: decoded.append(len(z)), objects[0, 0])
+        return objects
+
+    vae = dataclasses.replace(task.vae, decode=counting)
+    latents = 2 * jax.random.normal(jax.random.key(0), (30, 2))
+    objects = task.vae.decode(task.params, latents)
+    data = Dataset(jnp.concatenate([objects[:known], objects[:1]]), jnp.arange(known + 1.0))
+    base = prepare_base(data)
+    state = loop.init(algorithm, task.params, data)
+
+    def ask(pool, decode_first):
+        proposer = Proposer(
+            "fixed", lambda *_: pool, batch, decode_first=decode_first, max_duplicates=4
+        )
+        changed = dataclasses.replace(algorithm, proposer=proposer, vae=vae)
+        out = loop.ask(changed, jax.random.key(0), state, (), base)
+        jax.effects_barrier()
+        return out
+
+    whole = ask(Pool(latents, objects), 0)
+    assert decoded == []
+    lazy = ask(Pool(latents), 6)
+    jax.tree.map(np.testing.assert_array_equal, lazy, whole)
+    first = {tuple(o) for o in np.asarray(objects[:6]).tolist()}
+    new = len(first - {tuple(o) for o in data.objects.tolist()})
+    assert decoded == ([6] if new >= batch else [6, 24])
+
+
+def test_nothing_is_searched_beyond_the_limit():
+    _, algorithm, base, state = started(proposer="prior")
+    searched = []
+
+    def propose(key, view, surrogate):
+        jax.debug.callback(lambda: searched.append(1))
+        return algorithm.proposer.propose(key, view, surrogate)
+
+    proposer = dataclasses.replace(algorithm.proposer, propose=propose)
+    counting = dataclasses.replace(algorithm, proposer=proposer)
+    one = loop.ask(counting, jax.random.key(0), state, (), base, limit=1)
+    none = loop.ask(counting, jax.random.key(0), state, (), base, limit=0)
+    jax.effects_barrier()
+    assert searched == [1]
+    assert one.status.tolist() == [Status.OK] + [Status.UNUSED] * (len(one.status) - 1)
+    assert set(none.status.tolist()) == {Status.UNUSED}
+    jax.tree.map(lambda a, b: np.testing.assert_equal(a.shape, b.shape), one, none)
+
+
+def test_a_pool_smaller_than_the_batch_is_refused():
+    _, algorithm, base, state = started(proposer="prior")
+    few = Proposer("few", lambda *_: Pool(jnp.zeros((2, 2))), 4)
+    changed = dataclasses.replace(algorithm, proposer=few)
+    with pytest.raises(ValueError, match="'few' gave a pool of 2 points, fewer than batch = 4"):
+        loop.ask(changed, jax.random.key(0), state, (), base)
+    whole = dataclasses.replace(algorithm, proposer=dataclasses.replace(few, batch=2))
+    assert len(loop.ask(whole, jax.random.key(0), state, (), base).status) == 2
+
+
+def test_decoding_fewer_points_first_than_a_batch_is_refused():
+    few = Proposer("few", lambda *_: Pool(jnp.zeros((5, 2))), 4, decode_first=1)
+    algorithm, base, state = begun(few)
+    with pytest.raises(ValueError, match="'few' decodes decode_first = 1 points first, fewer than"):
+        loop.ask(algorithm, jax.random.key(0), state, (), base)
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8, jnp.float16, bool])
+def test_base_scores_of_any_number_type_become_float32(dtype):
+    proposer, _ = fixed_pool([[1, 0], [255, 255]], batch=1, max_duplicates=1)
+    algorithm, base, state = begun(proposer, jnp.ones(1, dtype))
+    asked = jax.jit(lambda: loop.ask(algorithm, jax.random.key(0), state, (), base))()
+    assert asked.objects.tolist() == [[1, 0]]
+    assert base.dataset.scores.dtype == jnp.float32

@@ -1,0 +1,135 @@
+"""Algorithm 1 as one compiled program, and as calls one by one from public names."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import wrlso
+from tests.builders import count_bits, make_tiny_task, tiny_algorithm
+from wrlso import loop, proposers
+from wrlso.data import Dataset, in_use
+from wrlso.methods import METHODS
+from wrlso.resolve import PROPOSERS
+
+
+def run_by_hand(task, algorithm, seed=0):
+    """init, retrain, fit, ask, score and tell as a user would call them."""
+    base = wrlso.base_data(task)
+    ask = jax.jit(loop.ask, static_argnums=0)
+    tell = jax.jit(loop.tell, static_argnums=0)
+    state = loop.init(algorithm, wrlso.pretrained(task), base.dataset)
+    for round in range(algorithm.rounds):
+        steps = algorithm.steps(round, len(base.dataset.scores) + int(state.history.used))
+        key = loop.query_key(seed, round, loop.RETRAIN)
+        state, info = loop.retrain(algorithm, key, state, base, steps)
+        assert bool(info.finite) or info.effective_rows == 0
+        limit = min(int(state.history.used) + algorithm.retrain_every, algorithm.budget)
+        state, surrogate = loop.fit(algorithm, loop.query_key(seed, round, loop.FIT), state, base)
+        for i in range(algorithm.asks):
+            key = loop.query_key(seed, round, i)
+            candidates = ask(algorithm, key, state, surrogate, base, limit)
+            evaluation = loop.score(task.objective, candidates)
+            state, surrogate = tell(algorithm, state, surrogate, candidates, evaluation, round)
+    return state
+
+
+def simulated(task, algorithm, seed=0, hyper=None):
+    return jax.jit(
+        lambda seed, base: wrlso.simulate(
+            algorithm, task.objective, seed, task.params, base, hyper
+        )
+    )(seed, wrlso.base_data(task))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "proposer"),
+    [("weighted_retraining", proposer) for proposer in PROPOSERS]
+    # The baselines' runs are in test_methods.
+    + [(method, "prior") for method in ("lso", "weight_only", "retrain_only")]
+    + [("lso", "grid")],
+)
+def test_every_charged_object_is_new_and_has_its_own_score(method, proposer):
+    task, algorithm = tiny_algorithm(method, proposer)
+    history = run_by_hand(task, algorithm).history
+    n = int(history.used)
+    assert 0 < n <= 12
+    used = np.asarray(in_use(history))
+    objects = np.asarray(history.objects)[used]
+    np.testing.assert_array_equal(np.asarray(history.scores)[used], count_bits(objects))
+    assert len({bytes(o) for o in objects}) == n
+    base = {bytes(o) for o in np.asarray(task.load_data().objects)}
+    assert not base & {bytes(o) for o in objects}
+    assert np.isfinite(history.latents).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_compiled_program_equals_the_calls_one_by_one(method):
+    task, algorithm = tiny_algorithm(method)
+    whole, by_hand = simulated(task, algorithm, 3), run_by_hand(task, algorithm, 3)
+    assert int(whole.history.used) == 12
+    np.testing.assert_array_equal(whole.history.objects, by_hand.history.objects)
+    np.testing.assert_array_equal(whole.history.scores, by_hand.history.scores)
+
+
+def test_base_data_in_numpy_give_the_same_queries():
+    task, algorithm = tiny_algorithm()
+    data = Dataset(*map(np.asarray, task.load_data()))
+    in_numpy = dataclasses.replace(task, load_data=lambda: data)
+    np.testing.assert_array_equal(
+        simulated(task, algorithm).history.objects, simulated(in_numpy, algorithm).history.objects
+    )
+
+
+def test_a_sweep_over_k_compiles_once_and_k_matters():
+    task, algorithm = tiny_algorithm()
+    base = wrlso.base_data(task)
+    traces = []
+
+    @jax.jit
+    def latents(k):
+        traces.append(1)
+        return wrlso.simulate(
+            algorithm, task.objective, 0, task.params, base, {"k": k}
+        ).history.latents
+
+    found = [latents(k) for k in (1e-3, 0.1, 1.0, np.inf)]
+    assert len(traces) == 1
+    assert not np.array_equal(found[0], found[3])
+    batched = jax.vmap(latents)(jnp.array([1e-3, jnp.inf]))
+    assert batched.shape == (2, 12, 2)
+
+
+def test_an_unknown_traced_number_is_refused():
+    task, algorithm = tiny_algorithm()
+    with pytest.raises(ValueError, match="hyper has no 'lr'; the names are: beta, k, learning"):
+        simulated(task, algorithm, hyper={"lr": 1.0})
+
+
+def test_the_last_round_is_shorter_where_r_does_not_divide_the_budget():
+    task, algorithm = tiny_algorithm(budget=10)
+    assert algorithm.rounds == 3
+    history = run_by_hand(task, algorithm).history
+    assert int(history.used) == 10
+    assert history.round.tolist() == [0] * 4 + [1] * 4 + [2] * 2
+
+
+def test_a_round_has_several_asks_where_the_batch_is_smaller_than_r():
+    task, algorithm = tiny_algorithm(proposer="prior")
+    algorithm = dataclasses.replace(algorithm, proposer=proposers.prior(task.vae, batch=2))
+    assert algorithm.asks == 2
+    by_hand = run_by_hand(task, algorithm)
+    assert int(by_hand.history.used) == 12
+    whole = simulated(task, algorithm)
+    np.testing.assert_array_equal(whole.history.objects, by_hand.history.objects)
+
+
+def test_a_model_that_repeats_itself_is_charged_once():
+    vae = make_tiny_task().vae
+    constant = dataclasses.replace(
+        vae, decode=lambda params, z: jnp.full((len(z), 2), 255, jnp.uint8)
+    )
+    task, algorithm = tiny_algorithm(vae=constant)
+    assert int(run_by_hand(task, algorithm).history.used) == 1

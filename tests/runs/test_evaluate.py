@@ -1,0 +1,176 @@
+"""Objectives in Python: failures, spellings, and what the log keeps."""
+
+import math
+import os
+import time
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from tests.builders import host_task, make_tiny_task, tiny_run
+from wrlso.data import Dataset, empty_history
+from wrlso.evaluation.objective import HostEvaluator, HostObjective
+from wrlso.fingerprint import fingerprint
+from wrlso.loop.candidates import Candidates
+from wrlso.proposers.base import Observations
+from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host
+from wrlso.runs.log import QueryLog
+from wrlso.status import Status
+
+
+def test_a_host_objective_gives_the_run_of_the_jax_objective(tmp_path):
+    ours = tiny_run(tmp_path / "jax", proposer="prior")
+    task = host_task(lambda thing: float(np.unpackbits(thing).sum()))
+    theirs = tiny_run(tmp_path / "host", task, proposer="prior")
+    assert theirs.queries() == ours.queries()
+    assert theirs.summary["compilations"] == {"retrain": 1, "fit": 1, "ask": 1, "tell": 1}
+    assert theirs.summary["uncharged_evaluations"] == 0
+
+
+def test_blas_has_one_thread_a_device(tmp_path):
+    """OpenBLAS's own threads would fight over the cores that the devices already use."""
+    seen = []
+
+    def objective(bits):
+        threads = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+        seen.append((len(threads), max(threads)))
+        return float(np.unpackbits(bits).sum())
+
+    before = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+    tiny_run(tmp_path / "two", host_task(objective), proposer=None, devices=2, budget=4)
+    assert {most for _, most in seen} == {1}
+    assert min(libraries for libraries, _ in seen) >= 1
+    after = [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+    assert after[: len(before)] == before
+
+
+def test_a_host_objective_that_fails_loses_one_query(tmp_path):
+    def objective(thing):
+        bits = int(np.unpackbits(thing).sum())
+        if bits == 8:
+            raise RuntimeError("eight is too many")
+        return math.nan if bits == 9 else float(bits)
+
+    result = tiny_run(tmp_path / "run", host_task(objective), proposer="prior", budget=40, seeds=2)
+    failed = [q for q in result.queries() if q.status == Status.FAILED]
+    assert {q.reason for q in failed} == {"RuntimeError: eight is too many", "score is nan"}
+    assert all(q.score is None for q in failed)
+    assert all(s["charged"] == 40 for s in result.summary["seeds"])
+    assert sum(result.summary["failures"].values()) == len(failed)
+    assert "x: RuntimeError: eight is too many" in result.table()
+
+
+def test_what_was_scored_under_another_spelling_is_neither_scored_nor_charged(tmp_path):
+    """Here two bytes are the same thing in either order."""
+    scored = []
+
+    def score(thing):
+        scored.append(tuple(thing))
+        return float(np.unpackbits(thing).sum())
+
+    task = host_task(HostObjective(score, canonical=np.sort))
+    result = tiny_run(tmp_path / "run", task, proposer="prior", budget=60, seeds=1)
+    queries = result.queries()
+    assert all(a <= b for a, b in scored)
+    assert len(set(scored)) == len(scored) == result.summary["seeds"][0]["charged"]
+    base = {tuple(np.sort(x)) for x in np.asarray(task.load_data().objects)}
+    charged = [q for q in queries if q.status == Status.OK]
+    assert [tuple(q.object) for q in charged] == scored
+    kept = {tuple(x) for x in np.asarray(task.load_data().objects)}
+    assert not kept & set(scored)
+    assert base - kept  # the data have spellings of their own, which are compared as they are
+    duplicates = [q for q in queries if q.status == Status.DUPLICATE]
+    assert duplicates
+    assert all(q.score is None for q in duplicates)
+    # The model is retrained after r charged queries, however many were asked for.
+    by_round = Counter(q.round for q in charged)
+    assert set(by_round.values()) == {result.folder.config.retrain_every}
+
+
+def test_a_spelling_that_the_evaluation_found_is_learnt(tmp_path):
+    """What the host alone knows to be the same is remembered, and the budget is spent."""
+
+    def canonical(thing):  # how many bits are set in each byte
+        return (1 << np.bitwise_count(thing).astype(int)) - 1
+
+    task = host_task(HostObjective(lambda thing: float(np.bitwise_count(thing).sum()), canonical))
+    result = tiny_run(tmp_path / "run", task, proposer="bo", budget=30, seeds=2)
+    aliases = result.state(task=task).history.aliases
+    assert (np.asarray(aliases.used) > 0).all()
+    assert [s["charged"] for s in result.summary["seeds"]] == [30, 30]
+
+
+def test_a_crash_or_a_hang_in_a_worker_loses_one_query(tmp_path):
+    def score(thing):
+        bits = int(np.unpackbits(thing).sum())
+        if bits == 8:
+            os._exit(3)
+        if bits == 9:
+            time.sleep(60)
+        return float(bits)
+
+    def canonical(thing):
+        if thing[0] % 7 == 3:
+            raise ValueError("no spelling")
+        return thing
+
+    task = host_task(HostObjective(score, canonical, workers=2, timeout=1.5))
+    result = tiny_run(tmp_path / "run", task, proposer="prior", budget=18, seeds=1)
+    reasons = {q.status: q.reason for q in result.queries() if q.reason}
+    assert result.summary["seeds"][0]["charged"] == 18
+    failed = {q.reason for q in result.queries() if q.status == Status.FAILED}
+    assert any("exit" in reason for reason in failed)
+    assert "ValueError: no spelling" in failed
+    assert "1.5 s" in reasons[Status.TIMEOUT]
+    for q in result.queries():
+        bits = int(np.unpackbits(np.frombuffer(q.object, np.uint8)).sum())
+        spelled = q.object[0] % 7 != 3
+        expected = {8: Status.FAILED, 9: Status.TIMEOUT}.get(bits, Status.OK)
+        assert q.status == (expected if spelled else Status.FAILED)
+
+
+def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
+    """Another machine's rounding may propose something else on resuming: what was paid stays."""
+    objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
+    lessons = Observations(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
+    decoded = jax.vmap(fingerprint)(objects)
+    asked = Candidates(
+        jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons, decoded, decoded
+    )
+    log = QueryLog(tmp_path / "log.sqlite")
+    place = BatchPosition([7], [log], 2, 10)
+    base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
+    history = jax.tree.map(lambda a: a[None], empty_history(4, base.objects[0], 2))
+    first, again = (ScoredObjects(base, history, 1) for _ in range(2))
+    evaluate_on_host(HostEvaluator(lambda thing: float(thing[0])), place, asked, first)
+    now = asked._replace(
+        objects=objects + 8,
+        latents=asked.latents * 2,
+        decoded=jax.vmap(fingerprint)(objects + 8),
+        prints=jax.vmap(fingerprint)(objects + 8),
+    )
+    evaluated, scores, status = evaluate_on_host(
+        HostEvaluator(lambda thing: 99.0), place, now, again
+    )
+    assert [again.find(0, np.array(thing, np.uint8)) for thing in ([1, 0], [3, 0], [0, 7])] == [
+        1,
+        3,
+        0,
+    ]
+    jax.tree.map(np.testing.assert_array_equal, evaluated, asked)
+    assert scores.tolist() == [[1.0, 3.0]]
+    assert status.tolist() == [[Status.OK] * 2]
+
+
+def test_it_is_said_early_that_nothing_has_a_score(tmp_path):
+    def broken(thing):
+        raise RuntimeError("no licence")
+
+    task = make_tiny_task(objective=None, host_objective=broken)
+    with pytest.warns(UserWarning, match="none of the first .* last reason: RuntimeError: no lic"):
+        result = tiny_run(tmp_path / "run", task, proposer="prior")
+    assert result.summary["best"]["mean"] is None

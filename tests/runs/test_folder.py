@@ -1,0 +1,154 @@
+"""What a run leaves in its folder, and who may write there."""
+
+import dataclasses
+import json
+import math
+import os
+import sqlite3
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from tests.builders import count_bits, make_tiny_task, tiny_run
+from wrlso import Result, resume
+from wrlso.runs.config import RunConfig
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import QueryLog
+
+
+def test_a_run_leaves_everything_in_its_folder(tmp_path):
+    result = tiny_run(tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["task"], summary["method"], summary["budget"]) == (
+        "bits", "weighted_retraining", 12,
+    )  # fmt: skip
+    for i, scores in enumerate(result.scores()):
+        ordered = sorted(scores, reverse=True)
+        row = summary["seeds"][i]
+        assert row["best"] == ordered[0] == result.best[i]
+        assert row["top10"] == pytest.approx(np.mean(ordered[:10]))
+        assert row["top50"] == pytest.approx(np.mean(ordered))
+        assert row["charged"] == 12
+    assert summary["best"]["mean"] == pytest.approx(result.best.mean())
+    assert summary["best"]["sd"] == pytest.approx(result.best.std())
+    assert summary["charged_evaluations"] == 36
+    assert summary["uncharged_evaluations"] == 3 * 3 * 2500
+    assert 0 < summary["compile_seconds"] < summary["wall_seconds"]
+    assert "weighted_retraining" in result.table()
+    assert Result(tmp_path / "run").summary == summary
+
+
+def test_the_log_is_plain_sqlite(tmp_path):
+    tiny_run(tmp_path / "run")
+    db = sqlite3.connect(tmp_path / "run" / "queries.sqlite")
+    rows = db.execute('SELECT seed, round, "index", latent, object, score, status FROM queries')
+    for seed, round, index, latent, thing, score, status in rows:
+        assert status == "OK"
+        assert 0 <= seed < 3
+        assert 0 <= round < 3
+        assert 0 <= index < 4
+        assert np.frombuffer(latent, "<f4").shape == (2,)
+        assert count_bits(np.frombuffer(thing, np.uint8)[None])[0] == score
+    assert db.execute("SELECT SUM(uncharged) FROM rounds").fetchone() == (3 * 3 * 2500,)
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path):
+    tiny_run(tmp_path / "run")
+    before = (tmp_path / "run" / "queries.sqlite").read_bytes()
+    with pytest.raises(ValueError, match="exists already and is never overwritten"):
+        tiny_run(tmp_path / "run")
+    assert (tmp_path / "run" / "queries.sqlite").read_bytes() == before
+    (tmp_path / "empty").mkdir()
+    tiny_run(tmp_path / "empty")
+
+
+def test_of_several_that_make_a_folder_one_succeeds(tmp_path, monkeypatch):
+    """Also where none sees another's files before it writes its own."""
+    config = RunFolder(tiny_run(tmp_path / "run").folder.path).config
+    first = RunFolder.create(tmp_path / "new", config)
+    monkeypatch.setattr(RunFolder, "check_new", lambda path: None)
+    with pytest.raises(ValueError, match="another process"):
+        RunFolder.create(tmp_path / "new", dataclasses.replace(config, budget=77))
+    assert RunFolder(first.path).config == config
+    assert [p.name for p in first.path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
+def test_unwritable_folder_is_refused():
+    with pytest.raises(ValueError, match="cannot be written"):
+        tiny_run("/dev/null/run")
+
+
+def test_two_processes_cannot_drive_one_run(tmp_path):
+    tiny_run(tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    held = "from pathlib import Path; from wrlso.runs.folder import RunFolder; import sys\n"
+    held += "with RunFolder(Path(sys.argv[1])).locked():\n  print('held', flush=True)\n"
+    held += "  sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(tmp_path / "run")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as other:  # fmt: skip
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="being run by another process"):
+            resume(tmp_path / "run", task=make_tiny_task(), progress=False)
+        other.kill()
+    resume(tmp_path / "run", task=make_tiny_task(), progress=False)
+
+
+def test_a_finished_run_can_be_read_where_nothing_can_be_written(tmp_path):
+    tiny_run(tmp_path / "run")
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    before = Result(tmp_path / "run").queries()
+    assert {path.name for path in (tmp_path / "run").iterdir()} == names
+    assert len(before) == 36
+    assert not {"queries.sqlite-wal", "queries.sqlite-shm"} & names
+
+
+def test_a_run_ends_while_another_process_reads_its_log(tmp_path):
+    log = QueryLog(tmp_path / "queries.sqlite")
+    reader = sqlite3.connect(tmp_path / "queries.sqlite")
+    reader.execute("SELECT count(*) FROM queries").fetchone()
+    log.tidy()
+    assert log.queries() == []
+    reader.close()
+    log.close()
+
+
+def test_the_base_data_set_is_shared_by_all_seeds(tmp_path):
+    """Per seed there are parameters, latents, objects, scores, status: no copy of the data."""
+    tiny_run(tmp_path / "run", seeds=2)
+    folder = RunFolder(tmp_path / "run")
+    size = (folder.path / "checkpoints" / "round00003.safetensors").stat().st_size
+    task = make_tiny_task()
+    params = sum(leaf.nbytes for leaf in jax.tree.leaves(task.params))
+    prints, again = 2 * 4, 2 * 4 + 4
+    buffer = 12 * (2 + 2 * 4 + 4 + 4 + 2 * prints + 4 + again) + 2 * 4
+    assert size < 2 * (params + buffer) + 2000
+    assert folder.checkpoints() == [1, 3]
+
+
+def test_the_models_of_a_run_can_be_read(tmp_path):
+    task = make_tiny_task()
+    result = tiny_run(tmp_path / "run")
+    assert result.kept == [1, 3]
+    first, last = result.state(1, task), result.state(task=task)
+    assert first.history.used.tolist() == [4] * 3
+    assert last.history.used.tolist() == [12] * 3
+    scores = np.array(result.scores(), np.float32)
+    np.testing.assert_array_equal(last.history.scores, scores)
+    assert last.params["encoder"].shape == (3, *task.params["encoder"].shape)
+    assert not np.array_equal(first.params["encoder"], last.params["encoder"])
+    with pytest.raises(ValueError, match=r"no state is kept after 2 rounds; there are: \[1, 3\]"):
+        result.state(2, task)
+
+
+def test_config_round_trip():
+    config = RunConfig(
+        "t", "m", "rank", {"k": math.inf}, None, 10, 2, "grid", task_options={"a": 1}
+    )
+    assert RunConfig.from_json(config.to_json()) == config
+    assert "Infinity" not in config.to_json()

@@ -1,0 +1,97 @@
+"""A run that was killed goes on as if nothing had happened."""
+
+import jax
+import numpy as np
+import pytest
+
+from tests.builders import Killed, all_queries, host_task, make_tiny_task, tiny_run
+from wrlso import Result, resume
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.session import Session
+from wrlso.status import Status
+
+
+@pytest.mark.parametrize("asks_before", [0, 1, 2])
+def test_resume_ends_with_the_queries_of_the_uninterrupted_run(tmp_path, monkeypatch, asks_before):
+    whole = tiny_run(tmp_path / "whole")
+    original = Session.ask
+    calls = []
+
+    def dies(self, ask):
+        if len(calls) == asks_before:
+            raise Killed
+        calls.append(ask)
+        original(self, ask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "ask", dies)
+        with pytest.raises(Killed):
+            tiny_run(tmp_path / "run")
+    with pytest.raises(ValueError, match="is not finished"):
+        Result(tmp_path / "run")
+    assert len(all_queries(tmp_path / "run")) == asks_before * 12
+    resumed = resume(tmp_path / "run", task=make_tiny_task(), progress=False)
+    assert resumed.queries() == whole.queries()
+    assert resumed.summary["seeds"] == whole.summary["seeds"]
+    assert resumed.summary["uncharged_evaluations"] == whole.summary["uncharged_evaluations"]
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    tiny_run(tmp_path / "run")
+    before = (tmp_path / "run" / "summary.json").read_text()
+    resume(tmp_path / "run", task=make_tiny_task(), progress=False)
+    assert (tmp_path / "run" / "summary.json").read_text() == before
+
+
+def test_resume_on_another_number_of_devices(tmp_path, monkeypatch):
+    whole = tiny_run(tmp_path / "whole", devices=3)
+    original = RunFolder.save_checkpoint
+
+    def dies_after_one(self, done, *args, **kwargs):
+        original(self, done, *args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_checkpoint", dies_after_one)
+        with pytest.raises(Killed):
+            tiny_run(tmp_path / "run", devices=2)
+    resumed = resume(tmp_path / "run", task=make_tiny_task(), devices=1, progress=False)
+    assert resumed.queries() == whole.queries()
+
+
+def test_nothing_evaluated_is_evaluated_again(tmp_path):
+    """Killed between two objects of a batch: each is scored once over both processes."""
+    scored = []
+
+    def objective(thing):
+        if len(scored) == 17:
+            raise Killed
+        scored.append(bytes(thing))
+        return float(np.unpackbits(thing).sum())
+
+    with pytest.raises(Killed):
+        tiny_run(tmp_path / "run", host_task(objective), proposer="prior", seeds=2)
+    assert len(all_queries(tmp_path / "run")) == 17
+
+    def counting(thing):
+        scored.append(bytes(thing))
+        return float(np.unpackbits(thing).sum())
+
+    resumed = resume(tmp_path / "run", task=host_task(counting), progress=False)
+    whole = tiny_run(tmp_path / "whole", proposer="prior", seeds=2)
+    assert resumed.queries() == whole.queries()
+    assert len(scored) == sum(q.status == Status.OK for q in whole.queries())
+
+
+def test_resume_refuses_another_task(tmp_path):
+    task = make_tiny_task()
+    tiny_run(tmp_path / "run", task)
+    (tmp_path / "run" / "summary.json").unlink()
+    data = task.load_data()
+    for other in (
+        make_tiny_task(name="other"),
+        make_tiny_task(load_data=lambda: data._replace(scores=-data.scores)),
+        make_tiny_task(params=jax.tree.map(lambda a: a + 1, task.params)),
+    ):
+        with pytest.raises(ValueError, match="begun with another task"):
+            resume(tmp_path / "run", task=other, progress=False)

@@ -1,0 +1,106 @@
+"""Methods by name, and the numbers that each has."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import wrlso
+from tests.builders import make_tiny_task
+from wrlso import methods
+from wrlso.methods import METHODS, get_method
+from wrlso.results.tables import title
+
+
+def test_unknown_method_is_named():
+    with pytest.raises(ValueError, match="unknown method 'nope'; there are: lso"):
+        get_method("nope")
+
+
+@pytest.mark.parametrize(("method", "change"), [("lso", {"k": 0.1}), ("retrain_only", {"k": 0.1}),
+                                               ("weight_only", {"retrain_every": 5})])  # fmt: skip
+def test_a_method_refuses_what_it_fixes(method, change):
+    with pytest.raises(ValueError, match=method):
+        METHODS[method].with_options(**change)
+
+
+def test_a_method_names_who_has_a_number():
+    with pytest.raises(ValueError, match="no alpha, got alpha = 2; leave it out, or choose rwr"):
+        methods.dbas().with_options(alpha=2.0)
+    with pytest.raises(ValueError, match="'rwr' has no k, got k = 1"):
+        methods.rwr().with_options(k=1.0)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        methods.dbas_reference(0.8, noise=1.0, retrain_every=10),
+        methods.fb_vae(0.8, retrain_every=10),
+        methods.rwr(0.1, retrain_every=10),
+        methods.random_search(),
+    ],
+    ids=lambda method: method.name,
+)
+def test_runs(method, tmp_path):
+    """They sample the prior; all but random search move the tiny model's."""
+    task = make_tiny_task()
+    result = wrlso.run(task, method, out=tmp_path / "run", budget=30, seeds=2, progress=False)
+    assert result.summary["proposer"] == "prior"
+    assert [seed["charged"] for seed in result.summary["seeds"]] == [30, 30]
+    retrained = jax.tree.leaves(result.state(task=task).params)
+    moved = [
+        (np.asarray(new) != np.asarray(old)).reshape(2, -1).any(1)
+        for new, old in zip(retrained, jax.tree.leaves(task.params), strict=True)
+    ]
+    assert np.any(moved, 0).tolist() == [method.name != "random_search"] * 2
+    assert result.plot(task)
+
+
+def steps_of(result):
+    log = result.folder.open_log()
+    steps = [r.steps for r in log.rounds()]
+    log.close()
+    return steps
+
+
+def test_epochs_of_a_method_stand_for_the_tasks_own(tmp_path):
+    """200 rows in batches of 16, then 205: 25 and 26 steps make two passes."""
+    method = methods.cem_pi(0.8, retrain_every=5).with_options(epochs=2.0)
+    task = make_tiny_task()
+    result = wrlso.run(task, method, out=tmp_path / "run", budget=10, seeds=1, progress=False)
+    assert steps_of(result) == [25, 26]
+    with pytest.raises(ValueError, match="never trains, got epochs = 1"):
+        methods.random_search().with_options(epochs=1.0)
+    for wrong in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="epochs must be 0 or more"):
+            wrlso.run(task, method.with_options(epochs=wrong), out=tmp_path / "none", budget=10)
+
+
+def test_beta_of_a_method_stands_for_the_tasks_own(tmp_path):
+    """As numbers of one program, side by side, and as the task's own they give the same queries."""
+    task, plain = make_tiny_task(), methods.cem_pi(0.8, retrain_every=5)
+    asked = {"usual": plain, "strong": plain.with_options(beta=50.0)}
+    both = wrlso.sweep(task, asked, out=tmp_path, budget=10, seeds=2, progress=False)
+    strong = dataclasses.replace(task, retrain=dataclasses.replace(task.retrain, beta=50.0))
+    alone = wrlso.run(strong, plain, out=tmp_path / "alone", budget=10, seeds=2, progress=False)
+    queries = {name: [q.latent for q in result.queries()] for name, result in both.items()}
+    assert queries["strong"] != queries["usual"]
+    assert queries["strong"] == [q.latent for q in alone.queries()]
+    assert both["strong"].summary["beta"] == 50.0
+    assert both["usual"].summary["compilations"] == both["strong"].summary["compilations"]
+    assert "beta = 50" in title(both["strong"].summary)
+    with pytest.raises(ValueError, match="never trains, got beta = 1"):
+        methods.random_search().with_options(beta=1.0)
+    for wrong in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="beta must be 0 or more"):
+            wrlso.run(task, plain.with_options(beta=wrong), out=tmp_path / "none", budget=10)
+
+
+def test_a_pass_of_the_reference_form_is_over_the_last_round(tmp_path):
+    """20 rows ten times in batches of 16; nothing before there are any."""
+    method = methods.dbas_reference(0.8, noise=1.0, retrain_every=20)
+    task = make_tiny_task()
+    result = wrlso.run(task, method, out=tmp_path / "run", budget=60, seeds=1, progress=False)
+    assert steps_of(result) == [0, 13, 13]
+    assert result.summary["seeds"][0]["retrainings"] == 2
