@@ -1,9 +1,9 @@
-"""One seed to many: devices by ``shard_map``, lanes within a device by ``map`` or ``vmap``.
+"""Lifts functions of one seed to many seeds.
 
-On a CPU, ``vmap`` turns a seed's convolutions and matrix products into batched
-ones that run several times slower than one seed after the other, so seeds are
-mapped; an accelerator is filled by ``vmap``. Either way the functions are the
-same, written for one seed.
+``shard_map`` distributes the seeds over devices; ``map`` or ``vmap`` runs the seeds of one device.
+A seed's position in this batch is its lane. On a CPU, ``vmap`` turns the convolutions and matrix
+products of a seed into batched ones, which run several times slower than one seed after the other,
+so ``map`` is the default there. An accelerator needs ``vmap`` to be busy.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ _AXIS = "seed"
 
 @dataclass(frozen=True)
 class SeedPlan:
-    """How seeds are spread: over the devices of ``mesh``, and as ``mode`` within one.
+    """A distribution of seeds over devices.
 
     Attributes:
       seeds: number of seeds S.
-      mesh: one axis, ``"seed"``.
-      mode: ``"map"`` or ``"vmap"``.
+      mesh: the devices, along one axis ``"seed"``.
+      mode: ``"map"`` or ``"vmap"``, the transformation that runs the seeds of one device.
     """
 
     seeds: int
@@ -40,19 +40,21 @@ class SeedPlan:
 
     @property
     def lanes(self) -> int:
-        """Seeds, rounded up to a multiple of the devices. Mapped, the lanes beyond S do no
-        work; batched, they run along. Either way their results are zeros."""
+        """Number of lanes: the number of seeds, rounded up to a multiple of the devices.
+
+        The lanes beyond S have zeros as results. They do no work under ``"map"``; under ``"vmap"``
+        they compute along with the others.
+        """
         devices = self.mesh.size
         return math.ceil(self.seeds / devices) * devices
 
 
 def plan_seeds(seeds: int, devices: int | None = None, mode: SeedMode = "auto") -> SeedPlan:
-    """Spread seeds over devices.
+    """Distribute seeds over devices.
 
     Args:
-      seeds: how many, at least one.
-      devices: how many of JAX's devices to use; by default all of them, but no
-        more than there are seeds.
+      seeds: number of seeds, at least 1.
+      devices: number of JAX's devices to use. Default: all, but at most the number of seeds.
       mode: ``"auto"`` is ``"map"`` on a CPU and ``"vmap"`` elsewhere.
 
     Raises:
@@ -61,50 +63,49 @@ def plan_seeds(seeds: int, devices: int | None = None, mode: SeedMode = "auto") 
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     available = jax.devices()
-    wanted = min(len(available), seeds) if devices is None else devices
-    if not 1 <= wanted <= len(available):
+    count = min(len(available), seeds) if devices is None else devices
+    if not 1 <= count <= len(available):
         raise ValueError(
-            f"devices must be between 1 and {len(available)} (what JAX sees), got {wanted}; "
-            "more virtual CPU devices have to be asked for before JAX starts"
+            f"devices must be between 1 and {len(available)}, the number of JAX's devices, got "
+            f"{count}; request more virtual CPU devices before JAX starts"
         )
     if mode not in ("auto", "map", "vmap"):
         raise ValueError(f"seed mode must be auto, map or vmap, got {mode!r}")
     if mode == "auto":
         mode = "map" if available[0].platform == "cpu" else "vmap"
-    mesh = jax.make_mesh(
-        (wanted,), (_AXIS,), axis_types=(AxisType.Auto,), devices=available[:wanted]
-    )
+    mesh = jax.make_mesh((count,), (_AXIS,), axis_types=(AxisType.Auto,), devices=available[:count])
     return SeedPlan(seeds, mesh, mode)
 
 
 def request_cpu_devices(seeds: int, devices: int | None = None) -> None:
-    """Ask for virtual CPU devices, one a core but no more than seeds. Call before JAX starts.
+    """Request virtual CPU devices: one per core, but at most one per seed.
 
-    Does nothing where JAX has started already, or an accelerator is in use:
-    the flag only concerns the CPU backend.
+    Call it before JAX starts; it has no effect afterwards. It has no effect on accelerators either,
+    as the flag concerns the CPU backend only.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with contextlib.suppress(RuntimeError):  # JAX has started: use the devices there are
+    with contextlib.suppress(RuntimeError):  # JAX has started, so its devices are fixed
         jax.config.update("jax_num_cpu_devices", devices or max(1, min(cores or 1, seeds)))
 
 
 def over_seeds(function: Callable[..., Any], plan: SeedPlan) -> Callable[..., Any]:
-    """Lift ``function(lane, shared) -> out`` from one seed to all of them.
+    """Lift ``function(lane, shared) -> out`` from one seed to all seeds.
 
     Args:
-      function: pure; ``lane`` is a seed's own pytree, ``shared`` what all read.
+      function: a pure function; ``lane`` is the pytree of one seed, ``shared`` the pytree that all
+        seeds read.
       plan: from :func:`plan_seeds`.
 
     Returns:
-      A function of ``(lanes, shared)`` to be jitted, where every array of
-      ``lanes`` and of the result has a leading axis of ``plan.lanes`` and the
-      arrays of ``shared`` have none. The rows beyond ``plan.seeds`` are zeros.
+      A function of ``(lanes, shared)`` for ``jax.jit``. Every array of ``lanes`` and of the result
+      has a leading axis ``[plan.lanes]``; the arrays of ``shared`` do not. The rows beyond
+      ``plan.seeds`` are zeros.
     """
 
-    traced = jax.jit(function)  # traced once, however often it is called
+    traced = jax.jit(function)  # several calls share one trace
 
-    def device(active: Any, lanes: Any, shared: Any) -> Any:
-        def one(is_active: Any, lane: Any) -> Any:
+    def on_device(active: Any, lanes: Any, shared: Any) -> Any:
+        def on_lane(is_active: Any, lane: Any) -> Any:
             if plan.lanes == plan.seeds:
                 return traced(lane, shared)
             out = jax.eval_shape(traced, lane, shared)
@@ -112,11 +113,11 @@ def over_seeds(function: Callable[..., Any], plan: SeedPlan) -> Callable[..., An
             return lax.cond(is_active, lambda x: traced(x, shared), idle, lane)
 
         if plan.mode == "vmap":
-            return jax.vmap(one)(active, lanes)
-        return lax.map(lambda args: one(*args), (active, lanes))
+            return jax.vmap(on_lane)(active, lanes)
+        return lax.map(lambda args: on_lane(*args), (active, lanes))
 
     sharded = jax.shard_map(
-        device,
+        on_device,
         mesh=plan.mesh,
         in_specs=(PartitionSpec(_AXIS), PartitionSpec(_AXIS), PartitionSpec()),
         out_specs=PartitionSpec(_AXIS),
@@ -127,17 +128,17 @@ def over_seeds(function: Callable[..., Any], plan: SeedPlan) -> Callable[..., An
 
 
 def spread(plan: SeedPlan, lanes: Any) -> Any:
-    """Put a pytree with a leading axis of ``plan.lanes`` on the plan's devices."""
+    """Distribute a pytree with leading axes ``[plan.lanes]`` over the plan's devices."""
     return jax.device_put(lanes, NamedSharding(plan.mesh, PartitionSpec(_AXIS)))
 
 
 def replicate(plan: SeedPlan, shared: Any) -> Any:
-    """Put a pytree on every device of the plan: one copy a device, however many seeds."""
+    """Copy a pytree to every device of the plan, one copy per device."""
     return jax.device_put(shared, NamedSharding(plan.mesh, PartitionSpec()))
 
 
 def broadcast(plan: SeedPlan, tree: Any) -> Any:
-    """The same pytree for every lane: ``[...] -> [plan.lanes, ...]``, spread."""
+    """Repeat a pytree for every lane, ``[...] -> [plan.lanes, ...]``, and distribute the lanes."""
     return spread(
         plan, jax.tree.map(lambda a: jnp.broadcast_to(a, (plan.lanes, *jnp.shape(a))), tree)
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wrlso.models.sequence_vae import make_vae
-from wrlso.runs import training
+from wrlso.runs import sequence_training as training
 from wrlso.runs.sequence_training import (
     TrainingConfig,
     reconstructed,

@@ -1,4 +1,4 @@
-"""A run's folder on disk: configuration, log, checkpoints, summary, figures."""
+"""The folder of a run: configuration, log, checkpoints, summary, figures."""
 
 import json
 from collections.abc import Iterator
@@ -14,13 +14,21 @@ from wrlso.storage.files import write_atomically, write_new
 from wrlso.storage.tensors import load_tree, save_tree
 
 
-def _counts(path: Path) -> bool:
-    """Not what a process left behind that was killed while it wrote the first file."""
+def _is_content(path: Path) -> bool:
+    """Whether a file is more than the remains of a process that was killed at its first write."""
     return not (path.name.startswith("config.json") and path.name.endswith(".part"))
 
 
 class RunFolder:
-    """Paths and files of one run. ``RunFolder(path)`` opens one; see also :meth:`create`."""
+    """The files of one run. ``RunFolder(path)`` opens a folder; :meth:`create` makes a new one.
+
+    Attributes:
+      path: the folder.
+      config: the run's configuration.
+
+    Raises:
+      ValueError: if the folder holds no run, or its configuration cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,13 +41,13 @@ class RunFolder:
 
     @staticmethod
     def check_new(path: Path) -> None:
-        """Refuse a folder that exists with anything in it.
+        """Check that a folder is empty or does not exist.
 
         Raises:
-          ValueError: if it does, or cannot be read.
+          ValueError: if it holds files, is a file, or cannot be read.
         """
         try:
-            taken = path.exists() and (not path.is_dir() or any(map(_counts, path.iterdir())))
+            taken = path.exists() and (not path.is_dir() or any(map(_is_content, path.iterdir())))
         except OSError as error:
             raise ValueError(f"out = {path} cannot be read ({error.strerror})") from error
         if taken:
@@ -53,14 +61,14 @@ class RunFolder:
         """Make a new folder.
 
         Raises:
-          ValueError: if it exists with anything in it, or cannot be written.
+          ValueError: if it exists and holds files, or cannot be written.
         """
         RunFolder.check_new(path)
         try:
             write_new(path / "config.json", config.to_json().encode())
         except FileExistsError:
             raise ValueError(
-                f"out = {path} was begun by another process meanwhile: choose another folder"
+                f"another process has just begun a run in out = {path}: choose another folder"
             ) from None
         except OSError as error:
             raise ValueError(
@@ -81,12 +89,12 @@ class RunFolder:
         return self.path / "figures"
 
     def open_log(self, *, read_only: bool = False) -> QueryLog:
-        """The query log, made if it does not exist."""
+        """Open the query log; it is made if it does not exist."""
         return QueryLog(self.path / "queries.sqlite", read_only=read_only)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder against other processes; released by the system if this one dies.
+        """Lock the folder against other processes; the system releases the lock of a dead process.
 
         Raises:
           ValueError: if another process is running or resuming this run.
@@ -113,21 +121,21 @@ class RunFolder:
         return json.loads(self.summary_file.read_text())
 
     def checkpoints(self) -> list[int]:
-        """Numbers of completed rounds for which a state is kept, ascending."""
+        """The numbers of completed rounds with a checkpoint, ascending."""
         return sorted(int(f.stem[-5:]) for f in self._checkpoint_dir.glob("round*.safetensors"))
 
     def save_checkpoint(self, rounds_done: int, state: Any) -> None:
-        """Keep the state after a round."""
+        """Write the state after a round."""
         save_tree(self._checkpoint(rounds_done), state)
 
     def forget_checkpoints(self, rounds_done: int, keep: set[int]) -> None:
-        """Of the states before a round's, only those in ``keep`` stay; of those after it none."""
+        """Delete the checkpoints of later rounds, and of earlier rounds outside ``keep``."""
         for other in self.checkpoints():
             if other > rounds_done or (other < rounds_done and other not in keep):
                 self._checkpoint(other).unlink()
 
     def load_checkpoint(self, rounds_done: int, like: Any) -> Any:
-        """The state after a round."""
+        """Read the state after a round."""
         return load_tree(self._checkpoint(rounds_done), like)
 
     @property

@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost."""
+"""Ctrl-C during compiled code and callbacks."""
 
 import os
 import signal
@@ -12,10 +12,13 @@ from types import FrameType
 def remembered_interrupts(say: bool = False) -> Iterator[Callable[[], None]]:
     """Remember Ctrl-C while the block runs.
 
-    Raised inside a callback from C++, of which JAX has many, a KeyboardInterrupt is printed
-    and forgotten. The function that is yielded raises it again if that happened. Does nothing
-    outside the main thread, where Python delivers no signals, or where the application handles
-    SIGINT in its own way. As compiled code goes on until it returns, ``say`` so at once.
+    A KeyboardInterrupt that is raised inside a callback from C++, of which JAX has many, is printed
+    and forgotten. The yielded function raises it again. The context manager has no effect outside
+    the main thread, as Python delivers signals there only, and none if the application has its own
+    handler of SIGINT.
+
+    Args:
+      say: print at once that the program will stop, as compiled code runs until it returns.
     """
     pending = False
 

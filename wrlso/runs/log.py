@@ -1,4 +1,4 @@
-"""The query log: one SQLite file that holds every query, committed as scored."""
+"""The query log: one SQLite file that holds every query; each is committed once it is scored."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queries (
     seed INTEGER NOT NULL,
     round INTEGER NOT NULL,
-    "index" INTEGER NOT NULL,      -- place within the round
+    "index" INTEGER NOT NULL,      -- position within the round
     latent BLOB NOT NULL,          -- little-endian float32
     object BLOB NOT NULL,          -- the model's storage form, raw bytes
     score REAL,                    -- higher is better; NULL unless status is OK
@@ -26,9 +26,9 @@ CREATE TABLE IF NOT EXISTS rounds (
     seed INTEGER NOT NULL,
     round INTEGER NOT NULL,
     steps INTEGER NOT NULL,        -- training steps of the retraining
-    loss REAL,                     -- mean over those steps, nats an object
+    loss REAL,                     -- mean over those steps, nats per object
     effective_rows REAL,           -- effective sample size of the weights
-    diverged INTEGER NOT NULL,     -- 1 if training was not finite and undone
+    diverged INTEGER NOT NULL,     -- 1 if training was not finite and was undone
     uncharged INTEGER NOT NULL,    -- objective evaluations beyond the budget
     PRIMARY KEY (seed, round)
 ) WITHOUT ROWID;
@@ -42,7 +42,18 @@ CREATE TABLE IF NOT EXISTS timings (
 
 @dataclass(frozen=True)
 class Query:
-    """A row of the log. ``score`` is None unless ``status`` is OK."""
+    """A query, as a row of the log.
+
+    Attributes:
+      seed: the seed.
+      round: number of the round, from 0.
+      index: position within the round.
+      latent: little-endian float32, see :func:`latent_of`.
+      object: the object in the model's storage form, raw bytes.
+      score: the score; None unless ``status`` is OK.
+      status: the outcome.
+      reason: the reason for a failure, or None.
+    """
 
     seed: int
     round: int
@@ -56,9 +67,16 @@ class Query:
 
 @dataclass(frozen=True)
 class Round:
-    """A seed's retraining before a round, and what the round's asks cost beyond the budget.
+    """The retraining of a seed before a round, and the uncharged evaluations of the round.
 
-    ``diverged`` is 1 if training was not finite and undone, else 0.
+    Attributes:
+      seed: the seed.
+      round: number of the round, from 0.
+      steps: number of training steps.
+      loss: mean loss over these steps, in nats per object.
+      effective_rows: effective sample size of the weights.
+      diverged: 1 if training was not finite and was undone, else 0.
+      uncharged: number of objective evaluations beyond the budget in this round.
     """
 
     seed: int
@@ -82,18 +100,18 @@ class QueryLog:
         self._db.executescript(_SCHEMA)
 
     def forget_from(self, round: int) -> None:
-        """Remove what a round that is about to be run again left behind."""
+        """Delete the queries of a round and of later rounds, before the round runs again."""
         with self._transaction():
             self._db.execute("DELETE FROM queries WHERE round >= ?", (round,))
 
     def close(self) -> None:
-        """Close the file; nothing is pending."""
+        """Close the file."""
         self._db.close()
 
     def tidy(self) -> None:
-        """Fold the write-ahead log into the one file, which can then be read from anywhere.
+        """Fold the write-ahead log into the file, so that a read-only file system can read it.
 
-        Left as it is while another process reads: that is no reason for a run to fail.
+        Nothing happens if another process is reading, as a run must not fail for that.
         """
         with suppress(sqlite3.OperationalError):
             self._db.execute("PRAGMA journal_mode = DELETE")
@@ -109,7 +127,7 @@ class QueryLog:
         self._db.execute("COMMIT")
 
     def add(self, queries: Iterable[Query]) -> None:
-        """Record queries; one that stands there already (a replayed round) is replaced."""
+        """Record queries; a query of a replayed round replaces the earlier record."""
         rows = [
             (q.seed, q.round, q.index, q.latent, q.object, q.score, q.status.name, q.reason)
             for q in queries
@@ -137,27 +155,27 @@ class QueryLog:
         return rows[0] if rows else None
 
     def queries(self, seed: int | None = None) -> list[Query]:
-        """All queries, or a seed's, in the order they were made."""
+        """All queries, or those of one seed, in the order in which they were made."""
         if seed is None:
             return self._select('ORDER BY seed, round, "index"', ())
         return self._select('WHERE seed = ? ORDER BY round, "index"', (seed,))
 
     def rounds(self) -> list[Round]:
         """All retrainings in order."""
-        found = self._db.execute("SELECT * FROM rounds ORDER BY round, seed").fetchall()
-        return [Round(*row) for row in found]
+        rows = self._db.execute("SELECT * FROM rounds ORDER BY round, seed").fetchall()
+        return [Round(*row) for row in rows]
 
     def seconds(self) -> dict[str, float]:
-        """Wall seconds by phase, over all sessions of the run."""
-        found = self._db.execute("SELECT phase, SUM(seconds) FROM timings GROUP BY phase")
-        return dict(found.fetchall())
+        """Wall seconds by phase, summed over all sessions of the run."""
+        rows = self._db.execute("SELECT phase, SUM(seconds) FROM timings GROUP BY phase")
+        return dict(rows.fetchall())
 
     def _select(self, where: str, values: tuple) -> list[Query]:
         columns = 'seed, round, "index", latent, object, score, status, reason'
-        found = self._db.execute(f"SELECT {columns} FROM queries {where}", values).fetchall()
-        return [Query(*row[:6], Status[row[6]], row[7]) for row in found]  # type: ignore[call-arg]
+        rows = self._db.execute(f"SELECT {columns} FROM queries {where}", values).fetchall()
+        return [Query(*row[:6], Status[row[6]], row[7]) for row in rows]  # type: ignore[call-arg]
 
 
 def latent_of(query: Query) -> np.ndarray:
-    """``[d]`` float32."""
+    """The query's latent ``[d]`` float32."""
     return np.frombuffer(query.latent, "<f4")

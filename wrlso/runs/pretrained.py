@@ -1,4 +1,4 @@
-"""Pretrained models: trained once for a task, kept in the cache, shared by all runs."""
+"""Pretrained parameters: trained once per task, cached, and shared by all runs."""
 
 import hashlib
 import math
@@ -20,41 +20,42 @@ from wrlso.tasks.base import PretrainConfig, Task
 from wrlso.weighting.ranks import uniform_weights
 
 _CHUNK = 500
+"""Number of training steps between checks of the loss."""
 
 _TAG = 0x70726574
-"""Keeps pretraining's random numbers apart from those of a run with the same seed."""
+"""Separates the random numbers of pretraining from those of a run with the same seed."""
 
 Progress = Callable[[int, int], None]
-"""Called with steps done and steps in all."""
+"""A function of the number of steps done and the total number of steps."""
 
 
 def pretrained_params(task: Task, base: Dataset, progress: Progress | None = None) -> Any:
     """The task's pretrained parameters, from the task itself, the cache, or training.
 
     Raises:
-      ValueError: if the task has neither parameters nor a way to pretrain.
+      ValueError: if the task has neither parameters nor a pretraining configuration.
     """
     if task.params is not None:
         return jax.tree.map(jnp.asarray, task.params)
     if task.pretrain is None:
         raise ValueError(
-            f"task {task.name!r} has neither params nor a pretrain configuration; give it one"
+            f"task {task.name!r} has neither params nor a pretrain configuration: give one of them"
         )
     path = cache_path(task, base)
     like = jax.eval_shape(task.vae.init, jax.random.key(0))
     if path.exists():
         return jax.tree.map(jnp.asarray, load_tree(path, like))
-    path.parent.mkdir(parents=True, exist_ok=True)  # fails before the training, not after
+    path.parent.mkdir(parents=True, exist_ok=True)  # an error should come before the training
     params = pretrain(task, base, progress)
     save_tree(path, params, {"task": task.name, "version": task.version})
     return params
 
 
 def cache_path(task: Task, base: Dataset) -> Path:
-    """Where a task's pretrained parameters are kept.
+    """The file that caches a task's pretrained parameters.
 
-    The name depends on the data, the schedule, the parameters' shapes and the
-    task's ``version``, which whoever changes the model otherwise has to change.
+    Its name depends on the data, the schedule, the shapes of the parameters and the task's
+    ``version``. Any other change of the model requires a new ``version``.
     """
     config = task.pretrain
     assert config is not None
@@ -75,6 +76,7 @@ def cache_path(task: Task, base: Dataset) -> Path:
 
 
 def _steps(config: PretrainConfig, base: Dataset) -> int:
+    """Total number of training steps."""
     return math.ceil(config.epochs * len(base.scores) / config.batch_size)
 
 

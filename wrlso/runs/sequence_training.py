@@ -1,4 +1,7 @@
-"""Long training of a model of strings: by length in buckets, with checkpoints, to be resumed."""
+"""Long training of a model of strings, in batches of similar length, with checkpoints.
+
+A call with the same folder continues a training that was stopped.
+"""
 
 import csv
 import hashlib
@@ -6,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,75 +23,24 @@ from tqdm import tqdm
 
 from wrlso.models.elbo import elbo_terms
 from wrlso.models.vae import VAE, decode_all, encode_all
+from wrlso.runs.sequence_batches import Batches, TrainingConfig, split
 from wrlso.storage.files import write_atomically
 from wrlso.storage.tensors import load_metadata, load_tree, save_tree
 
-_CHUNK = 64
-"""Batches that are sorted by length together."""
+_FORMAT = 2
+"""Version of the checkpoints."""
 
 _SAVE_EVERY = 120.0
 """Seconds between checkpoints."""
 
 _RISE = 100
-"""Steps in which the learning rate reaches its plateau."""
+"""Number of steps in which the learning rate rises to its plateau."""
 
 _CHECK_EVERY = 50
-"""Steps between looks at the loss."""
+"""Number of steps between checks of the loss."""
 
 _VALIDATED = 2000
-"""Objects kept back that are reconstructed after each epoch, at most."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a model of strings is trained.
-
-    Attributes:
-      epochs: passes over the data.
-      decay: of them, at the end, those in which the learning rate falls to 0. Before them,
-        training can be resumed with another number of epochs as if that had been meant.
-      batch_size: objects a step.
-      learning_rate: Adam's.
-      beta: factor of the KL, reached after ``warmup`` epochs.
-      warmup: epochs in which beta rises from 0.
-      held_out: share of the data that is kept for validation.
-      seed: of parameters, split, order and noise.
-    """
-
-    epochs: float = 40.0
-    decay: float = 8.0
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    beta: float = 0.03
-    warmup: float = 1.0
-    held_out: float = 0.05
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs <= 0 or not 0 <= self.decay <= self.epochs:
-            raise ValueError(
-                f"epochs must be positive and decay between 0 and epochs, got epochs = "
-                f"{self.epochs:g}, decay = {self.decay:g}"
-            )
-        if self.batch_size < 1 or not 0 <= self.held_out < 1:
-            raise ValueError(
-                f"batch_size must be at least 1 and held_out in [0, 1), got batch_size = "
-                f"{self.batch_size}, held_out = {self.held_out:g}"
-            )
-
-
-class Split(NamedTuple):
-    """Row numbers."""
-
-    train: np.ndarray
-    held_out: np.ndarray
-
-
-def split(rows: int, config: TrainingConfig) -> Split:
-    """The rows to train on and those kept back, drawn by the configuration's seed."""
-    order = np.random.default_rng([config.seed, 0]).permutation(rows)
-    kept_back = int(config.held_out * rows)
-    return Split(np.sort(order[kept_back:]), np.sort(order[:kept_back]))
+"""Maximum number of held-out objects that are reconstructed after each epoch."""
 
 
 def train_strings(
@@ -99,14 +51,14 @@ def train_strings(
     config: TrainingConfig,
     progress: bool = True,
 ) -> Any:
-    """Train a VAE of strings, or go on where an earlier call in the same folder was stopped.
+    """Train a VAE of strings, or continue a training that was stopped in the same folder.
 
     Args:
       vae: the model, for strings of any length.
-      objects: ``[N, L] uint8``, each row ended by a 0 where shorter than L.
-      cuts: lengths at which batches may be cut, ascending, the last at least L + 1; for each a
-        step is compiled.
-      directory: of ``checkpoint.safetensors`` and ``log.csv``, a line an epoch.
+      objects: ``[N, L] uint8``; a 0 ends each row that is shorter than L.
+      cuts: lengths to which batches may be cut, ascending; the last is at least L + 1. One step is
+        compiled per length.
+      directory: folder of ``checkpoint.safetensors`` and ``log.csv``, which has one line per epoch.
       config: see :class:`TrainingConfig`.
       progress: show a bar.
 
@@ -120,81 +72,119 @@ def train_strings(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     objects = np.pad(objects, [(0, 0), (0, cuts[-1] - objects.shape[1])])
-    sizes = np.where((objects == 0).any(1), np.argmax(objects == 0, axis=1), objects.shape[1])
     rows = split(len(objects), config)
-    if len(rows.train) < config.batch_size:
-        raise ValueError(
-            f"{len(rows.train)} objects to train on are fewer than a batch of {config.batch_size}"
-        )
-    batches = _Batches(rows.train, sizes, config)
+    held_out = objects[rows.held_out[:_VALIDATED]]
+    batches = Batches(rows.train, objects, cuts, config)
     per_epoch = batches.per_epoch
     steps = round(config.epochs * per_epoch)
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(5.0), optax.adam(_learning_rate(config, per_epoch, steps))
-    )
-    checkpoint = directory / "checkpoint.safetensors"
-    recipe = _recipe(objects, config)
+    optimizer = _optimizer(config, per_epoch, steps)
     params = jax.jit(vae.init)(jax.random.key(config.seed))
-    opt_state, first, so_far = optimizer.init(params), 0, _SoFar()
-    if checkpoint.exists():
-        params, opt_state, first, so_far = _resume(checkpoint, (params, opt_state), recipe)
+    opt_state, first, totals = optimizer.init(params), 0, _Totals()
+    checkpoint = _Checkpoint(directory / "checkpoint.safetensors", _recipe(objects, config))
+    if checkpoint.path.exists():
+        params, opt_state, first, totals = checkpoint.load((params, opt_state))
     step = _step(vae, optimizer, config, per_epoch)
     validate = partial(reconstructed, jax.jit(partial(round_trip, vae)))
-    meter = _Meter(directory / "log.csv", so_far, first / per_epoch)
+    meter = _Meter(directory / "log.csv", totals, first / per_epoch)
 
     with tqdm(total=steps, initial=first, unit=" steps", disable=not progress) as bar:
         for number in range(first, steps):
-            batch = batches(number)
-            cut = next(c for c in cuts if c > sizes[batch].max())
-            taken = jnp.asarray(objects[batch, :cut])
-            params, opt_state, terms = step(params, opt_state, taken, number)
+            params, opt_state, terms = step(params, opt_state, batches(number), number)
             meter.add(terms)
             bar.update()
             done = number + 1
-            ended = done % per_epoch == 0 or done == steps
-            if ended or done % _CHECK_EVERY == 0:
+            ends_epoch = done % per_epoch == 0 or done == steps
+            is_checked = ends_epoch or done % _CHECK_EVERY == 0
+            if is_checked:
                 meter.check(done)
                 bar.set_postfix_str(str(meter))
-            if ended:
-                held_out = objects[rows.held_out[:_VALIDATED]]
+            if ends_epoch:
                 meter.end_epoch(done / per_epoch, validate(params, held_out))
-            if ended or (done % _CHECK_EVERY == 0 and meter.seconds_unsaved > _SAVE_EVERY):
-                stored = {"step": str(done), "recipe": recipe, "so_far": meter.to_json()}
-                save_tree(checkpoint, {"params": params, "opt_state": opt_state}, stored)
-                meter.saved = time.monotonic()
+            if ends_epoch or (is_checked and checkpoint.is_due):
+                checkpoint.save((params, opt_state), done, meter.totals)
     return params
 
 
-class _SoFar(NamedTuple):
-    """Seconds since the training's beginning; sums and steps since the last epoch's end."""
+class _Totals(NamedTuple):
+    """Sums that a checkpoint holds.
+
+    Attributes:
+      seconds: seconds of training since its beginning.
+      sums: sums of the nats and of the KL divergence since the end of the last epoch.
+      steps: number of steps since the end of the last epoch.
+    """
 
     seconds: float = 0.0
     sums: Sequence[float] = (0.0, 0.0)
     steps: int = 0
 
 
-class _Meter:
-    """Means since the last epoch's end, and seconds since the training's beginning.
+class _Checkpoint:
+    """Writes and reads the state of a training.
 
-    Lines of the log beyond the ``epoch`` that training goes on from are forgotten: they were
-    written between a checkpoint and a kill, and will be again.
+    Attributes:
+      path: the file.
+      recipe: the settings and the digest of the data, as text.
     """
 
-    def __init__(self, path: Path, so_far: _SoFar, epoch: float) -> None:
-        self.path, self.spent, self.began = path, so_far.seconds, time.monotonic()
-        self.saved = self.began
-        self.sums, self.steps = np.array(so_far.sums), so_far.steps
+    def __init__(self, path: Path, recipe: str) -> None:
+        self.path, self.recipe = path, recipe
+        self._saved_at = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is old enough for a new one."""
+        return time.monotonic() - self._saved_at > _SAVE_EVERY
+
+    def save(self, trees: tuple[Any, Any], step: int, totals: _Totals) -> None:
+        """Write parameters and optimizer state after a number of steps."""
+        metadata = {"step": str(step), "recipe": self.recipe, "totals": json.dumps(totals)}
+        save_tree(self.path, dict(zip(_TREES, trees, strict=True)), metadata)
+        self._saved_at = time.monotonic()
+
+    def load(self, like: tuple[Any, Any]) -> tuple[Any, Any, int, _Totals]:
+        """Parameters, optimizer state, number of steps done, totals.
+
+        Raises:
+          ValueError: if the checkpoint is of another training.
+        """
+        metadata = load_metadata(self.path)
+        if metadata["recipe"] != self.recipe:
+            raise ValueError(
+                f"{self.path} is of another training: it has {metadata['recipe']}, and this "
+                f"training has {self.recipe}; give another folder, or the same data and settings"
+            )
+        trees = load_tree(self.path, dict(zip(_TREES, like, strict=True)))
+        params, opt_state = (jax.tree.map(jnp.asarray, trees[name]) for name in _TREES)
+        totals = _Totals(*json.loads(metadata["totals"]))
+        return params, opt_state, int(metadata["step"]), totals
+
+
+_TREES = ("params", "opt_state")
+
+
+class _Meter:
+    """Means since the end of the last epoch, and seconds since the beginning of the training.
+
+    It deletes the lines of the log beyond the ``epoch`` at which the training continues. They were
+    written between a checkpoint and a kill, and the training will write them again.
+    """
+
+    def __init__(self, path: Path, totals: _Totals, epoch: float) -> None:
+        self.path, self.earlier_seconds, self.began = path, totals.seconds, time.monotonic()
+        self.sums, self.steps = np.array(totals.sums), totals.steps
         if path.exists():
             head, *lines = path.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if float(line.split(",")[0]) <= epoch * (1 + 1e-5)]
-            write_atomically(path, "".join([head, *kept]).encode())
+            valid = [line for line in lines if float(line.split(",")[0]) <= epoch * (1 + 1e-5)]
+            write_atomically(path, "".join([head, *valid]).encode())
 
-    def to_json(self) -> str:
-        return json.dumps(_SoFar(self.seconds, self.sums.tolist(), self.steps))
+    @property
+    def totals(self) -> _Totals:
+        return _Totals(self.seconds, self.sums.tolist(), self.steps)
 
     @property
     def seconds(self) -> float:
-        return self.spent + time.monotonic() - self.began
+        return self.earlier_seconds + time.monotonic() - self.began
 
     def add(self, terms: Array) -> None:
         self.sums, self.steps = self.sums + np.asarray(terms, np.float64), self.steps + 1
@@ -203,15 +193,13 @@ class _Meter:
         nats, kl = self.sums / self.steps
         return f"{nats:.2f} nats, KL {kl:.1f}"
 
-    @property
-    def seconds_unsaved(self) -> float:
-        return time.monotonic() - self.saved
-
     def check(self, done: int) -> None:
+        """Raise FloatingPointError if the loss is not finite."""
         if not np.isfinite(self.sums).all():
             raise FloatingPointError(f"training diverged before step {done}: lower learning_rate")
 
     def end_epoch(self, epoch: float, exact: float) -> None:
+        """Write a line of the log and begin new sums."""
         new = not self.path.exists()
         with self.path.open("a", newline="") as file:
             writer = csv.writer(file)
@@ -223,25 +211,28 @@ class _Meter:
 
 
 def round_trip(vae: VAE, params: Any, objects: Array) -> Array:
-    """The decodes of the encodings' means."""
+    """Encode objects to the means, and decode these."""
     return decode_all(vae, params, encode_all(vae, params, objects))
 
 
 def reconstructed(
     round_trip: Callable[[Any, Array], Array], params: Any, objects: np.ndarray
 ) -> float:
-    """Share of the objects ``[N, L]`` that come back from :func:`round_trip`; NaN of none."""
+    """Share of the objects ``[N, L]`` that :func:`round_trip` returns unchanged; NaN if N = 0."""
     if len(objects) == 0:
         return math.nan
-    found = np.asarray(round_trip(params, jnp.asarray(objects)))
-    length = min(found.shape[1], objects.shape[1])
-    same = (found[:, :length] == objects[:, :length]).all(1)
-    same &= (found[:, length:] == 0).all(1) & (objects[:, length:] == 0).all(1)
+    decoded = np.asarray(round_trip(params, jnp.asarray(objects)))
+    length = min(decoded.shape[1], objects.shape[1])
+    same = (decoded[:, :length] == objects[:, :length]).all(1)
+    same &= (decoded[:, length:] == 0).all(1) & (objects[:, length:] == 0).all(1)
     return float(same.mean())
 
 
-def _learning_rate(config: TrainingConfig, per_epoch: int, steps: int) -> optax.Schedule:
-    """A short rise, a plateau, a straight fall to 0."""
+def _optimizer(config: TrainingConfig, per_epoch: int, steps: int) -> optax.GradientTransformation:
+    """Adam on clipped gradients.
+
+    The learning rate rises in a few steps, stays constant, and finally falls linearly to 0.
+    """
     fall = max(round(config.decay * per_epoch), 1)
 
     def rate(count: Array) -> Array:
@@ -249,12 +240,14 @@ def _learning_rate(config: TrainingConfig, per_epoch: int, steps: int) -> optax.
         down = (steps - count) / fall
         return config.learning_rate * jnp.clip(jnp.minimum(up, down), 0.0, 1.0)
 
-    return rate
+    return optax.chain(optax.clip_by_global_norm(5.0), optax.adam(rate))
 
 
 def _step(
     vae: VAE, optimizer: optax.GradientTransformation, config: TrainingConfig, per_epoch: int
 ) -> Any:
+    """The compiled training step."""
+
     def loss(params: Any, key: Array, objects: Array, beta: Array) -> tuple[Array, Array]:
         log_likelihood, kl = elbo_terms(key, params, vae, objects)
         return (beta * kl - log_likelihood).mean(), jnp.stack([-log_likelihood.mean(), kl.mean()])
@@ -263,60 +256,23 @@ def _step(
     def step(params: Any, opt_state: Any, objects: Array, number: Array) -> Any:
         key = jax.random.fold_in(jax.random.key(config.seed), number)
         beta = config.beta * jnp.minimum(number / (config.warmup * per_epoch + 1), 1.0)
-        (_, terms), slope = jax.value_and_grad(loss, has_aux=True)(params, key, objects, beta)
-        updates, opt_state = optimizer.update(slope, opt_state, params)
+        (_, terms), gradient = jax.value_and_grad(loss, has_aux=True)(params, key, objects, beta)
+        updates, opt_state = optimizer.update(gradient, opt_state, params)
         return optax.apply_updates(params, updates), opt_state, terms
 
     return step
 
 
-class _Batches:
-    """Row numbers of each step's batch, about equally long: a function of the step alone."""
-
-    def __init__(self, train: np.ndarray, sizes: np.ndarray, config: TrainingConfig) -> None:
-        self.train, self.sizes, self.config = train, sizes[train], config
-        self.per_epoch = len(train) // config.batch_size
-        self.epoch = -1
-
-    def __call__(self, step: int) -> np.ndarray:
-        epoch, place = divmod(step, self.per_epoch)
-        if epoch != self.epoch:
-            self._begin(epoch)
-        start = self.places[place] * self.config.batch_size
-        return self.train[self.order[start : start + self.config.batch_size]]
-
-    def _begin(self, epoch: int) -> None:
-        """Rows in random order, then by length within chunks; batches in random order."""
-        rng = np.random.default_rng([self.config.seed, 1, epoch])
-        order = rng.permutation(len(self.train))[: self.per_epoch * self.config.batch_size]
-        size = _CHUNK * self.config.batch_size
-        chunks = [order[i : i + size] for i in range(0, len(order), size)]
-        by_length = [chunk[np.argsort(self.sizes[chunk], kind="stable")] for chunk in chunks]
-        self.epoch, self.order = epoch, np.concatenate(by_length)
-        self.places = rng.permutation(self.per_epoch)
-
-
 def _recipe(objects: np.ndarray, config: TrainingConfig) -> str:
+    """The format, the digest of the data, and the settings that a resumed training must share."""
     settings: dict[str, Any] = asdict(config)
     del settings["epochs"], settings["decay"]
     settings["objects"] = hashlib.sha256(objects.tobytes()).hexdigest()[:16]
+    settings["format"] = _FORMAT
     return json.dumps(settings, sort_keys=True)
 
 
-def _resume(path: Path, like: tuple[Any, Any], recipe: str) -> tuple[Any, Any, int, _SoFar]:
-    stored = load_metadata(path)
-    if stored["recipe"] != recipe:
-        raise ValueError(
-            f"{path} is of another training: it has {stored['recipe']}, asked for is {recipe}; "
-            "give another folder, or the same data and settings"
-        )
-    tree = load_tree(path, dict(zip(("params", "opt_state"), like, strict=True)))
-    tree = jax.tree.map(jnp.asarray, tree)
-    so_far = _SoFar(*json.loads(stored["so_far"]))
-    return tree["params"], tree["opt_state"], int(stored["step"]), so_far
-
-
 def read_log(path: Path | str) -> list[dict[str, float]]:
-    """The lines of ``log.csv``: ``seconds`` since the training's beginning."""
+    """The lines of ``log.csv``; ``seconds`` counts from the beginning of the training."""
     with Path(path).open(newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

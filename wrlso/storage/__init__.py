@@ -1,1 +1,1 @@
-"""Files of this machine: atomic writes, arrays without pickle, the cache folder."""
+"""Files: atomic writes, arrays without pickle, digests, the cache folder."""

@@ -1,13 +1,14 @@
-"""Where things are kept between runs."""
+"""The cache folder."""
 
 import os
 from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """Where pretrained models and compiled programs are kept between runs.
+    """The folder that keeps pretrained models and compiled programs between runs.
 
-    ``WRLSO_CACHE`` if set, else ``wrlso`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
+    It is ``WRLSO_CACHE`` if this variable is set, else ``wrlso`` in ``XDG_CACHE_HOME`` or
+    ``~/.cache``.
     """
     if chosen := os.environ.get("WRLSO_CACHE"):
         return Path(chosen)

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the whole new one, whenever the power goes."""
+"""Atomic writes: after a crash a file has either its old or its whole new content."""
 
 import os
 import uuid
@@ -8,33 +8,33 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, making its folder; a reader or a crash sees the old or the new content."""
-    with _whole(path, content) as temporary:
+    """Write a file and make its folder; readers see the old or the new content."""
+    with _temporary_file(path, content) as temporary:
         os.replace(temporary, path)
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist, making its folder; of several writers one succeeds.
+    """Write a file that must not exist, and make its folder; only one of several writers succeeds.
 
     Raises:
-      FileExistsError: if it exists.
+      FileExistsError: if the file exists.
     """
-    with _whole(path, content) as temporary:
+    with _temporary_file(path, content) as temporary:
         try:
             os.link(temporary, path)
         except FileExistsError:
             raise
-        except OSError:  # a file system without hard links
+        except OSError:  # the file system has no hard links
             if path.exists():
                 raise FileExistsError(f"{path} exists") from None
             os.replace(temporary, path)
 
 
 @contextmanager
-def _whole(path: Path, content: bytes) -> Iterator[Path]:
-    """The content in a file beside ``path``, gone afterwards."""
+def _temporary_file(path: Path, content: bytes) -> Iterator[Path]:
+    """A temporary file beside ``path`` that holds the whole content."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by tempfile: its files are for their owner's eyes only.
+    # The tempfile module would make a file that only its owner can read.
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         with temporary.open("xb") as file:

@@ -1,4 +1,4 @@
-"""Pytrees of arrays in safetensors files: no pickle, written atomically."""
+"""Pytrees of arrays in safetensors files, written atomically and without pickle."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from wrlso.storage.files import write_atomically
 
 
 def save_tree(path: Path, tree: Any, metadata: dict[str, str] | None = None) -> None:
-    """Write a pytree of arrays; a reader sees the old file or the whole new one."""
+    """Write a pytree of arrays; readers see the old file or the whole new one."""
     named = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(tree)}
     write_atomically(path, save(named, metadata=metadata))
 
@@ -21,7 +21,7 @@ def load_tree(path: Path, like: Any) -> Any:
     """Read a pytree with the structure, shapes and dtypes of ``like`` (arrays or their shapes).
 
     Raises:
-      ValueError: if the file holds something else, naming the first difference.
+      ValueError: naming the first difference, if the file holds another pytree.
     """
     with safe_open(path, framework="numpy") as file:
         stored = set(file.keys())
@@ -40,12 +40,13 @@ def load_tree(path: Path, like: Any) -> Any:
 
 
 def load_metadata(path: Path) -> dict[str, str]:
-    """The metadata given to :func:`save_tree`."""
+    """The metadata that :func:`save_tree` wrote."""
     with safe_open(path, framework="numpy") as file:
         return file.metadata() or {}
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """The leaves of a pytree, each with its path as a name."""
     with_path, _ = jax.tree_util.tree_flatten_with_path(tree)
     return [
         (jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in with_path
