@@ -1,1 +1,1 @@
-"""Figures of the paper and of the library, each from one command; results beside them."""
+"""The figures of the paper and of the library, each from one command; results are beside them."""

@@ -7,7 +7,7 @@ Run it on both commits, on one machine, then compare the two files:
     python -m benchmarks.same_queries after.json --against before.json
 
 Each run keeps the seed, round, latent, object, score and status of every query. A change of words
-or layout leaves all of them as they are. The file runs on any commit from 5412eb8 on: copy it there.
+or layout leaves all of them unchanged. The file runs on any commit from 5412eb8 on: copy it there.
 """
 
 import argparse

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import wrlso
-from benchmarks import paper_figures, published_runs
-from benchmarks import statistics as stats
-from benchmarks.paper import finished
-from benchmarks.paper_grid import LOOP, QUICK, TASKS, Scale, settings
-from benchmarks.paper_records import Finished, read_records, write_queries, write_records
-from benchmarks.paper_tables import Row, document, write_seeds
+from benchmarks.paper import figures as paper_figures
+from benchmarks.paper import published_runs
+from benchmarks.paper import statistics as stats
+from benchmarks.paper.grid import LOOP, QUICK, TASKS, Scale, settings
+from benchmarks.paper.records import Finished, read_records, write_queries, write_records
+from benchmarks.paper.rows import Row
+from benchmarks.paper.runs import finished, program
+from benchmarks.paper.tables import document, write_seeds
 from tests.builders import make_tiny_task
 from wrlso import Dataset
-from wrlso.runs.config import RunConfig
-from wrlso.storage.digest import describe
 
 NAN = np.nan
 
@@ -54,7 +54,7 @@ def test_what_seeds_can_tell():
     assert stats.p_value(high, low) == pytest.approx(2 / 252)
     assert stats.verdict(high, low) == "better (p = 0.0079)"
     assert stats.verdict(low, high) == "worse (p = 0.0079)"
-    assert stats.verdict(low, [1.5, 2.5, 3.5, 4.5, 5.5]).startswith("not told apart")
+    assert stats.verdict(low, [1.5, 2.5, 3.5, 4.5, 5.5]).startswith("not significant")
     assert stats.verdict([1.0], low) == "too few seeds to tell"
     assert stats.verdict([1.0, NAN], low) == "a seed had no success"
     assert stats.verdict(high, [NAN] * 5) == "a seed had no success"
@@ -87,12 +87,7 @@ def test_the_grid(task, scale):
     assert {s.method.weighting for s in grid if s.family != LOOP} == {
         "dbas", "dbas_reference", "cem_pi", "cem_pi_reference", "feedback", "rwr", "uniform",
     }  # fmt: skip
-    programs = {
-        RunConfig(
-            task, budget=s.budget, seeds=s.seeds, proposer=s.proposer or "", **describe(s.method)
-        ).static()
-        for s in grid
-    }
+    programs = {program(s) for s in grid}
     # Three values of r; six baselines at two values of r; random search.
     assert len(programs) == 3 + 12 + 1 + fair
 
@@ -198,7 +193,7 @@ def test_tables_and_figures_say_what_went_wrong(tmp_path):
     text = document("molecules", {"data": None}, base, rows, {}, "COMMAND", len(grid))
     lines = {name: [x for x in text.split("\n") if x.startswith(f"| {name}")] for name in by_name}
     assert "`COMMAND`, with the code of abc123; data = sampled." in text
-    assert "18 methods 5 have been run" in text
+    assert "5 of the grid's 18 methods have been run" in text
     assert "nan" not in text
     assert all("a seed had no success" in x or "nan" not in x for x in lines["LSO"])
     assert "a seed had no success" in lines["LSO"][2]
@@ -242,7 +237,7 @@ def test_baselines_are_compared_at_the_headlines_budget_too():
     cells = [cell.strip() for cell in told.strip("|").split("|")]
     early = np.mean([-s[:20].max() for s in rising])
     assert cells[2:4] == ["40", "2.000 ± 1.414"]
-    assert cells[6:] == [f"{early:.3f} ± 1.414", "not told apart (p = 0.21)"]
+    assert cells[6:] == [f"{early:.3f} ± 1.414", "not significant (p = 0.21)"]
     assert "-0.000" not in text
 
 

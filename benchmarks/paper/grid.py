@@ -1,16 +1,17 @@
-"""What ``benchmarks.paper`` runs: the paper's grid of methods on each of its tasks."""
+"""The paper's grid of methods on each of its tasks, and the rows beyond it."""
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from wrlso import methods
 from wrlso.methods import Method
 
 TASKS = ("shapes", "expressions", "molecules")
 
-LOOP, BASELINES = "the paper's loop", "baselines"
+LOOP, FURTHER, BASELINES = "the paper's loop", "beyond the paper's grid", "baselines"
+"""Families of rows. Each has a table of its own."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,14 @@ class Setting:
     """A row of the tables.
 
     Attributes:
-      name: of the row.
-      method: what is run.
-      budget: charged queries a seed.
-      seeds: how many.
-      proposer: None for the method's or the task's own.
-      family: in which table it stands: :data:`LOOP` or :data:`BASELINES`.
-      headline: whether the others are compared with it.
+      name: name of the row.
+      method: the method.
+      budget: maximum number of charged queries per seed.
+      seeds: number of seeds.
+      proposer: name of the proposer; None: the method's or the task's own.
+      gradient_of: what a proposer that follows gradients follows; None: its default.
+      family: the table that the row stands in: :data:`LOOP`, :data:`FURTHER` or :data:`BASELINES`.
+      headline: true if the other rows are compared with this one.
     """
 
     name: str
@@ -32,18 +34,19 @@ class Setting:
     budget: int
     seeds: int
     proposer: str | None = None
+    gradient_of: Literal["regressor", "objective"] | None = None
     family: str = LOOP
     headline: bool = False
 
     @property
     def folder(self) -> str:
-        """The name as a folder's."""
+        """The name in a form that can name a folder."""
         return self.name.replace(", ", ",").replace(" = ", "=").replace(" ", "_")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is run: budgets and frequencies of the two families, and seeds."""
+    """Size of a grid: budget, values of r and number of seeds of the loop and of the baselines."""
 
     budget: int = 500
     often: tuple[int, ...] = (50, 100)
@@ -52,40 +55,49 @@ class Scale:
     seeds: int = 5
     baseline_seeds: int = 5
 
+    def with_seeds(self, seeds: int) -> "Scale":
+        """The same with this number of seeds for every method."""
+        return replace(self, seeds=seeds, baseline_seeds=seeds)
+
 
 QUICK = Scale(20, (10, 20), 40, (20, 40), 2, 2)
-"""To see whether everything works."""
+"""A small grid, to see whether everything works."""
 
 _NUMBERS: Mapping[str, Mapping[str, Any]] = {
     "shapes": {"noise": 10.0, "alphas": (1e-3, 1e-2), "epochs": 1.0},
     "expressions": {"noise": 0.1, "alphas": (0.1, 1.0), "epochs": None},
     "molecules": {"noise": 0.1, "alphas": (0.1, 1.0), "epochs": None, "betas": (None, 1.0)},
 }
-"""The protocol's hyperparameters of the baselines, their passes at each retraining, and their
-factors of the KL there: None for what the paper's loop has on the task, too. The reference forms
-have passes of their own. The loop encodes data, the baselines only sample the prior, which on
-molecules hardly moves with the loop's small factor: there they have the ELBO itself, too."""
+"""The protocol's hyperparameters of the baselines: passes at each retraining and factors of the KL
+divergence among them. None stands for the value of the paper's loop on the task. The reference
+forms have their own number of passes. The baselines sample the prior, and on molecules the loop's
+small factor hardly moves it, so they have the ELBO itself there, too (beta = 1)."""
 
 
-def settings(task: str, scale: Scale, full: bool = True) -> list[Setting]:
+def settings(task: str, scale: Scale, full: bool = True, further: bool = False) -> list[Setting]:
     """The grid of a task.
 
     Args:
       task: one of :data:`TASKS`.
       scale: budgets and seeds.
-      full: the whole grid; else the corners of the ablation, k = 0.1, and each baseline in the
-        configuration that was the best of the published ones on molecules.
+      full: true for the whole grid; false for the corners of the ablation, k = 0.1, and each
+        baseline in its best published configuration on molecules.
+      further: add the rows beyond the paper's grid, which shapes alone has.
     """
     rows = list(_loop(scale, full))
     if task == "shapes":
         rows += _without_peeking(scale)
+        rows += _further(scale) if further else []
     return rows + list(_baselines(task, scale, full))
 
 
 def _without_peeking(scale: Scale) -> Iterator[Setting]:
-    """The headline on shapes with ``bo``, as the protocol's proposer there reads the objective
-    without charge: with the protocol's tenth of a pass at each retraining, with the whole pass that
-    the protocol gives the baselines, and with as many of these as they have."""
+    """The headline on shapes with ``bo``.
+
+    The protocol's proposer there reads the objective without being charged. The rows have the
+    protocol's tenth of a pass at each retraining, the whole pass of the baselines, and a whole pass
+    at as many retrainings as the baselines have.
+    """
     k, usual = 1e-3, scale.often[0]
     as_often = scale.budget * scale.seldom[0] // scale.baseline_budget
     rows = {}
@@ -94,6 +106,21 @@ def _without_peeking(scale: Scale) -> Iterator[Setting]:
         rows[name] = methods.weighted_retraining(k, r).with_options(epochs=epochs)
     for name, method in rows.items():
         yield Setting(name, method, scale.budget, scale.seeds, "bo", headline=True)
+
+
+def _further(scale: Scale) -> Iterator[Setting]:
+    """Shapes beyond the paper's grid: r = 5, LSO with ``bo``, proposers that follow gradients."""
+    k, r = 1e-3, scale.often[0]
+    often = methods.weighted_retraining(k, 5)
+    size: dict[str, Any] = {"budget": scale.budget, "seeds": scale.seeds, "family": FURTHER}
+    yield Setting(f"weighted retraining, k = {k:g}, r = 5", often, **size)
+    yield Setting("LSO, bo", methods.lso(), **size, proposer="bo")
+    usual = methods.weighted_retraining(k, r)
+    ways = ("latent_ascent", "data_ascent", "generator")
+    sources: tuple[Literal["regressor", "objective"], ...] = ("regressor", "objective")
+    for source, way in itertools.product(sources, ways):
+        name = f"weighted retraining, k = {k:g}, r = {r}, {way} on the {source}"
+        yield Setting(name, usual, **size, proposer=way, gradient_of=source)
 
 
 def _loop(scale: Scale, full: bool) -> Iterator[Setting]:
@@ -119,7 +146,7 @@ def _baselines(task: str, scale: Scale, full: bool) -> Iterator[Setting]:
     quantiles = [{"quantile": q} for q in ((0.8, 0.95) if full else (0.95,))]
     noisy = [{**chosen, "noise": numbers["noise"]} for chosen in quantiles]
     alphas = [{"alpha": a} for a in (numbers["alphas"] if full else numbers["alphas"][-1:])]
-    budget: dict[str, Any] = {
+    size: dict[str, Any] = {
         "budget": scale.baseline_budget,
         "seeds": scale.baseline_seeds,
         "family": BASELINES,
@@ -142,5 +169,5 @@ def _baselines(task: str, scale: Scale, full: bool) -> Iterator[Setting]:
                 )
                 shown = {**chosen, "r": r} | ({} if beta is None else {"beta": beta})
                 words = [f"{key} = {value:g}" for key, value in shown.items()]
-                yield Setting(", ".join([printed, *words]), method, **budget)
-    yield Setting("random search", methods.random_search(), **budget)
+                yield Setting(", ".join([printed, *words]), method, **size)
+    yield Setting("random search", methods.random_search(), **size)

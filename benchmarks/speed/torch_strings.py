@@ -1,7 +1,8 @@
-"""The model of strings in PyTorch, with the parameters of ours, as a peer to measure against.
+"""The model of strings in PyTorch with the parameters of ours, as a peer to measure against.
 
-As one would write it there: the two directions of the encoder in one loop of matrix products,
-inference mode, padding cut to the longest of the batch, decoding ended once all strings have.
+It is written in PyTorch's own style: inference mode, the two directions of the encoder in one loop
+of matrix products, padding up to the longest string of the batch, and decoding until all strings
+have ended.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ class TorchStrings:
 
     @torch.inference_mode()
     def encode(self, objects: torch.Tensor) -> torch.Tensor:
-        """Means ``[B, d]`` of rows ``[B, L]`` of symbols, ended by a 0 where shorter than L."""
+        """Means ``[B, d]`` of rows ``[B, L]`` of symbols; a 0 ends a row shorter than L."""
         n = (objects != 0).sum(1)
         rows = objects[:, : int(n.max())].long()
         steps = torch.arange(rows.shape[1])
@@ -40,12 +41,12 @@ class TorchStrings:
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor, length: int) -> torch.Tensor:
-        """The most likely symbols ``[B, length]``, within ``length`` tokens."""
+        """The most likely symbols ``[B, length]``; maximum number of tokens ``length``."""
         gru, batch = self.decoder["gru"], len(latents)
         state = torch.tanh(_dense(self.decoder["start"], latents))
         gates = _dense(self.decoder["gates"], latents)
         symbol = torch.zeros(batch, dtype=torch.long)
-        room = torch.full((batch,), length)
+        remaining = torch.full((batch,), length)
         out = torch.zeros((batch, length), dtype=torch.uint8)
         for place in range(length):
             state = _advance(gru, state, gru["input"][symbol] + gates)
@@ -53,11 +54,11 @@ class TorchStrings:
             if place == 0:
                 logits[:, 0] = -torch.inf
             symbol = logits.argmax(1)
-            room = room - self.sizes[symbol]
-            symbol = torch.where(room < 0, 0, symbol)
-            room = torch.where(symbol == 0, -1, room)
+            remaining = remaining - self.sizes[symbol]
+            symbol = torch.where(remaining < 0, 0, symbol)
+            remaining = torch.where(symbol == 0, -1, remaining)
             out[:, place] = symbol
-            if (room < 0).all():
+            if (remaining < 0).all():
                 break
         return out
 

@@ -1,10 +1,10 @@
 """Gaussian processes and asks: agreement with peers, speed against them, robustness.
 
-    python -m benchmarks.gp [--only agreement ask sparse seeds maximizer robust]
+    python -m benchmarks.speed.gp [--only agreement ask sparse seeds maximizer robust]
 
-Peers: GPyTorch, BoTorch, GPJax, scikit-learn, SciPy (extra 'benchmarks'). Every section
-runs in a process of its own, on all cores; those compared take turns. Writes
-benchmarks/results/gp.md and gp.csv. Ratios carry over to another machine, times do not.
+Peers: GPyTorch, BoTorch, GPJax, scikit-learn, SciPy (extra 'benchmarks'). Every section runs in a
+process of its own, on all cores; compared libraries take turns. Writes benchmarks/results/gp.md and
+gp.csv. Ratios carry over to another machine, times do not.
 """
 
 import math
@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gp_problems import draw_problem, gpytorch_model, ours, standard_surrogate
-from benchmarks.gp_robust import section_robust
-from benchmarks.gp_sparse import section_sparse
-from benchmarks.harness import Row, main, median_seconds
+from benchmarks.speed.gp_problems import draw_problem, gpytorch_model, ours, standard_surrogate
+from benchmarks.speed.gp_robust import section_robust
+from benchmarks.speed.gp_sparse import section_sparse
+from benchmarks.speed.harness import Row, main, median_seconds
 
 STARTS, CANDIDATES, BOUND = 20, 256, 3.0
 
@@ -86,12 +86,12 @@ def section_agreement() -> list[Row]:
 
 
 def section_ask() -> list[Row]:
-    """EI maximised over 20 starts against BoTorch's optimize_acqf; judged by its own float64."""
+    """EI maximised from 20 starts against BoTorch's optimize_acqf, judged by BoTorch in float64."""
     return [compare_asks(n, d) for n in (200, 2000) for d in (2, 25, 56)]
 
 
 def compare_asks(n: int, d: int, problems: int = 3, rounds: int = 2) -> Row:
-    """Both ask in turn about the same posteriors, conditioned beforehand."""
+    """Both libraries ask in turn about the same posteriors, which are conditioned beforehand."""
     import jax
 
     from wrlso.proposers.bayesian import BOConfig, optimize
@@ -117,18 +117,18 @@ def compare_asks(n: int, d: int, problems: int = 3, rounds: int = 2) -> Row:
     speed = statistics.median(b / a for a, b in zip(mine, theirs, strict=True))
     return (
         f"one ask, n = {n}, d = {d}, against BoTorch",
-        f"{speed:.1f} x faster, EI {math.exp(statistics.median(gains)):.4f} x, at the least "
+        f"{speed:.1f} x faster, EI {math.exp(statistics.median(gains)):.4f} x, minimum "
         f"{math.exp(min(gains)):.4f} x",
         ">= 5 x, EI >= 1 x",
         f"{1e3 * statistics.median(mine):.1f} against {1e3 * statistics.median(theirs):.0f} ms, "
-        f"after compiling once in {compiling:.1f} s; BoTorch in float64, as it asks for; EI ratios "
+        f"after compiling once in {compiling:.1f} s; BoTorch in float64, as it advises; EI ratios "
         + ", ".join(f"{math.exp(min(g, 50)):.4f}" for g in gains)
         + f"; {problems} problems, {rounds} keys each",
     )
 
 
 def botorch_ask(problem: dict[str, Any]) -> tuple[Any, Any]:
-    """The log EI of a point, and an ask (of a seed) that returns the best log EI it found."""
+    """The log EI as a function of a point, and an ask that returns the best log EI it found."""
     import torch
     from botorch.acquisition import LogExpectedImprovement
     from botorch.optim import optimize_acqf
@@ -182,7 +182,7 @@ def section_seeds() -> list[Row]:
     one, eight, both = (statistics.median(times[key]) for key in calls)
     return [
         (
-            "asks of 8 seeds in one call, against 8 times one seed's",
+            "asks of 8 seeds in one call, against 8 times the ask of one seed",
             f"{eight / (8 * one):.2f} x",
             "<= 1 x",
             f"{1e3 * eight:.0f} against 8 x {1e3 * one:.1f} ms; n = {n}, d = {d}, one device",
@@ -197,7 +197,7 @@ def section_seeds() -> list[Row]:
 
 
 def section_maximizer() -> list[Row]:
-    """Our maximiser against SciPy's L-BFGS-B from the same starts, as judged in float64."""
+    """Our maximiser against SciPy's L-BFGS-B from the same starts, judged in float64."""
     import jax
     import jax.numpy as jnp
     from scipy.optimize import minimize
@@ -250,8 +250,8 @@ def section_maximizer() -> list[Row]:
             f"{100 * good / total:.0f}%",
             ">= 95%",
             f"{total} problems, (n, d) in (50, 2), (200, 2), (100, 5), (200, 25), (200, 56), 20 "
-            "starts; ours in float32 with 60 evaluations a start, and climbs that converge before "
-            "set out again from new points; SciPy in float64 to convergence; worst "
+            "starts; ours in float32 with 60 evaluations per start, and a climb that converges "
+            "earlier continues from a new point; SciPy in float64 to convergence; worst "
             f"{math.exp(worst):.4f}",
         )
     ]
@@ -267,4 +267,4 @@ SECTIONS = {
 }
 
 if __name__ == "__main__":
-    main("benchmarks.gp", "Gaussian processes", __doc__, SECTIONS)
+    main("benchmarks.speed.gp", "gp", "Gaussian processes", __doc__, SECTIONS)

@@ -4,19 +4,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.harness import Row
+from benchmarks.speed.harness import Row
 
 ROWS, CHUNK, EACH = 24, 500, 5_000
 KINDS = ("duplicates", "constant", "huge", "tiny", "one point", "all but one masked")
 SHAPES = ((3, False), (8, True))
-"""Dimensions, and whether every column has a scale of its own."""
+"""Number of dimensions, and whether every column has its own scale."""
 SLACK = 1e-4
-"""By how much of itself the prior variance may be exceeded: rounding."""
+"""Maximum relative excess over the prior variance, for rounding."""
 
 
 class Verdict(NamedTuple):
-    """Of one problem: all numbers finite; the least posterior variance; the largest, as a
-    multiple of the prior variance."""
+    """The verdict on one problem.
+
+    Attributes:
+      finite: whether all numbers are finite.
+      least: the smallest posterior variance.
+      most: the largest posterior variance, as a multiple of the prior variance.
+    """
 
     finite: Any
     least: Any
@@ -24,7 +29,7 @@ class Verdict(NamedTuple):
 
 
 def section_robust() -> list[Row]:
-    """10,000 problems from standardising to the EI's gradient, and after one observation more."""
+    """10,000 problems from standardising to the gradient of EI, also after another observation."""
     import jax
 
     solve_all = jax.jit(jax.vmap(solve))
@@ -45,10 +50,10 @@ def section_robust() -> list[Row]:
             "below 0 or above the prior's",
             f"{bad.sum()}",
             "0",
-            f"{', '.join(KINDS)}; {ROWS} rows, 3 dimensions or 8 that each have a scale of their "
-            "own: fit, exact and sparse posterior and bound, log EI and its gradient, at data, "
-            "near and far away, before and after adding an observation; least variance "
-            f"{least.min():.1e}, none above the prior's by more than {most.max() - 1:.1e} of it",
+            f"{', '.join(KINDS)}; {ROWS} rows; 3 dimensions, or 8 with different scales: "
+            "fit, exact and sparse posterior and bound, log EI and its gradient, at data, "
+            "near and far away, before and after adding an observation; minimum variance "
+            f"{least.min():.1e}, maximum relative excess over the prior's {most.max() - 1:.1e}",
         )
     ]
 
@@ -75,7 +80,7 @@ def draw(rng: np.random.Generator, kind: str, d: int, scaled: bool) -> tuple[np.
 
 
 def solve(key: Any, x: Any, y: Any, mask: Any) -> Verdict:
-    """Fit, condition and predict, then once more with one observation added."""
+    """Fit, condition and predict, then add an observation and predict again."""
     import jax
     import jax.numpy as jnp
 

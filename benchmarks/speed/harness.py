@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: medians, and sections that run in processes of their own."""
+"""Shared parts of the benchmarks: medians, and sections that run in processes of their own."""
 
 import argparse
 import csv
@@ -10,23 +10,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+from benchmarks.paper.options import RESULTS
 from wrlso.results.tables import markdown
 
-RESULTS = Path(__file__).parent / "results"
-
 SETTINGS = {"JAX_NUM_CPU_DEVICES": "2", "OPENBLAS_NUM_THREADS": "1"}
-"""Environment of every section, where it is not set already. After a Cholesky factor or a
-triangular inverse, the OpenBLAS that JAX calls on a CPU (SciPy's) keeps its further threads
-spinning, for at least 0.1 s as measured, and takes their cores from whatever comes next."""
+"""Environment of every section, for variables that are not set already. JAX on a CPU calls
+OpenBLAS (SciPy's). After a Cholesky factor or a triangular inverse, its further threads spin for at
+least 0.1 s as measured, and take their cores from the next computation."""
 
 Row = tuple[str, str, str, str]
-"""Figure, measured, target, how."""
+"""Figure, measured value, target, and how it was measured."""
 
 
 def median_seconds(call: Callable[[], Any], repeats: int = 7) -> float:
+    """Median seconds of a call, after a first call that does not count."""
     call()
     seconds = []
     for _ in range(repeats):
@@ -36,19 +35,33 @@ def median_seconds(call: Callable[[], Any], repeats: int = 7) -> float:
     return statistics.median(seconds)
 
 
+def alternating(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[float, float]:
+    """Median seconds of two calls, five of each, in turn."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for call in (first, second):
+        call()
+    for _ in range(5):
+        for call, seconds in zip((first, second), taken, strict=True):
+            start = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - start)
+    return statistics.median(taken[0]), statistics.median(taken[1])
+
+
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings, each as it is in the environment where it is set there."""
+    """The settings; a variable of the environment takes precedence."""
     return {name: os.environ.get(name, value) for name, value in settings.items()}
 
 
-def write(stem: str, title: str, rows: list[Row]) -> None:
+def write(stem: str, command: str, title: str, rows: list[Row]) -> None:
+    """Write the rows to STEM.md and STEM.csv."""
     RESULTS.mkdir(exist_ok=True)
     header = ("figure", "measured", "target", "how")
     with (RESULTS / f"{stem}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     cores = len(os.sched_getaffinity(0))
     (RESULTS / f"{stem}.md").write_text(
-        f"# {title}\n\n`python -m benchmarks.{stem}`, {cores} cores, {platform.machine()}, "
+        f"# {title}\n\n`python -m {command}`, {cores} cores, {platform.machine()}, "
         + ", ".join(f"{name}={value}" for name, value in environment(SETTINGS).items())
         + "\n\n"
         + markdown(header, rows)
@@ -57,9 +70,21 @@ def write(stem: str, title: str, rows: list[Row]) -> None:
 
 
 def main(
-    module: str, title: str, description: str, sections: Mapping[str, Callable[[], list[Row]]]
+    module: str,
+    stem: str,
+    title: str,
+    description: str | None,
+    sections: Mapping[str, Callable[[], list[Row]]],
 ) -> None:
-    """Run the sections of a benchmark one after the other, and write all rows at the end."""
+    """Run the sections of a benchmark one after the other, then write all rows.
+
+    Args:
+      module: name of the benchmark, as in ``python -m MODULE``.
+      stem: name of its files in benchmarks/results.
+      title: heading of the page.
+      description: the text of ``--help``.
+      sections: functions that measure, by name.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -78,4 +103,4 @@ def main(
         rows += new  # type: ignore[arg-type]
         for row in new:
             print(" | ".join(row), flush=True)
-    write(module.rpartition(".")[2], title, rows)
+    write(stem, module, title, rows)

@@ -1,4 +1,4 @@
-"""Random regression problems, and the models of them that the benchmarks compare."""
+"""Random regression problems, and their models in our and other libraries."""
 
 import math
 from typing import Any
@@ -24,6 +24,7 @@ def draw_problem(rng: np.random.Generator, n: int, d: int) -> dict[str, Any]:
 
 
 def ours(problem: dict[str, Any], dtype: Any = np.float32) -> Any:
+    """The exact posterior of ``wrlso.gp``."""
     import jax.numpy as jnp
 
     from wrlso.gp import exact
@@ -35,7 +36,7 @@ def ours(problem: dict[str, Any], dtype: Any = np.float32) -> Any:
 
 
 def standard_surrogate(problem: dict[str, Any]) -> Any:
-    """A surrogate whose units are those of the problem."""
+    """A surrogate in the units of the problem."""
     import jax.numpy as jnp
 
     from wrlso.gp.standardize import Standardizer
@@ -48,6 +49,7 @@ def standard_surrogate(problem: dict[str, Any]) -> Any:
 
 
 def gpytorch_model(problem: dict[str, Any], dtype: Any) -> Any:
+    """BoTorch's model with the problem's hyperparameters."""
     import torch
     from botorch.models import SingleTaskGP
     from gpytorch.kernels import MaternKernel, ScaleKernel

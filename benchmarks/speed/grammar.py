@@ -1,10 +1,10 @@
-"""Expressions: round trips, the evaluator against NumPy, what the grammar VAEs can make.
+"""Expressions: round trips, the evaluator against NumPy, and the decodes of the grammar VAEs.
 
-    EXPRESSIONS=FILE python -m benchmarks.grammar [--only parse evaluate models]
+    EXPRESSIONS=FILE python -m benchmarks.speed.grammar [--only parse evaluate models]
 
-FILE holds the paper's 100,000 expressions, plain or gzipped; without it as many are sampled
-from the grammar. Models are pretrained where they are not cached. Writes
-benchmarks/results/grammar.md and grammar.csv. Ratios carry over to another machine, times do not.
+FILE holds the paper's 100,000 expressions, plain or gzipped. Without it, as many are sampled from
+the grammar. Models are pretrained unless they are cached. Writes benchmarks/results/grammar.md and
+grammar.csv. Ratios carry over to another machine, times do not.
 """
 
 import os
@@ -13,7 +13,7 @@ import warnings
 
 import numpy as np
 
-from benchmarks.harness import Row, main, median_seconds
+from benchmarks.speed.harness import Row, main, median_seconds
 
 FILE = os.environ.get("EXPRESSIONS")
 TARGET = "1 / 3 + x + sin(x * x)"
@@ -29,7 +29,7 @@ def _texts_and_derivations() -> tuple[list[str], np.ndarray]:
 
 
 def section_parse() -> list[Row]:
-    """Strings to derivations and back."""
+    """Strings to derivations and back to strings."""
     from wrlso.tasks.expression.grammar import decode, encode
 
     texts, _ = _texts_and_derivations()
@@ -83,21 +83,21 @@ def section_evaluate() -> list[Row]:
             f"scores of {len(texts):,} expressions ({_KIND}) against NumPy's eval of the strings",
             f"{error.max():.1e}",
             "<= 1e-04",
-            f"largest relative error, in float32; of {apart.sum():,} neighbours in rank that are "
-            f"1e-6 apart, {swapped} change places",
+            f"largest relative error, in float32; {swapped} of {apart.sum():,} neighbours in rank "
+            "that differ by more than 1e-6 change places",
         ),
         (
             "the same, speed",
             f"{theirs / mine:.1f} x NumPy's",
             "stated",
-            f"{mine:.1f} against {theirs:.1f} s; {rate:,.0f} expressions a second at 1,000 points "
-            "in double precision on one core",
+            f"{mine:.1f} against {theirs:.1f} s; {rate:,.0f} expressions per second at 1,000 "
+            "points in double precision on one core",
         ),
     ]
 
 
 def section_models() -> list[Row]:
-    """Both grammar VAEs: decodes from the prior, reconstruction of what was kept back."""
+    """Both grammar VAEs: decodes of prior samples, reconstruction of held-out expressions."""
     import jax
     import jax.numpy as jnp
 
@@ -115,7 +115,7 @@ def section_models() -> list[Row]:
     held_out = pool.objects[5000:]
     rows: list[Row] = []
     for architecture in ("feedback", "paper"):
-        task = expressions(architecture=architecture)  # type: ignore[arg-type]
+        task = expressions(architecture=architecture, pretrain=True)  # type: ignore[arg-type]
         params = pretrained_params(task, base)
         z = jax.random.normal(jax.random.key(1), (10_000, task.vae.latent_dim))
         drawn = jax.jit(lambda p, z, v=task.vae: decode_all(v, p, z))(params, z)
@@ -128,12 +128,12 @@ def section_models() -> list[Row]:
                 f"{architecture} model: valid decodes of 10,000 samples of the prior",
                 f"{valid.mean():.1%}",
                 "100% by construction" if architecture == "feedback" else "stated",
-                f"{different:,} of them different; argmax at each step",
+                f"{different:,} of them distinct; argmax at each step",
             )
         )
         rows.append(
             (
-                f"{architecture} model: expressions kept back, reconstructed exactly",
+                f"{architecture} model: held-out expressions reconstructed exactly",
                 f"{exact:.1%}",
                 "stated",
                 f"{len(held_out):,} of the worse half; trained on 5,000 others, 50 epochs, batches "
@@ -146,4 +146,5 @@ def section_models() -> list[Row]:
 SECTIONS = {"parse": section_parse, "evaluate": section_evaluate, "models": section_models}
 
 if __name__ == "__main__":
-    main("benchmarks.grammar", "Expressions: grammar, evaluator, models", __doc__, SECTIONS)
+    title = "Expressions: grammar, evaluator, models"
+    main("benchmarks.speed.grammar", "grammar", title, __doc__, SECTIONS)

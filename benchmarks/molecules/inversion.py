@@ -1,17 +1,17 @@
-"""Do a run's own molecules come back from their latents once the model was retrained?
+"""Whether a run's own molecules come back from their latents after the model was retrained.
 
-    python -m benchmarks.molecule_inversion --run RUN
+    python -m benchmarks.molecules.inversion --run RUN
 
 RUN is a finished run of molecules that was not retrained after its first query, such as weight only
-of ``benchmarks.paper --task molecules``. Each seed's model is retrained as weighted retraining
-would, and its queries are decoded from where they were asked for, from their encodings, and from
-there after some steps of ``wrlso.models.inversion``; beside them as many of the base molecules. Of the
-prior, 300 samples are scored. Writes benchmarks/results/molecule_inversion.md and .csv.
+of ``benchmarks.paper --task molecules``. Each seed's model is retrained as in weighted retraining.
+Its queries are then decoded from the latents at which they were asked for, from their encodings,
+and from encodings after some steps of ``wrlso.models.inversion``. The same is done for as many base
+molecules. Also, 300 samples of the prior are scored. Writes
+benchmarks/results/molecule_inversion.md and .csv.
 """
 
 import argparse
 import csv
-import dataclasses
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,10 @@ import numpy as np
 from tqdm import tqdm
 
 import wrlso
-from benchmarks.harness import RESULTS
-from wrlso import loop
+from benchmarks.paper.options import RESULTS
+from wrlso import loop, methods
 from wrlso.models.inversion import invert
 from wrlso.models.vae import decode_all, encode_all
-from wrlso.resolve import make_algorithm
 from wrlso.results.record import task_of
 from wrlso.results.result import Result
 from wrlso.results.tables import markdown
@@ -40,7 +39,7 @@ K = 1e-3
 
 
 class Line(NamedTuple):
-    """One row of the CSV: how many of ``molecules`` come back, of one seed's model."""
+    """One row of the CSV: the share of ``molecules`` that come back from one seed's model."""
 
     seed: int
     retrainings: int
@@ -52,7 +51,7 @@ class Line(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """Scores of samples of the prior, of one seed's model."""
+    """Scores of samples of the prior of one seed's model."""
 
     seed: int
     retrainings: int
@@ -63,7 +62,7 @@ class Prior(NamedTuple):
 
 
 def score_all(task: Any, objects: Any) -> np.ndarray:
-    """Scores ``[n]``, NaN where there is none."""
+    """Scores ``[n]``, NaN for a molecule that cannot be scored."""
 
     def score(row: np.ndarray) -> float:
         try:
@@ -75,7 +74,7 @@ def score_all(task: Any, objects: Any) -> np.ndarray:
 
 
 class Molecules(NamedTuple):
-    """``objects [n, ...]``, ``scores [n]``, and ``asked [n, d]`` or None: where asked for."""
+    """``objects [n, ...]``, ``scores [n]``, and the latents of the queries, ``[n, d]`` or None."""
 
     objects: Any
     scores: np.ndarray
@@ -83,7 +82,7 @@ class Molecules(NamedTuple):
 
 
 class Probe:
-    """What is measured of a model."""
+    """The measurements of a model."""
 
     def __init__(self, task: Any) -> None:
         self.task, vae = task, task.vae
@@ -112,8 +111,11 @@ class Probe:
     def back(
         self, params: Any, latents: Any, molecules: Molecules
     ) -> tuple[np.floating, np.floating, np.floating]:
-        """Share of molecules that latents decode to, in any spelling; correlation of the decodes'
-        scores with theirs; mean norm of the latents."""
+        """Three numbers for decodes of latents.
+
+        They are the share that is the molecule in any spelling, the correlation of the decodes'
+        scores with the molecules', and the mean norm of the latents.
+        """
         canonical = self.task.host_objective.canonical
         found = np.asarray(self.decode(params, latents))
         pairs = zip(found, np.asarray(molecules.objects), strict=True)
@@ -132,16 +134,17 @@ class Probe:
 
 
 def measure(path: Path) -> tuple[list[Line], list[Prior], str]:
-    """All lines of all seeds of a run, and what it was."""
+    """The lines of all seeds of a run, and a description of the run."""
     result = Result(path)
-    task = task_of(result.folder.config)
+    config = result.folder.config
+    task = task_of(config)
     base = task.load_data()
-    algorithm = make_algorithm(task, result.folder.config)
-    algorithm = dataclasses.replace(algorithm, retrain_after_first=True)
+    method = methods.weighted_retraining(K, config.algorithm["retrain_every"])
+    algorithm = wrlso.algorithm(task, method, budget=config.budget)
     steps = algorithm.steps(1, len(base.scores))
     probe, shared = Probe(task), wrlso.prepare_base(base, task.dedup_key)
     retrain = jax.jit(
-        lambda key, state, shared: loop.retrain(algorithm, key, state, shared, steps, {"k": K})[0]
+        lambda key, state, shared: loop.retrain(algorithm, key, state, shared, steps)[0]
     )
     states = result.state(task=task)
     lines: list[Line] = []
@@ -155,12 +158,12 @@ def measure(path: Path) -> tuple[list[Line], list[Prior], str]:
             if n in RETRAININGS:
                 lines += probe.lines(seed, n, state.params, sets)
                 priors.append(probe.prior(seed, n, state.params))
-    stated = {**task.stated, "molecules": len(base.scores), "steps a retraining": steps}
+    stated = {**task.stated, "molecules": len(base.scores), "steps per retraining": steps}
     return lines, priors, ", ".join(f"{name} = {value}" for name, value in stated.items())
 
 
 def molecules_of(state: Any, base: Any, seed: int) -> dict[str, Molecules]:
-    """A seed's own, with where they were asked for, and as many of the base's."""
+    """A seed's own molecules with their latents, and as many of the base data."""
     own = np.flatnonzero(np.asarray(state.history.status) == Status.OK)
     own = own[own < int(state.history.used)]
     others = np.random.default_rng(seed).choice(len(base.scores), len(own), replace=False)
@@ -199,10 +202,11 @@ def prior_table(priors: list[Prior]) -> str:
 
 
 def main() -> None:
+    """Measure a run and write both tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", type=Path, required=True, help="a finished run's folder")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
     options = parser.parse_args()
     lines, priors, stated = measure(options.run)
     stem = RESULTS / "molecule_inversion"
@@ -210,7 +214,7 @@ def main() -> None:
         csv.writer(file).writerows([Line._fields, *lines])
     stem.with_suffix(".md").write_text(
         "# Molecules and their latents, after retraining\n\n"
-        f"`python -m benchmarks.molecule_inversion --run {options.run.name}`: {stated}; rank "
+        f"`python -m benchmarks.molecules.inversion --run {options.run.name}`: {stated}; rank "
         f"weights, k = {K:g}. Mean ± s.d. over seeds.\n\n{table(lines)}\n\n"
         f"Scores of {SAMPLES} samples of the prior:\n\n{prior_table(priors)}\n"
     )

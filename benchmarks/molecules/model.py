@@ -1,23 +1,24 @@
-"""The model of molecules: what it reconstructs, what its prior is like, how fast it is.
+"""The model of molecules: its reconstruction, its prior and its speed.
 
-    MOLECULES=FILE [MODEL=FILE] python -m benchmarks.molecule_model [--only NAME ...]
+    MOLECULES=FILE [MODEL=FILE] python -m benchmarks.molecules.model [--only NAME ...]
 
-MOLECULES is the file that the model was trained on, as ZINC250k; MODEL one of 'wrlso train
-molecules', the shipped one if left out. Writes benchmarks/results/molecule_model.md and .csv, and
+MOLECULES is the file that the model was trained on, as ZINC250k. MODEL is a file of 'wrlso train
+molecules' (default: the shipped model). Writes benchmarks/results/molecule_model.md and .csv, and
 figures of the prior's properties and samples beside them. Ratios carry over, times do not.
 """
 
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import RESULTS, Row, main
+from benchmarks.molecules.card import write_card
+from benchmarks.paper.options import RESULTS
+from benchmarks.speed.harness import Row, main
 
 DATA = os.environ.get("MOLECULES")
 SAMPLES = 10_000
@@ -31,22 +32,24 @@ def _model() -> Any:
 
 
 def _corpus() -> tuple[list[str], np.ndarray, np.ndarray]:
-    """SMILES and rows of the training file, and which rows were kept back."""
+    """SMILES and rows of the training file, and the numbers of the held-out rows."""
     from wrlso.runs.molecule_training import prepare
     from wrlso.runs.sequence_training import TrainingConfig, split
 
     if DATA is None:
-        raise SystemExit("MOLECULES names no file: give the one that the model was trained on")
+        raise SystemExit("set MOLECULES to the file that the model was trained on")
     model = _model()
     corpus, rows, fragments = prepare(DATA, len(model.fragments), None, True)
     if fragments.to_json() != model.fragments.to_json():
-        raise SystemExit(f"{DATA} is not what the model was trained on: its symbols differ")
+        raise SystemExit(
+            f"{DATA} is not the file that the model was trained on: its symbols differ"
+        )
     config = TrainingConfig(**json.loads(model.card["config"]))
     return corpus.smiles, rows, split(len(rows), config).held_out
 
 
 def _samples() -> list[str]:
-    """SMILES of samples of the prior, most likely symbols, tokens as in the training data."""
+    """SMILES of samples of the prior: most likely symbols, and tokens as in the training data."""
     import jax
 
     from wrlso.chem.spelling import Spelling
@@ -66,7 +69,7 @@ def _samples() -> list[str]:
 
 
 def section_reconstruction() -> list[Row]:
-    """Molecules kept back from training, encoded to the mean and decoded."""
+    """Molecules held out from training, encoded to the mean and decoded."""
     import jax
 
     from wrlso.runs.sequence_training import reconstructed, round_trip
@@ -84,7 +87,7 @@ def section_reconstruction() -> list[Row]:
             "held-out molecules reconstructed exactly, most likely symbols",
             f"{exact(padded[held_out]):.1%}",
             "> 76.7% (JT-VAE), aim 90%",
-            f"all {len(held_out):,} kept back; {said} in {card['seconds'] / 3600:.1f} h",
+            f"all {len(held_out):,} held out; {said} in {card['seconds'] / 3600:.1f} h",
         ),
         (
             "the same, molecules trained on",
@@ -96,7 +99,7 @@ def section_reconstruction() -> list[Row]:
 
 
 def section_samples() -> list[Row]:
-    """Validity, uniqueness and novelty of prior samples; their properties against the data's."""
+    """Validity, uniqueness and novelty of prior samples, and their properties against the data."""
     from scipy.stats import wasserstein_distance
 
     from wrlso.chem.molecule import parse
@@ -116,13 +119,13 @@ def section_samples() -> list[Row]:
             f"read by RDKit; {sum(not one for one in drawn)} have no atoms",
         ),
         (
-            "different ones of these",
+            "distinct molecules among these",
             f"{len(unique) / SAMPLES:.1%}",
             ">= 95%",
             "by canonical SMILES",
         ),
         (
-            "of the different ones, not in the data",
+            "distinct molecules that are not in the data",
             f"{len(new) / max(len(unique), 1):.1%}",
             "stated",
             "",
@@ -199,62 +202,11 @@ def _draw_samples(smiles: Sequence[str]) -> None:
 
 
 def section_speed() -> list[Row]:
-    """Encoding and decoding in batches against the same model in PyTorch, taking turns."""
-    import jax
-    import torch
+    """Encoding and decoding against the same model in PyTorch."""
+    from benchmarks.speed.molecule_model import time_against_torch
 
-    from benchmarks.torch_strings import TorchStrings
-    from wrlso.models.vae import decode_all, encode_all
-
-    model = _model()
     _, rows, held_out = _corpus()
-    length = 80
-    objects = np.pad(rows[held_out[:SAMPLES]], [(0, 0), (0, length - rows.shape[1])])
-    vae = model.vae(length)
-    peer = TorchStrings(model.params, model.fragments.sizes)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    latents = np.array(jax.random.normal(jax.random.key(0), (len(objects), vae.latent_dim)))
-
-    def in_batches(function: Callable[[Any], Any], of: np.ndarray) -> np.ndarray:
-        size = 1000
-        parts = [function(torch.tensor(of[i : i + size])) for i in range(0, len(of), size)]
-        return torch.cat(parts).numpy()
-
-    encode = jax.jit(partial(encode_all, vae, model.params))
-    decode = jax.jit(partial(decode_all, vae, model.params))
-    result: list[Row] = []
-    for name, target, ours, theirs in (
-        ("encode", 2000, lambda: encode(objects), lambda: in_batches(peer.encode, objects)),
-        (
-            "decode",
-            500,
-            lambda: decode(latents),
-            lambda: in_batches(lambda z: peer.decode(z, length), latents),
-        ),
-    ):
-        a, b = np.asarray(ours()), theirs()
-        if name == "encode":
-            agree = f"outputs differ by at most {np.abs(a - b).max():.0e}"
-        else:
-            agree = f"{(a == b).all(1).mean():.2%} of the molecules equal"
-        seconds = np.array([[_seconds(ours), _seconds(theirs)] for _ in range(7)])
-        mine, its = np.median(seconds, axis=0)
-        result.append(
-            (
-                f"{name}, {len(objects):,} molecules",
-                f"{len(objects) / mine:,.0f} a second, {its / mine:.1f} x PyTorch's",
-                f">= {target:,} a second, >= 1 x",
-                f"PyTorch {len(objects) / its:,.0f} a second, {torch.get_num_threads()} threads, "
-                f"batches of 1,000; median of 7 turns; {agree}",
-            )
-        )
-    return result
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    np.asarray(call())
-    return time.perf_counter() - start
+    return time_against_torch(_model(), rows[held_out[:SAMPLES]])
 
 
 SECTIONS = {
@@ -264,42 +216,9 @@ SECTIONS = {
 }
 
 
-def write_card() -> None:
-    """The measured figures and what the model is, beside the weights."""
-    from wrlso.tasks.molecule.task import SHIPPED
-
-    model = _model()
-    card = {name: json.loads(text) for name, text in model.card.items()}
-    measured = (RESULTS / "molecule_model.md").read_text().split("\n\n", 1)[1]
-    parameters = sum(leaf.size for leaf in _leaves(model.params))
-    size = SHIPPED.stat().st_size / 1e6
-    SHIPPED.with_suffix(".md").write_text(
-        f"# Model card: molecules\n\nA variational autoencoder of molecules: recurrent encoder "
-        f"({model.sizes['encoder_units']} units in each direction) and decoder "
-        f"({model.sizes['decoder_units']} units, with feedback), {model.sizes['latent_dim']} "
-        f"latent dimensions, {parameters:,} parameters, stored in half precision ({size:.1f} MB). "
-        f"It reads and writes {len(model.fragments) - 1} symbols: SELFIES tokens and frequent "
-        "strings of them, so that every string is a molecule. The latent space is standardised: "
-        "encodings of the training data have mean 0 and variance 1 in every dimension.\n\n"
-        f"Trained by `wrlso train molecules` on {card['molecules']:,} molecules "
-        f"({card['data']}, digest {card['digest']}), {card['held_out']:,} of them kept back, in "
-        f"{card['seconds'] / 3600:.1f} hours on two CPU cores. Settings: "
-        + ", ".join(f"{name} {value:g}" for name, value in card["config"].items())
-        + ".\n\nIt knows the kinds of atoms, charges and bonds of its training data (drug-like "
-        "molecules of up to 38 heavy atoms, no configuration of stereo centres). Samples of its "
-        "prior are possible molecules, not necessarily stable or makeable ones.\n\n"
-        f"Measured: {measured}"
-    )
-
-
-def _leaves(tree: Any) -> list[Any]:
-    import jax
-
-    return jax.tree.leaves(tree)
-
-
 if __name__ == "__main__":
     RESULTS.mkdir(exist_ok=True)
-    main("benchmarks.molecule_model", "The model of molecules", __doc__, SECTIONS)
+    title = "The model of molecules"
+    main("benchmarks.molecules.model", "molecule_model", title, __doc__, SECTIONS)
     if "MODEL" not in os.environ and not sys.argv[1:]:
-        write_card()
+        write_card(_model())

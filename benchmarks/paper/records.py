@@ -1,7 +1,7 @@
-"""Rows kept with the results: a machine that has not run them shows them all the same.
+"""Records of finished runs, kept with the results: a machine that has not run them shows them, too.
 
-paper-TASK-runs.json has the summary of every row's run and the code that ran it; the row's queries
-are in paper-TASK-queries.csv.gz, under its number there.
+paper-TASK-runs.json holds the summary of every row's run and the code that ran it. The row's
+queries are in paper-TASK-queries.csv.gz, under the row's number.
 """
 
 import csv
@@ -16,27 +16,28 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.experiments import QUERY_COLUMNS, query_cells
 from wrlso import Result
-from wrlso.results.summary import UNCHARGED
+from wrlso.runs.log import Query
 from wrlso.status import Status
+
+QUERY_COLUMNS = ("entry", "seed", "round", "index", "score", "status")
 
 _FILES = ("data", "model")
 """Options of tasks that name files."""
 
 _HOW = ("half_products", "workers")
-"""Options of tasks that say how something is computed, not what: to rounding, it is the same."""
+"""Options of tasks that say how a result is computed, not which: they change it by rounding."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run, wherever it was run.
+    """A finished run, on whichever machine.
 
     Attributes:
       summary: content of its ``summary.json``.
       code: commits that ran it.
-      queries: lines of CSV, columns :data:`QUERY_COLUMNS` without the first, every query of every
-        seed.
+      queries: every query of every seed as a line of CSV, columns :data:`QUERY_COLUMNS` without the
+        first.
     """
 
     summary: dict[str, Any]
@@ -53,16 +54,36 @@ class Finished:
         """Each seed's charged scores in order, to six digits; NaN where a query failed."""
         found: dict[int, list[float]] = {s["seed"]: [] for s in self.summary["seeds"]}
         for seed, _, _, score, status in csv.reader(self.queries):
-            if Status[status] not in UNCHARGED:
+            if Status[status].charged:
                 found[int(seed)].append(float(score or "nan"))
         return [np.array(scores) for scores in found.values()]
+
+    @property
+    def pretrained_elsewhere(self) -> bool:
+        """Whether its model was pretrained before the parameters came with the package.
+
+        All such runs were made with parameters pretrained on a machine with AVX2.
+        """
+        options = self.summary["task_options"]
+        return "pretrain_seed" in options and "pretrain" not in options
 
 
 def read_run(folder: Path, code: str) -> Finished:
     """A run of this machine."""
     result = Result(folder)
-    cells = [",".join(map(str, query_cells(0, query)[1:])) for query in result.queries()]
-    return Finished(result.summary, code, cells)
+    lines = [",".join(map(str, query_cells(query))) for query in result.queries()]
+    return Finished(result.summary, code, lines)
+
+
+def query_cells(query: Query) -> list[Any]:
+    """A query under :data:`QUERY_COLUMNS` without the first."""
+    score = "" if query.score is None else f"{query.score:.6g}"
+    return [query.seed, query.round, query.index, score, query.status.name]
+
+
+def record_paths(stem: Path) -> tuple[Path, Path]:
+    """The two files of the records: summaries and queries."""
+    return stem.with_name(f"{stem.name}-runs.json"), stem.with_name(f"{stem.name}-queries.csv.gz")
 
 
 def write_records(rows: Mapping[str, Finished], path: Path) -> None:
@@ -88,7 +109,7 @@ def write_queries(rows: Sequence[Finished], path: Path) -> None:
 
 
 def read_records(path: Path, queries: Path) -> dict[str, Finished]:
-    """What :func:`write_records` and :func:`write_queries` kept, in order; empty if nothing.
+    """The rows in the records, in order; empty if there are no records.
 
     Raises:
       ValueError: if the two files do not belong together, as after a kill between writing them.
@@ -120,11 +141,14 @@ def options_of(row: Finished) -> dict[str, Any]:
 
 
 def same_task(row: Finished, options: Mapping[str, Any]) -> bool:
-    """Whether a row's task has these options, but for how it was computed."""
-    made, asked = (
-        {k: v for k, v in some.items() if k not in _HOW}
-        for some in (options_of(row), without_folders(options))
-    )
+    """Whether a row's task has these options, apart from those that change it by rounding.
+
+    A record from before the option ``pretrain`` agrees with each of its values.
+    """
+    made = options_of(row)
+    ignored = _HOW if "pretrain" in made else (*_HOW, "pretrain")
+    asked = without_folders(options)
+    made, asked = ({k: v for k, v in some.items() if k not in ignored} for some in (made, asked))
     return made == asked
 
 

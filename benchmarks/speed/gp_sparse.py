@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gp_problems import draw_problem
-from benchmarks.harness import Row, median_seconds
+from benchmarks.speed.gp_problems import draw_problem
+from benchmarks.speed.harness import Row, median_seconds
 
 N, M, D = 10_000, 500, 56
 ROUNDS = 7
@@ -22,14 +22,14 @@ Problem = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Points, targets, inducing points, lengthscales."""
 
 Step = Callable[[], float]
-"""A step: the collapsed bound and its gradient. Returns the bound once all is computed."""
+"""A step computes the collapsed bound and its gradient, waits for both, and returns the bound."""
 
 
 def section_sparse() -> list[Row]:
-    """A gradient step of the collapsed bound, and an observation more, at full size.
+    """A gradient step of the collapsed bound, and another observation, at full size.
 
-    The gradient is with respect to lengthscales, variance, noise and inducing points, in
-    float32. All libraries take turns.
+    The gradient is with respect to lengthscales, variance, noise and inducing points, in float32.
+    The libraries take turns.
     """
     problem = draw_full_size()
     makers = {"wrlso": our_step, "GPyTorch": gpytorch_step, "GPJax": gpjax_step}
@@ -37,7 +37,7 @@ def section_sparse() -> list[Row]:
     bounds = {name: step() for name, step in steps.items()}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     adds, peaks = [], []
-    add, product = an_observation_more(problem), large_product()
+    add, product = another_observation(problem), large_product()
     for _ in range(ROUNDS):
         for name, step in steps.items():
             start = time.perf_counter()
@@ -62,7 +62,7 @@ def section_sparse() -> list[Row]:
     flop = 3 * 2 * N * M * M + 3 * 2 * N * M * D
     rows.append(
         (
-            "the same, of matrix-product peak",
+            "the same, share of the peak of matrix products",
             f"{100 * flop / own / 1e9 / peak:.0f}%",
             "stated",
             f"{flop / 1e9:.1f} GFLOP of matrix products at {flop / own / 1e9:.0f} GFLOP/s; "
@@ -72,16 +72,16 @@ def section_sparse() -> list[Row]:
     slow = step_with_all_blas_threads()
     rows.append(
         (
-            "the same where OpenBLAS may use all cores, as it does unless told otherwise",
+            "the same with OpenBLAS on all cores, its default",
             f"{times['GPyTorch'] / slow:.1f} x faster than GPyTorch",
             "stated",
-            f"{1e3 * slow:.0f} ms, measured right after; its threads spin while others compute",
+            f"{1e3 * slow:.0f} ms, measured right after; its threads spin during other work",
         )
     )
     for peer, theirs in times.items():
         rows.append(
             (
-                f"an observation more, same size, against a refit step of {peer}",
+                f"another observation, same size, against a refit step of {peer}",
                 f"{theirs / one:.0f} x faster",
                 ">= 50 x",
                 f"{1e3 * one:.2f} against {1e3 * theirs:.0f} ms; medians of 200, one after the "
@@ -92,6 +92,7 @@ def section_sparse() -> list[Row]:
 
 
 def draw_full_size() -> Problem:
+    """The problem at full size, with inducing points at the centres of clusters."""
     import jax
 
     from wrlso.gp.sparse import k_means
@@ -102,6 +103,7 @@ def draw_full_size() -> Problem:
 
 
 def our_step(problem: Problem) -> Step:
+    """The step in ``wrlso.gp.sparse``."""
     import jax
     import jax.numpy as jnp
 
@@ -122,14 +124,15 @@ def our_step(problem: Problem) -> Step:
 
 
 def step_with_all_blas_threads() -> float:
-    """Seconds of our step in a process of its own: the number of threads is read once."""
+    """Seconds of our step in a process of its own, because the number of threads is read once."""
     env = {**os.environ, "OPENBLAS_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
-    command = [sys.executable, "-m", "benchmarks.gp_sparse"]
+    command = [sys.executable, "-m", "benchmarks.speed.gp_sparse"]
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
     return float(out.stdout)
 
 
 def gpytorch_step(problem: Problem) -> Step:
+    """The step in GPyTorch."""
     import gpytorch
     import torch
 
@@ -164,6 +167,7 @@ def gpytorch_step(problem: Problem) -> Step:
 
 
 def gpjax_step(problem: Problem) -> Step:
+    """The step in GPJax."""
     import gpjax
     import jax
     import jax.numpy as jnp
@@ -190,9 +194,8 @@ def gpjax_step(problem: Problem) -> Step:
     return lambda: float(jax.block_until_ready(step(trained))[0])
 
 
-def an_observation_more(problem: Problem) -> Callable[[], float]:
-    """Returns a function: the median time of 200 observations, each added to the posterior
-    before."""
+def another_observation(problem: Problem) -> Callable[[], float]:
+    """A function that returns the median time of adding an observation, of 200 in a row."""
     import jax
     import jax.numpy as jnp
 
@@ -216,6 +219,7 @@ def an_observation_more(problem: Problem) -> Callable[[], float]:
 
 
 def large_product() -> Callable[[], Any]:
+    """A product of two large matrices, which shows the peak of the machine."""
     import jax
     import jax.numpy as jnp
 

@@ -1,7 +1,9 @@
-"""The shapes protocol in PyTorch, as a peer to measure against: the paper's architecture,
-weighted minibatches, the 50 x 50 grid decoded in batches of 1,000, duplicates dropped by
-``np.unique``. One process, all cores, no logging, no files, no validation: nothing that the
-protocol does not need, so that the comparison favours PyTorch if anything."""
+"""The shapes protocol in PyTorch, as a peer to measure against.
+
+It has the paper's architecture, weighted minibatches, the 50 x 50 grid decoded in batches of 1,000,
+and ``np.unique`` to drop duplicates. It runs in one process on all cores, without logging, files or
+validation, so the comparison favours PyTorch.
+"""
 
 import math
 import time
@@ -72,7 +74,7 @@ class TorchVAE(nn.Module):
 
 
 def train_steps(model: TorchVAE, images: np.ndarray, rows: np.ndarray, batch: int) -> list[float]:
-    """Adam from scratch over the given rows; seconds of every step."""
+    """Train with a fresh Adam on the given rows; returns the seconds of every step."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     seconds = []
     for i in range(0, len(rows), batch):
@@ -86,6 +88,7 @@ def train_steps(model: TorchVAE, images: np.ndarray, rows: np.ndarray, batch: in
 
 
 def rank_probabilities(scores: np.ndarray, k: float) -> np.ndarray:
+    """Rank weights, Eq. 1 of the paper."""
     ordered = np.sort(scores)
     rank = len(scores) - np.searchsorted(ordered, scores, side="right")
     weights = 1 / (k * len(scores) + rank)
@@ -101,7 +104,7 @@ def run_seed(
     r: int = 50,
     budget: int = 500,
 ) -> dict[str, float]:
-    """One seed of the headline run; seconds by phase."""
+    """Run one seed of the headline; returns seconds by phase."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     line = np.linspace(-3, 3, 50, dtype=np.float32)

@@ -1,6 +1,7 @@
-"""The paper's figures, of ours and of the published runs."""
+"""The paper's figures of our runs and of the published ones."""
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -14,12 +15,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.paper_grid import BASELINES
-from benchmarks.paper_tables import Row, Rows
-from benchmarks.published_runs import Runs, counterpart
-from benchmarks.statistics import fifth
+from benchmarks.paper.grid import BASELINES, LOOP
+from benchmarks.paper.published_runs import Runs, counterpart
+from benchmarks.paper.rows import Row, Rows
+from benchmarks.paper.statistics import fifth
+from wrlso import Result
 from wrlso.results.figures import held, plot_curves
 from wrlso.results.summary import best_so_far
+from wrlso.tasks import Task
 from wrlso.weighting.ranks import cumulative_weight, rank_weight_share, rank_weights
 
 _KS = (1e-4, 1e-3, 1e-2, 1e-1, math.inf)
@@ -30,7 +33,7 @@ _COLORS = (
 
 
 def weight_histograms(scores: np.ndarray, sign: int, what: str) -> Figure:
-    """How the weights of a data set lie over its scores, for several k (the paper's Fig. 2)."""
+    """Training weight over the scores of a data set, for several k (the paper's Fig. 2)."""
     figure, axes = plt.subplots(1, len(_KS), figsize=(3 * len(_KS), 3), layout="constrained")
     shown = sign * scores
     low, high = sorted(sign * np.quantile(scores, [0.001, 1.0]))
@@ -68,7 +71,9 @@ def loop_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figu
     ranked = [
         row
         for row in rows
-        if row.setting.method.weighting == "rank" and row.setting.proposer is None
+        if row.setting.method.weighting == "rank"
+        and row.setting.proposer is None
+        and row.setting.family == LOOP
     ]
     often = min((x.setting.method.retrain_every or math.inf for x in ranked), default=math.inf)
     strong = min((x.setting.method.hyper["k"] for x in ranked), default=math.inf)
@@ -94,11 +99,12 @@ def loop_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figu
 def all_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figure:
     """The best configuration of every method, up to its whole budget (Fig. 5).
 
-    Their seeds' spread is shaded: lines of every seed would hide each other.
+    The seeds' spread is shaded, because lines of every seed would hide each other.
     """
     best: dict[tuple, Row] = {}
     for row in rows:
-        kind = row.setting.name.split(", ")[0], row.summary["proposer"]
+        setting = row.setting
+        kind = setting.name.split(", ")[0], row.summary["proposer"], setting.gradient_of
         if kind not in best or _mean_best(row) > _mean_best(best[kind]):
             best[kind] = row
     figure, axis = plt.subplots(figsize=(10, 4.6), layout="constrained")
@@ -116,23 +122,31 @@ def all_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figur
 
 
 def _mean_best(row: Row) -> float:
-    """Of all seeds; a seed without success is worse than any."""
+    """Mean best over all seeds; a seed without success is worse than any other."""
     return float(np.mean(np.nan_to_num(row.best, nan=-np.inf)))
 
 
 def _dashed(task: str, axes: Sequence[Axes]) -> str:
     drawn = any(line.get_linestyle() == "--" for axis in axes for line in axis.lines)
-    of_what = ", molecules of any size" if task == "molecules" else ""
-    return f"; dashed: published{of_what}" if drawn else ""
+    size = ", molecules of any size" if task == "molecules" else ""
+    return f"; dashed: published{size}" if drawn else ""
 
 
 def _focus(axes: Sequence[Axes]) -> None:
-    """Show the range of the curves from the tenth query on: the first scores may be far below."""
+    """Show the range of the curves from the tenth query on; the first scores may be far lower."""
     curves = [np.asarray(line.get_ydata())[9:] for axis in axes for line in axis.lines]
     values = np.concatenate([curve[np.isfinite(curve)] for curve in curves] or [np.zeros(0)])
     if len(values) and np.ptp(values) > 0:
         margin = 0.05 * np.ptp(values)
         axes[0].set_ylim(values.min() - margin, values.max() + margin)
+
+
+def draw_headline(task: Task, folder: Path, stem: Path) -> None:
+    """Copy the figures of the headline's run: manifold (Fig. 1), prior samples (Fig. 3) and best
+    objects."""
+    for path in Result(folder).plot(task, host_samples=300):
+        if path.stem in ("manifold", "prior_samples", "best_objects"):
+            shutil.copy(path, f"{stem}-{path.stem.replace('_', '-')}.png")
 
 
 def _curve(
@@ -148,7 +162,7 @@ def _curve(
 
 
 def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
-    """Scores asked for in the first and in the last fifth of each method's queries (cf. Fig. 3)."""
+    """Scores in the first and in the last fifth of each method's queries (compare Fig. 3)."""
     rows = [row for row in rows if row.setting.family == BASELINES] or list(rows)
     figure, axis = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.2), layout="constrained")
     for place, row in enumerate(rows):
@@ -163,9 +177,7 @@ def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
                 )  # fmt: skip
     axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axis.invert_yaxis()
-    axis.set_xlabel(
-        "score of what is asked, where it has one; grey: first fifth of the queries, blue: last"
-    )
+    axis.set_xlabel("score of successful queries; grey: first fifth of the queries, blue: last")
     figure.suptitle(what, fontsize=10)
     return figure
 

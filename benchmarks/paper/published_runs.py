@@ -1,4 +1,4 @@
-"""Every run that the paper's authors published, if the file of them is at hand."""
+"""The runs that the paper's authors published, if their file is at hand."""
 
 import csv
 import gzip
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.paper_grid import Setting
+from benchmarks.paper.grid import Setting
 
 MEAN_AT_500 = {"shapes": 882.8, "expressions": -0.480, "molecules": 19.66}
 """Published mean best after 500 queries, k = 1e-3, r = 50, higher is better."""
@@ -21,11 +21,11 @@ Runs = dict[tuple, list[np.ndarray]]
 
 
 def load(path: Path | None) -> Runs:
-    """Scores by task and configuration, an array a seed, higher is better; empty without a file.
+    """Scores by task and configuration, one array per seed, higher is better.
 
     Args:
-      path: a CSV file, perhaps gzipped, with columns task, method, k, quantile, noise, alpha,
-        retrain_every, seed, score; a row a query, in order.
+      path: a CSV file, plain or gzipped, with columns task, method, k, quantile, noise, alpha,
+        retrain_every, seed, score and one row per query, in order; None: no runs.
     """
     if path is None:
         return {}
@@ -43,9 +43,9 @@ def load(path: Path | None) -> Runs:
 
 
 def counterpart(runs: Runs, task: str, setting: Setting) -> list[np.ndarray]:
-    """The published seeds of a method as configured; none if there are none, or they are void.
+    """The published seeds of a configured method; empty if there are none, or if they are void.
 
-    The published baselines on expressions all carry the same numbers.
+    The published baselines on expressions are void, because all of them carry the same numbers.
     """
     method = setting.method
     void = task == "expressions" and method.weighting != "rank"

@@ -1,6 +1,6 @@
-"""Figures of merit of a seed's scores, and what a handful of seeds can tell.
+"""Figures of merit of a seed's scores, and tests for a handful of seeds.
 
-Scores are higher-is-better, in the order of the charged queries, NaN where one failed.
+Higher scores are better. They are in the order of the charged queries, with NaN for a failure.
 """
 
 import heapq
@@ -13,7 +13,7 @@ from scipy import stats
 from wrlso.results.summary import best_so_far, top_mean
 
 LEVEL = 0.95
-"""Of intervals; differences are called different at 1 - LEVEL."""
+"""Level of intervals; a difference is significant at 1 - LEVEL."""
 
 
 def top_at(scores: np.ndarray, n: int, queries: int) -> float:
@@ -23,7 +23,7 @@ def top_at(scores: np.ndarray, n: int, queries: int) -> float:
 
 
 def running_top_mean(scores: np.ndarray, n: int = 10) -> np.ndarray:
-    """``[Q]``: mean of the n best so far after each query; of all, while there are fewer."""
+    """``[Q]``: mean of the n best so far after each query, or of all while there are fewer."""
     heap: list[float] = []
     means = np.full(len(scores), np.nan)
     for i, score in enumerate(scores):
@@ -35,8 +35,11 @@ def running_top_mean(scores: np.ndarray, n: int = 10) -> np.ndarray:
 
 
 def area_under_top(scores: np.ndarray, budget: int, before: float, n: int = 10) -> float:
-    """Mean of the running top-n mean over ``budget`` queries; ``before`` the first success, that
-    number. A seed that ended early keeps what it had."""
+    """Mean of the running top-n mean over ``budget`` queries.
+
+    Before the first success the running mean is ``before``. A seed that ended early keeps its last
+    mean.
+    """
     means = running_top_mean(scores[:budget], n)
     means = np.where(np.isfinite(means), means, before)
     missing = budget - len(means)
@@ -45,23 +48,23 @@ def area_under_top(scores: np.ndarray, budget: int, before: float, n: int = 10) 
 
 
 def queries_to_reach(scores: np.ndarray, target: float) -> int | None:
-    """The number of queries after which the best is at least the target; None: never."""
+    """Number of queries after which the best is at least the target; None if it never is."""
     reached = np.flatnonzero(best_so_far(scores) >= target)
     return int(reached[0]) + 1 if len(reached) else None
 
 
 def fifth(scores: np.ndarray, last: bool) -> np.ndarray:
-    """The first or the last fifth of the queries, at least one."""
+    """The first or the last fifth of the queries, and at least one query."""
     size = max(len(scores) // 5, 1)
     return scores[-size:] if last else scores[:size]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Bootstrap interval of the mean over seeds; NaN of fewer than two seeds, or with a failure.
+    """Bootstrap interval of the mean over seeds; NaN for fewer than two seeds, or with a failure.
 
-    Percentiles of resampled means, their distances from the mean widened for a small sample
-    (divisor n - 1, quantile of Student's t): of normal values it covers the mean in 92% of cases
-    with 3 seeds and in 94% with 5, where percentiles alone (or BCa) do in 68 to 84%.
+    These are percentiles of resampled means, whose distances from the mean are widened for a small
+    sample (divisor n - 1, quantile of Student's t). The interval covers the mean of normal values
+    in 92% of cases with 3 seeds and in 94% with 5. Percentiles alone, or BCa, do so in 68 to 84%.
     """
     sample = np.asarray(values, float)
     n = len(sample)
@@ -83,7 +86,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def p_value(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Two-sided permutation test of equal means: exact for as few seeds as here."""
+    """Two-sided permutation test of equal means, which is exact for so few seeds."""
     samples = tuple(np.asarray(values, float) for values in (ours, theirs))
     if min(map(len, samples)) < 2 or not all(np.isfinite(s).all() for s in samples):
         return np.nan
@@ -99,16 +102,16 @@ def p_value(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def verdict(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """What the seeds support: ``better``, ``worse``, or that the two cannot be told apart."""
+    """Whether the first mean is ``better`` or ``worse``, or the difference is not significant."""
     if min(len(ours), len(theirs)) < 2:
         return "too few seeds to tell"
     if not np.isfinite([*ours, *theirs]).all():
         return "a seed had no success"
     p = p_value(ours, theirs)
-    # Of all divisions of the seeds, the two that separate them whole.
+    # The smallest p-value: two of all divisions of the seeds separate them completely.
     least = 2 / math.comb(len(ours) + len(theirs), len(ours))
     if np.isnan(p) or least > 1 - LEVEL:
         return "too few seeds to tell"
     if p > 1 - LEVEL:
-        return f"not told apart (p = {p:.2g})"
+        return f"not significant (p = {p:.2g})"
     return f"{'better' if np.mean(ours) > np.mean(theirs) else 'worse'} (p = {p:.2g})"
