@@ -28,12 +28,12 @@ def test_numbers_that_are_not_whole_are_refused_before_any_work(tmp_path, change
     assert not (tmp_path / "run").exists()
 
 
-def test_numpys_whole_numbers_will_do(tmp_path):
+def test_whole_numbers_of_numpy_are_taken(tmp_path):
     result = tiny_run(tmp_path / "run", budget=np.int64(4), seeds=np.int32(1))
     assert result.summary["budget"] == 4
 
 
-def test_a_task_or_method_that_is_none_is_named(tmp_path):
+def test_an_argument_that_is_not_a_task_or_method_is_named(tmp_path):
     task, out = make_tiny_task(), tmp_path / "run"
     with pytest.raises(TypeError, match="task must be a Task, such as"):
         run("shapes", METHOD, out=out)
@@ -57,13 +57,13 @@ def test_a_task_or_method_that_is_none_is_named(tmp_path):
         ({"devices": 99}, "devices must be between"),
     ],
 )
-def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, changes, message):
+def test_settings_out_of_range_are_refused_before_anything_is_written(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         tiny_run(tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
 
 
-def test_bad_k_is_refused(tmp_path):
+def test_a_k_that_is_not_positive_is_refused(tmp_path):
     for k in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="k must be positive"):
             run(
@@ -83,14 +83,14 @@ def test_nan_in_the_base_data_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_another_form_of_objects_than_the_datas_is_refused(tmp_path):
+def test_a_model_that_decodes_to_another_form_than_the_data_is_refused(tmp_path):
     data = make_tiny_task().load_data()
     wide = data._replace(objects=data.objects.astype(jnp.int32))
     with pytest.raises(ValueError, match=r"decodes to uint8\[2\], but .* int32\[2\]"):
         tiny_run(tmp_path / "run", make_tiny_task(load_data=lambda: wide))
 
 
-def test_an_objective_that_gives_no_score_for_each_object_is_named(tmp_path):
+def test_an_objective_that_does_not_give_one_score_per_object_is_refused(tmp_path):
     method = methods.weighted_retraining(retrain_every=4)
     for wrong in (lambda objects: count_bits(objects).sum(), bits_of):
         task = make_tiny_task(objective=wrong)
@@ -104,7 +104,7 @@ def test_grid_needs_an_objective_in_jax(tmp_path):
         tiny_run(tmp_path / "run", host_task(lambda thing: 0.0))
 
 
-def test_base_data_that_tell_nothing_are_said(tmp_path):
+def test_base_data_of_equal_scores_are_warned_about(tmp_path):
     data = make_tiny_task().load_data()
     task = make_tiny_task(load_data=lambda: Dataset(data.objects, jnp.full(200, -7.0)))
     with pytest.warns(UserWarning, match="all 200 base objects of task 'bits' score -7"):

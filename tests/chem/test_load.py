@@ -136,7 +136,11 @@ def test_salts_are_told_from_unknown_tokens(tmp_path):
             "neither text in UTF-8 nor gzipped",
         ),
         ("a.csv", b"CCO,1\nCCN,2\n", "the first line must name the columns"),
-        ("a.csv", b"smiles,x\nCCO,1\n" + b"C" * 200_000 + b",2\n", "line 3, is not a row of a table"),
+        (
+            "a.csv",
+            b"smiles,x\nCCO,1\n" + b"C" * 200_000 + b",2\n",
+            "line 3, is not a row of a table",
+        ),
     ],
 )
 def test_files_that_hold_nothing_are_named(tmp_path, name, content, message):

@@ -37,7 +37,9 @@ def troubled(smiles):
 
 
 @pytest.mark.parametrize("batch_size", [1, 10])
-def test_trouble_with_a_molecule_loses_that_molecule_and_is_not_asked_for_again(batch_size, tmp_path):
+def test_trouble_with_a_molecule_loses_that_molecule_and_is_not_asked_for_again(
+    batch_size, tmp_path
+):
     objective = dataclasses.replace(make_objective(troubled), batch_size=batch_size)
     found = score_molecules(CHAINS, objective, tmp_path, 2, timeout=1.5, progress=False)
     bad = [3, 4, 5, 6, 7]

@@ -36,7 +36,10 @@ NAN = float("nan")
         ),
         (Status.OK, Status.DUPLICATE, 2.0, False, (False, Status.DUPLICATE, NAN, 2.0, False, True)),
         (Status.OK, Status.DUPLICATE, NAN, True, (False, Status.DUPLICATE, NAN, NAN, True, True)),
-        (Status.OK, Status.DUPLICATE, NAN, False, (False, Status.DUPLICATE, NAN, NAN, False, False)),
+        (
+            Status.OK, Status.DUPLICATE, NAN, False,
+            (False, Status.DUPLICATE, NAN, NAN, False, False),
+        ),
         (Status.UNUSED, Status.UNUSED, NAN, False, (False, Status.UNUSED, NAN, NAN, False, False)),
     ],
 )  # fmt: skip

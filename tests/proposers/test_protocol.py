@@ -191,7 +191,6 @@ def test_a_pool_depends_on_the_key_unless_it_is_a_grid(name):
         one.propose(jax.random.key(seed), view(), surrogate).latents for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
-    # data_ascent and the generator have drawn their points when they were fitted, or not at all.
     assert np.array_equal(first, other) == (name == "grid")
 
 

@@ -7,7 +7,7 @@ from tests.builders import METHOD, tiny_run
 from wrlso.results.export import write_csv
 
 
-def test_export(tmp_path):
+def test_every_query_becomes_a_row_of_the_csv(tmp_path):
     result = tiny_run(tmp_path / "run")
     write_csv([result], tmp_path / "all.csv")
     rows = list(csv.DictReader((tmp_path / "all.csv").open()))

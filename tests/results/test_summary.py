@@ -7,7 +7,7 @@ from wrlso.runs.log import Query
 from wrlso.status import Status
 
 
-def test_running_best_and_top_means():
+def test_failures_and_duplicates_do_not_count_as_scores():
     scores = np.array([np.nan, 2.0, 1.0, np.nan, 5.0])
     np.testing.assert_array_equal(best_so_far(scores), [np.nan, 2, 2, 2, 5])
     assert top_mean(scores, 2) == 3.5

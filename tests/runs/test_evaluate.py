@@ -31,7 +31,7 @@ def test_a_host_objective_gives_the_run_of_the_jax_objective(tmp_path):
     assert theirs.summary["uncharged_evaluations"] == 0
 
 
-def test_blas_has_one_thread_a_device(tmp_path):
+def test_blas_has_one_thread_per_device(tmp_path):
     """OpenBLAS's own threads would fight over the cores that the devices already use."""
     seen = []
 
@@ -64,7 +64,7 @@ def test_a_host_objective_that_fails_loses_one_query(tmp_path):
     assert "x: RuntimeError: eight is too many" in result.table()
 
 
-def test_what_was_scored_under_another_spelling_is_neither_scored_nor_charged(tmp_path):
+def test_another_spelling_of_a_scored_object_is_neither_scored_nor_charged(tmp_path):
     """Here two bytes are the same thing in either order."""
     scored = []
 
@@ -91,7 +91,7 @@ def test_what_was_scored_under_another_spelling_is_neither_scored_nor_charged(tm
     assert set(by_round.values()) == {result.folder.config.retrain_every}
 
 
-def test_a_spelling_that_the_evaluation_found_is_learnt(tmp_path):
+def test_a_spelling_that_the_evaluation_recognised_becomes_an_alias(tmp_path):
     """What the host alone knows to be the same is remembered, and the budget is spent."""
 
     def canonical(thing):  # how many bits are set in each byte
@@ -134,39 +134,67 @@ def test_a_crash_or_a_hang_in_a_worker_loses_one_query(tmp_path):
 
 
 def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
-    """Another machine's rounding may propose something else on resuming: what was paid stays."""
+    """Another machine's rounding may propose something else after a resume: what was paid stays."""
     objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
-    lessons = Observations(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
-    decoded = jax.vmap(fingerprint)(objects)
-    asked = Candidates(
-        jnp.ones((1, 2, 2)), objects, jnp.zeros((1, 2), jnp.int32), lessons, decoded, decoded
-    )
+    duplicates = Observations(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
+    prints = jax.vmap(fingerprint)(objects)
+    status = jnp.zeros((1, 2), jnp.int32)
+    asked = Candidates(jnp.ones((1, 2, 2)), objects, status, duplicates, prints, prints)
     log = QueryLog(tmp_path / "log.sqlite")
-    place = BatchPosition([7], [log], 2, 10)
+    position = BatchPosition([7], [log], 2, 10)
     base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
     history = jax.tree.map(lambda a: a[None], empty_history(4, base.objects[0], 2))
     first, again = (ScoredObjects(base, history, 1) for _ in range(2))
-    evaluate_on_host(HostEvaluator(lambda thing: float(thing[0])), place, asked, first)
+    evaluate_on_host(HostEvaluator(lambda thing: float(thing[0])), position, asked, first)
+    other = jax.vmap(fingerprint)(objects + 8)
     now = asked._replace(
         objects=objects + 8,
         latents=asked.latents * 2,
-        decoded=jax.vmap(fingerprint)(objects + 8),
-        prints=jax.vmap(fingerprint)(objects + 8),
+        decoded_fingerprints=other,
+        fingerprints=other,
     )
-    evaluated, scores, status = evaluate_on_host(
-        HostEvaluator(lambda thing: 99.0), place, now, again
+    evaluated, evaluation = evaluate_on_host(
+        HostEvaluator(lambda thing: 99.0), position, now, again
     )
-    assert [again.find(0, np.array(thing, np.uint8)) for thing in ([1, 0], [3, 0], [0, 7])] == [
-        1,
-        3,
-        0,
-    ]
+    known = [again.find(0, np.array(thing, np.uint8)) for thing in ([1, 0], [3, 0], [0, 7])]
+    assert known == [1, 3, 0]
     jax.tree.map(np.testing.assert_array_equal, evaluated, asked)
-    assert scores.tolist() == [[1.0, 3.0]]
-    assert status.tolist() == [[Status.OK] * 2]
+    assert evaluation.scores.tolist() == [[1.0, 3.0]]
+    assert evaluation.status.tolist() == [[Status.OK] * 2]
+    assert not evaluation.failed.any()
+    log.close()
 
 
-def test_it_is_said_early_that_nothing_has_a_score(tmp_path):
+def test_the_evaluation_of_a_duplicate_gives_the_known_score_or_failure(tmp_path):
+    """[2, 0] is in the base data; [4, 0] failed before; [6, 0] twice in a batch is scored once."""
+    objects = jnp.array([[[2, 0], [4, 0], [6, 0], [6, 0]]], jnp.uint8)
+    prints = jax.vmap(fingerprint)(objects)
+    nothing = Observations(jnp.zeros((1, 0, 2)), jnp.zeros((1, 0)), jnp.zeros((1, 0), bool))
+    status = jnp.zeros((1, 4), jnp.int32)
+    asked = Candidates(jnp.ones((1, 4, 2)), objects, status, nothing, prints, prints)
+    base = Dataset(jnp.array([[2, 0]], jnp.uint8), jnp.array([0.5]))
+    history = jax.tree.map(lambda a: a[None], empty_history(4, base.objects[0], 2))
+    scored = ScoredObjects(base, history, 1)
+    scored.add(0, np.array([4, 0], np.uint8), np.nan)
+    log, calls = QueryLog(tmp_path / "log.sqlite"), []
+
+    def objective(thing):
+        calls.append(thing.tolist())
+        return 7.0
+
+    _, found = evaluate_on_host(
+        HostEvaluator(objective), BatchPosition([3], [log], 0, 0), asked, scored
+    )
+    assert calls == [[6, 0]]
+    duplicate = Status.DUPLICATE
+    assert found.status.tolist() == [[duplicate, duplicate, Status.OK, duplicate]]
+    np.testing.assert_array_equal(found.scores, [[0.5, np.nan, 7.0, 7.0]])
+    assert found.failed.tolist() == [[False, True, False, False]]
+    assert [q.score for q in log.queries()] == [None, None, 7.0, None]
+    log.close()
+
+
+def test_a_warning_comes_early_if_nothing_has_a_score(tmp_path):
     def broken(thing):
         raise RuntimeError("no licence")
 

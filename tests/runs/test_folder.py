@@ -12,9 +12,10 @@ import jax
 import numpy as np
 import pytest
 
+import wrlso
 from tests.builders import count_bits, make_tiny_task, tiny_run
-from wrlso import Result, resume
-from wrlso.runs.config import RunConfig
+from wrlso import Result, RunSettings, methods, resume
+from wrlso.runs.config import RunConfig, make_config
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import QueryLog
 
@@ -65,7 +66,7 @@ def test_an_existing_folder_is_never_overwritten(tmp_path):
     tiny_run(tmp_path / "empty")
 
 
-def test_of_several_that_make_a_folder_one_succeeds(tmp_path, monkeypatch):
+def test_one_of_several_processes_makes_a_folder(tmp_path, monkeypatch):
     """Also where none sees another's files before it writes its own."""
     config = RunFolder(tiny_run(tmp_path / "run").folder.path).config
     first = RunFolder.create(tmp_path / "new", config)
@@ -73,11 +74,12 @@ def test_of_several_that_make_a_folder_one_succeeds(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="another process"):
         RunFolder.create(tmp_path / "new", dataclasses.replace(config, budget=77))
     assert RunFolder(first.path).config == config
+    assert config.budget == 12
     assert [p.name for p in first.path.iterdir()] == ["config.json"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
-def test_unwritable_folder_is_refused():
+def test_a_folder_that_cannot_be_written_is_refused():
     with pytest.raises(ValueError, match="cannot be written"):
         tiny_run("/dev/null/run")
 
@@ -102,9 +104,9 @@ def test_two_processes_cannot_drive_one_run(tmp_path):
 def test_a_finished_run_can_be_read_where_nothing_can_be_written(tmp_path):
     tiny_run(tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    before = Result(tmp_path / "run").queries()
+    found = Result(tmp_path / "run").queries()
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
-    assert len(before) == 36
+    assert len(found) == 36
     assert not {"queries.sqlite-wal", "queries.sqlite-shm"} & names
 
 
@@ -125,9 +127,9 @@ def test_the_base_data_set_is_shared_by_all_seeds(tmp_path):
     size = (folder.path / "checkpoints" / "round00003.safetensors").stat().st_size
     task = make_tiny_task()
     params = sum(leaf.nbytes for leaf in jax.tree.leaves(task.params))
-    prints, again = 2 * 4, 2 * 4 + 4
-    buffer = 12 * (2 + 2 * 4 + 4 + 4 + 2 * prints + 4 + again) + 2 * 4
-    assert size < 2 * (params + buffer) + 2000
+    fingerprints, aliases = 2 * 4, 2 * 4 + 4
+    history = 12 * (2 + 2 * 4 + 4 + 4 + 2 * fingerprints + 4 + aliases) + 2 * 4
+    assert size < 2 * (params + history) + 2000
     assert folder.checkpoints() == [1, 3]
 
 
@@ -146,9 +148,29 @@ def test_the_models_of_a_run_can_be_read(tmp_path):
         result.state(2, task)
 
 
-def test_config_round_trip():
-    config = RunConfig(
-        "t", "m", "rank", {"k": math.inf}, None, 10, 2, "grid", task_options={"a": 1}
-    )
-    assert RunConfig.from_json(config.to_json()) == config
-    assert "Infinity" not in config.to_json()
+def test_a_config_is_read_as_it_was_written():
+    """Any JSON parser reads it: infinity is a string."""
+    task = make_tiny_task(options={"a": 1})
+    method = methods.retrain_only(5)
+    settings = RunSettings(budget=10, seeds=2, proposer="grid", progress=False)
+    config = make_config(task, method, settings, wrlso.algorithm(task, method, budget=10))
+    text = config.to_json()
+    assert config.hyper == {"k": math.inf}
+    assert json.loads(text)["hyper"] == {"k": "inf"}
+    assert "Infinity" not in text
+    assert "NaN" not in text
+    assert RunConfig.from_json(text).to_json() == text
+    assert RunConfig.from_json(text).seed_numbers == [0, 1]
+
+
+@pytest.mark.parametrize("found", [1, 3, None])
+def test_a_folder_of_another_format_is_refused_in_a_sentence(tmp_path, found):
+    path = tiny_run(tmp_path / "run", budget=4, seeds=1).folder.path
+    content = json.loads((path / "config.json").read_text())
+    assert content.pop("format") == 2
+    if found is not None:
+        content["format"] = found
+    (path / "config.json").write_text(json.dumps(content))
+    for read in (Result, resume):
+        with pytest.raises(ValueError, match=rf"format {found or 1}, and this version .* format 2"):
+            read(path)

@@ -59,7 +59,7 @@ def test_resume_on_another_number_of_devices(tmp_path, monkeypatch):
     assert resumed.queries() == whole.queries()
 
 
-def test_nothing_evaluated_is_evaluated_again(tmp_path):
+def test_no_object_is_evaluated_twice_over_a_kill(tmp_path):
     """Killed between two objects of a batch: each is scored once over both processes."""
     scored = []
 
@@ -93,5 +93,5 @@ def test_resume_refuses_another_task(tmp_path):
         make_tiny_task(load_data=lambda: data._replace(scores=-data.scores)),
         make_tiny_task(params=jax.tree.map(lambda a: a + 1, task.params)),
     ):
-        with pytest.raises(ValueError, match="begun with another task"):
+        with pytest.raises(ValueError, match="another task than"):
             resume(tmp_path / "run", task=other, progress=False)

@@ -108,7 +108,7 @@ def test_a_sweep_with_an_objective_on_the_host(tmp_path):
     assert len(asked) == 2 * 3 * 12 + 1
 
 
-def test_sweeps_that_cannot_be_meant_are_refused(tmp_path):
+def test_sweeps_into_folders_of_other_runs_are_refused(tmp_path):
     tiny_sweep(tmp_path / "sweep", {"a": METHOD})
     with pytest.raises(ValueError, match="a holds another run"):
         tiny_sweep(tmp_path / "sweep", {"a": SWEPT["k=1"]})

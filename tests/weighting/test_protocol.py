@@ -1,4 +1,4 @@
-"""Every weighting, and one of a user's own, keeps the protocol of ``wrlso.weightings.Weighting``."""
+"""Every weighting, and one of a user's own, keeps the protocol ``Weighting``."""
 
 import jax
 import jax.numpy as jnp
