@@ -194,8 +194,8 @@ def _compiled(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _compiled(constant)
-        else:
-            yield repr(constant)
+        else:  # the order of a set differs from process to process
+            yield repr(sorted(constant, key=repr) if isinstance(constant, frozenset) else constant)
 
 
 def is_library(value: Any) -> bool:
