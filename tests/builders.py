@@ -1,6 +1,7 @@
 """Small things that many tests need: a task of 16 bits, and algorithms, runs and sweeps of it."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import jax
@@ -38,6 +39,9 @@ needs_expressions = pytest.mark.skipif(
     not EXPRESSIONS.exists(),
     reason="the paper's expressions (shared/data) are not on this machine",
 )
+
+PERTURBED = float(os.environ.get("WRLSO_TESTS_PERTURBED", "0"))
+"""Relative size of a perturbation of the tiny task's parameters, see ``tests.perturbed``."""
 
 BITS = 16
 
@@ -100,6 +104,15 @@ def tiny_data() -> Dataset:
     return Dataset(objects, count_bits(objects))
 
 
+def tiny_params():
+    """Parameters of the tiny model that many tests begin with."""
+    params = tiny_vae().init(jax.random.key(1))
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda a: jnp.asarray(a * (1 + PERTURBED * rng.standard_normal(a.shape)), a.dtype), params
+    )
+
+
 def tiny_bo(**changes) -> BOConfig:
     """Bayesian optimisation with little effort."""
     surrogate = SurrogateConfig(
@@ -118,7 +131,7 @@ def make_tiny_task(**changes) -> Task:
         objective=count_bits,
         soft_objective=lambda soft: soft.sum(-1),
         bo=tiny_bo(),
-        params=vae.init(jax.random.key(1)),
+        params=tiny_params(),
         retrain=RetrainConfig(1.0, 0.5, 16, 1e-2, 1.0),
         proposer="grid",
     )

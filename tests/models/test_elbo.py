@@ -1,13 +1,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy import stats
 
-from tests.builders import bits_of, tiny_data, tiny_vae
+from tests.builders import bits_of, count_bits, tiny_data, tiny_vae
 from wrlso.data import empty_history, gather
-from wrlso.loop.retraining import RetrainConfig
-from wrlso.loop.steps import retrain
+from wrlso.loop.retraining import RetrainConfig, retrain_model
 from wrlso.models.elbo import (
     bernoulli_log_likelihood,
     elbo_terms,
@@ -141,7 +141,7 @@ def test_beta_schedule_of_the_protocol():
 
 def small_retrain(weighting="rank", steps=60, k=1e-3, form="sample", key=0, **config):
     vae, data = tiny_vae(), tiny_data()
-    return vae, *retrain(
+    return vae, *retrain_model(
         jax.random.key(key),
         vae.init(jax.random.key(1)),
         empty_history(5, data.objects[0], 2),
@@ -156,8 +156,6 @@ def small_retrain(weighting="rank", steps=60, k=1e-3, form="sample", key=0, **co
 
 @pytest.mark.parametrize("form", ["sample", "loss", "split"])
 def test_retraining_bends_the_prior_towards_high_scores(form):
-    from tests.builders import count_bits
-
     z = jax.random.normal(jax.random.key(9), (2000, 2))
     score = {}
     for k in (1e-3, jnp.inf):
@@ -183,7 +181,7 @@ def test_divergence_is_undone_and_reported():
     trained, _, info = train(
         jax.random.key(0), params, vae, lambda rows: data.objects[rows],
         minibatches(w, jnp.ones(len(w), bool)), steps=3, batch_size=4,
-        learning_rate=jnp.nan, beta=lambda step: jnp.float32(1),
+        optimizer=optax.adam(jnp.nan), beta=lambda step: jnp.float32(1),
     )  # fmt: skip
     assert not bool(info.finite)
     for got, want in zip(jax.tree.leaves(trained), jax.tree.leaves(params), strict=True):
@@ -195,7 +193,7 @@ def test_training_continues_where_it_stopped():
     vae, data = tiny_vae(), tiny_data()
     w = uniform_weights(data.scores)
     settings = dict(
-        batch_size=8, learning_rate=1e-2, beta=geometric_beta(0.1, 1, warmup=2, every=1)
+        batch_size=8, optimizer=optax.adam(1e-2), beta=geometric_beta(0.1, 1, warmup=2, every=1)
     )
 
     def run(params, steps, **more):

@@ -6,6 +6,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from wrlso.models.elbo import constant_beta
@@ -110,7 +111,7 @@ def test_it_learns_to_reconstruct():
     params, _, info = jax.jit(
         lambda p: train(
             jax.random.key(0), p, vae, lambda r: rows[r], batches, steps=250, batch_size=40,
-            learning_rate=5e-3, beta=constant_beta(0.02),
+            optimizer=optax.adam(5e-3), beta=constant_beta(0.02),
         )
     )(params)  # fmt: skip
     assert bool(info.finite)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from wrlso.data import Dataset
@@ -114,7 +115,7 @@ def test_the_feedback_model_learns_to_reconstruct():
     params, _, info = jax.jit(
         lambda p: train(
             jax.random.key(0), p, vae, lambda r: rows[r], batches, steps=250, batch_size=50,
-            learning_rate=5e-3, beta=constant_beta(0.02),
+            optimizer=optax.adam(5e-3), beta=constant_beta(0.02),
         )
     )(vae.init(jax.random.key(1)))  # fmt: skip
     assert bool(info.finite)

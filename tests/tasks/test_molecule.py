@@ -20,7 +20,7 @@ from wrlso.runs.molecule_training import train_molecules
 from wrlso.runs.sequence_training import TrainingConfig
 from wrlso.status import Status
 from wrlso.tasks import TASKS
-from wrlso.tasks import molecules_task as task_module
+from wrlso.tasks.molecule import base_data
 from wrlso.tasks.molecule.model import MoleculeModel, load_model, save_model
 from wrlso.tasks.molecule.task import molecules
 
@@ -105,7 +105,7 @@ def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
 
 def test_without_a_file_a_run_begins_with_samples_of_the_prior(trained, monkeypatch):
     folder, *_ = trained
-    monkeypatch.setattr(task_module, "_SAMPLED", 24)
+    monkeypatch.setattr(base_data, "_SAMPLED", 24)
     task = small_task(folder, data=None)
     base = task.load_data()
     spelling = Spelling(load_model(folder / "model.safetensors").fragments, 20)
@@ -116,7 +116,7 @@ def test_without_a_file_a_run_begins_with_samples_of_the_prior(trained, monkeypa
     np.testing.assert_array_equal(again.objects, base.objects)
 
 
-def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, capsys, monkeypatch):
+def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, caplog):
     folder, *_ = trained
 
     def objective(smiles):
@@ -128,7 +128,7 @@ def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, ca
     base = task.load_data()
     fits = [s for s in series() if s != "C" * 13 + "(=O)O"]  # within the limit of 14 atoms
     assert len(base.scores) == len([s for s in fits if "Cl" not in s])
-    assert "12 of 71 molecules have no score" in capsys.readouterr().out
+    assert "12 of 71 molecules have no score" in caplog.text
     assert task.options["objective"] == "function objective"
     # A failure is no better than the worst of them.
     assert task.bo.surrogate.penalty == "lowest"

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import wrlso
+from wrlso import loop, methods
 from wrlso.tasks.shape.data import all_images, area, load
 from wrlso.tasks.shape.model import make_vae, pack, unpack
 from wrlso.tasks.shape.task import shapes
@@ -108,24 +110,18 @@ def test_data_never_changes():
     ],
 )
 def test_a_round_in_double_precision_mode(architecture, proposer):
-    """With JAX_ENABLE_X64 the models stay float32, and nothing breaks."""
-    from wrlso import loop, methods, prepare_base
-    from wrlso.resolve import make_algorithm
-    from wrlso.runs.config import RunConfig
-    from wrlso.storage.digest import describe
-
+    """With JAX_ENABLE_X64 the models stay float32."""
     with jax.enable_x64(True):
         task = shapes(architecture=architecture)
-        config = RunConfig("shapes", budget=4, seeds=1, proposer=proposer,
-                           **describe(methods.weighted_retraining(retrain_every=4)))  # fmt: skip
-        algorithm, shared = make_algorithm(task, config), prepare_base(task.load_data())
-        state = loop.init(algorithm, task.vae.init(jax.random.key(0)), shared.dataset)
-        hyper = {"k": 1e-3, "learning_rate": 1e-3, "beta": 10.0}
-        state, info = loop.retrain(algorithm, jax.random.key(0), state, shared, 2, hyper)
-        state, surrogate = loop.fit(algorithm, jax.random.key(2), state, shared)
-        candidates = loop.ask(algorithm, jax.random.key(1), state, surrogate, shared)
-        scores = task.objective(candidates.objects)
-        state, _ = loop.tell(algorithm, state, surrogate, candidates, scores, candidates.status, 0)
+        method = methods.weighted_retraining(retrain_every=4)
+        algorithm = wrlso.algorithm(task, method, budget=4, proposer=proposer)
+        base = wrlso.base_data(task)
+        state = loop.init(algorithm, task.vae.init(jax.random.key(0)), base.dataset)
+        state, info = loop.retrain(algorithm, jax.random.key(0), state, base, 2)
+        state, surrogate = loop.fit(algorithm, jax.random.key(2), state, base)
+        candidates = loop.ask(algorithm, jax.random.key(1), state, surrogate, base)
+        evaluation = loop.score(task.objective, candidates)
+        state, _ = loop.tell(algorithm, state, surrogate, candidates, evaluation, 0)
     assert bool(info.finite)
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(state.params)} == {"float32"}
     assert candidates.latents.dtype == jnp.float32
