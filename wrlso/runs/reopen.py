@@ -58,6 +58,7 @@ def check_same(
     """
     config = folder.config
     found = [
+        *differences(config.task, name, "name of the task"),
         *differences(config.algorithm, now),
         *differences(config.task_record, task_now, f"task {name!r}"),
     ]
