@@ -1,6 +1,5 @@
 """A run that was killed goes on as if nothing had happened."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -61,10 +60,11 @@ def test_resume_on_another_number_of_devices(tmp_path, monkeypatch):
 
 def test_no_object_is_evaluated_twice_over_a_kill(tmp_path):
     """Killed between two objects of a batch: each is scored once over both processes."""
-    scored = []
+    scored, kills = [], [1]
 
     def objective(thing):
-        if len(scored) == 17:
+        if len(scored) == 17 and kills:
+            kills.clear()
             raise Killed
         scored.append(bytes(thing))
         return float(np.unpackbits(thing).sum())
@@ -72,26 +72,7 @@ def test_no_object_is_evaluated_twice_over_a_kill(tmp_path):
     with pytest.raises(Killed):
         tiny_run(tmp_path / "run", host_task(objective), proposer="prior", seeds=2)
     assert len(all_queries(tmp_path / "run")) == 17
-
-    def counting(thing):
-        scored.append(bytes(thing))
-        return float(np.unpackbits(thing).sum())
-
-    resumed = resume(tmp_path / "run", task=host_task(counting), progress=False)
+    resumed = resume(tmp_path / "run", task=host_task(objective), progress=False)
     whole = tiny_run(tmp_path / "whole", proposer="prior", seeds=2)
     assert resumed.queries() == whole.queries()
     assert len(scored) == sum(q.status == Status.OK for q in whole.queries())
-
-
-def test_resume_refuses_another_task(tmp_path):
-    task = make_tiny_task()
-    tiny_run(tmp_path / "run", task)
-    (tmp_path / "run" / "summary.json").unlink()
-    data = task.load_data()
-    for other in (
-        make_tiny_task(name="other"),
-        make_tiny_task(load_data=lambda: data._replace(scores=-data.scores)),
-        make_tiny_task(params=jax.tree.map(lambda a: a + 1, task.params)),
-    ):
-        with pytest.raises(ValueError, match="another task than"):
-            resume(tmp_path / "run", task=other, progress=False)

@@ -1,0 +1,201 @@
+"""A user's JAX program from public names only, beside what ``wrlso.run`` does."""
+
+import dataclasses
+import typing
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import wrlso
+from tests.builders import METHOD, make_tiny_task, tiny_bo, tiny_run
+from wrlso.loop.retraining import RetrainConfig
+from wrlso.runs.settings import SettingsArguments
+from wrlso.status import Status
+
+PROPOSERS = ["grid", "prior", "data_ascent"]
+
+
+def queries(result, seed):
+    """Objects, latents and scores of a seed's charged queries."""
+    charged = [q for q in result.queries() if q.seed == seed and q.status != Status.DUPLICATE]
+    objects = np.array([np.frombuffer(q.object, np.uint8) for q in charged])
+    latents = np.array([np.frombuffer(q.latent, "<f4") for q in charged])
+    return objects, latents, np.array([q.score for q in charged], np.float32)
+
+
+def check_equal(history, result, seed):
+    n = int(history.used)
+    objects, latents, scores = queries(result, seed)
+    assert n == len(scores) > 0
+    np.testing.assert_array_equal(history.objects[:n], objects)
+    np.testing.assert_array_equal(history.scores[:n], scores)
+    np.testing.assert_allclose(history.latents[:n], latents, rtol=1e-4, atol=1e-6)
+
+
+def own_loop(task, algorithm, seed):
+    """Algorithm 1 from init, retrain, fit, ask, score and tell."""
+    loop, base = wrlso.loop, wrlso.base_data(task)
+    state = loop.init(algorithm, wrlso.pretrained(task, progress=False), base.dataset)
+    for round in range(algorithm.rounds):
+        steps = algorithm.steps(round, len(base.dataset.scores) + int(state.history.used))
+        key = loop.query_key(seed, round, loop.RETRAIN)
+        state, _ = loop.retrain(algorithm, key, state, base, steps)
+        state, surrogate = loop.fit(algorithm, loop.query_key(seed, round, loop.FIT), state, base)
+        limit = min(int(state.history.used) + algorithm.retrain_every, algorithm.budget)
+        for i in range(algorithm.asks):
+            key = loop.query_key(seed, round, i)
+            candidates = loop.ask(algorithm, key, state, surrogate, base, limit)
+            evaluation = loop.score(task.objective, candidates)
+            state, surrogate = loop.tell(algorithm, state, surrogate, candidates, evaluation, round)
+    return state
+
+
+@pytest.mark.parametrize("proposer", PROPOSERS)
+def test_simulate_gives_the_queries_of_run(tmp_path, proposer):
+    task = make_tiny_task()
+    result = tiny_run(tmp_path / "run", task, proposer=proposer, seeds=2)
+    algorithm = wrlso.algorithm(task, METHOD, budget=12, proposer=proposer)
+    params, base = wrlso.pretrained(task, progress=False), wrlso.base_data(task)
+    simulate = jax.jit(lambda seed: wrlso.simulate(algorithm, task.objective, seed, params, base))
+    for seed in range(2):
+        check_equal(simulate(seed).history, result, seed)
+
+
+@pytest.mark.parametrize("proposer", ["grid", "prior"])
+def test_a_loop_of_ones_own_gives_the_queries_of_run(tmp_path, proposer):
+    task = make_tiny_task()
+    result = tiny_run(tmp_path / "run", task, proposer=proposer, seeds=1, first_seed=3)
+    algorithm = wrlso.algorithm(task, METHOD, budget=12, proposer=proposer)
+    check_equal(own_loop(task, algorithm, 3).history, result, 3)
+
+
+def test_bo_in_a_program_of_ones_own_begins_as_in_run(tmp_path):
+    """Up to rounding, which a climb may make visible later."""
+    task = make_tiny_task()
+    result = tiny_run(tmp_path / "run", task, proposer="bo", budget=4, seeds=1)
+    algorithm = wrlso.algorithm(task, METHOD, budget=4, proposer="bo")
+    params, base = wrlso.pretrained(task, progress=False), wrlso.base_data(task)
+    history = jax.jit(lambda seed: wrlso.simulate(algorithm, task.objective, seed, params, base))(
+        0
+    ).history
+    first = next(q for q in result.queries() if q.index == 0)
+    np.testing.assert_allclose(history.latents[0], np.frombuffer(first.latent, "<f4"), atol=0.05)
+
+
+def test_a_weighting_function_gives_the_queries_of_the_named_one(tmp_path):
+    def mine(scores, mask, rounds, hyper):
+        return wrlso.rank_weights(scores, hyper["k"], mask)
+
+    own = wrlso.Method("mine", weighting=mine, hyper={"k": 1e-2}, retrain_every=4)
+    made = wrlso.Method(
+        "made", weighting=wrlso.weightings.rank(), hyper={"k": 1e-2}, retrain_every=4
+    )
+    flat = wrlso.Method(
+        "flat", weighting=lambda s, m, r, h: wrlso.uniform_weights(s, m), retrain_every=4
+    )
+    named, by_own, by_made, by_flat = (
+        tiny_run(tmp_path / method.name, method=method, proposer="prior", seeds=1)
+        for method in (METHOD, own, made, flat)
+    )
+    assert by_own.queries() == named.queries() == by_made.queries()
+    assert by_flat.queries() != named.queries()
+    assert by_own.folder.config.weighting.split(" ")[0].endswith("mine")
+    assert by_made.folder.config.weighting == "rank"
+    assert "mine" in by_own.table()
+    assert by_own.plot(make_tiny_task(), method=own)
+
+
+def test_a_proposer_of_ones_own_gives_the_queries_of_the_one_it_repeats(tmp_path):
+    task = make_tiny_task()
+
+    def propose(key, view, surrogate):
+        latents = jax.random.normal(key, (16, 2), jnp.float32)
+        return wrlso.proposers.Pool(latents, task.vae.decode(view.params, latents))
+
+    own = wrlso.Proposer("mine", propose, batch=4)
+    ours = tiny_run(tmp_path / "own", task, proposer=own, seeds=2)
+    assert ours.queries() == tiny_run(tmp_path / "prior", task, proposer="prior", seeds=2).queries()
+    assert ours.summary["proposer"] == ours.folder.config.proposer == "mine"
+
+
+def test_an_acquisition_function_of_ones_own_gives_the_queries_of_the_one_it_repeats(tmp_path):
+    """Through whole runs: EI as a function, as a name, and another one."""
+
+    def expected_improvement(mean, variance, best):
+        return wrlso.acquisition.expected_improvement(mean, variance, best)
+
+    found = {}
+    for name, acquisition in {
+        "own": expected_improvement,
+        "ei": "ei",
+        "mean": lambda mean, variance, best: mean,
+    }.items():
+        task = make_tiny_task(bo=tiny_bo(acquisition=acquisition))
+        found[name] = tiny_run(tmp_path / name, task, proposer="bo", budget=4, seeds=1)
+    assert found["own"].queries() == found["ei"].queries()
+    assert found["mean"].queries() != found["ei"].queries()
+    recorded = found["own"].folder.config.algorithm["proposer"]["settings"]["acquisition"]
+    assert "expected_improvement" in recorded
+
+
+def moved(optimizer, learning_rate=1e-2, steps=1):
+    """How far one retraining moves the parameters."""
+    config = RetrainConfig(1.0, 0.5, 16, learning_rate, 1.0, optimizer=optimizer)
+    task = make_tiny_task(retrain=config)
+    algorithm = wrlso.algorithm(task, METHOD, budget=12)
+    base = wrlso.base_data(task)
+    state = wrlso.loop.init(algorithm, task.params, base.dataset)
+    after, info = wrlso.loop.retrain(algorithm, jax.random.key(0), state, base, steps)
+    assert bool(info.finite)
+    return jax.tree.map(lambda new, old: np.asarray(new - old), after.params, task.params)
+
+
+def test_retraining_takes_any_optax_transformation():
+    """One step: SGD's is linear in its own rate; Adam's is the rate times a sign, AdamW's decays
+    besides; momentum changes the second step only."""
+    params = make_tiny_task().params
+    sgd, twice = moved(optax.sgd(1e-3)), moved(optax.sgd(2e-3))
+    for once, two in zip(jax.tree.leaves(sgd), jax.tree.leaves(twice), strict=True):
+        np.testing.assert_allclose(2 * once, two, rtol=1e-2, atol=1e-6)
+    assert max(np.abs(a).max() for a in jax.tree.leaves(sgd)) > 1e-3
+    adam = moved(optax.adam)
+    for ours, theirs in zip(jax.tree.leaves(adam), jax.tree.leaves(sgd), strict=True):
+        visible = np.abs(theirs) > 1e-4
+        np.testing.assert_allclose(ours[visible], 1e-2 * np.sign(theirs[visible]), rtol=1e-3)
+    adamw = moved(lambda rate: optax.adamw(rate, weight_decay=0.5))
+    expected = jax.tree.map(lambda a, p: a - 1e-2 * 0.5 * np.asarray(p), adam, params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), adamw, expected)
+    jax.tree.map(np.testing.assert_array_equal, moved(optax.adam(1e-2)), adam)
+    plain, momentum = (moved(optax.sgd(1e-3, m), steps=2) for m in (None, 0.9))
+    assert not np.allclose(plain["decoder"], momentum["decoder"], atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [optax.sgd(1e-3), optax.adamw], ids=["sgd", "adamw"])
+def test_a_run_retrains_with_the_optimizer_of_its_task(tmp_path, optimizer):
+    retrain = dataclasses.replace(make_tiny_task().retrain, optimizer=optimizer)
+    result = tiny_run(
+        tmp_path / "run", make_tiny_task(retrain=retrain), proposer="prior", seeds=1, budget=8
+    )
+    usual = tiny_run(tmp_path / "usual", proposer="prior", seeds=1, budget=8)
+    assert result.queries() != usual.queries()
+    task = make_tiny_task(retrain=retrain)
+    algorithm = wrlso.algorithm(task, METHOD, budget=8, proposer="prior")
+    state = wrlso.simulate(algorithm, task.objective, 0, task.params, wrlso.base_data(task))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-4, atol=1e-6),
+        result.state(task=task).params,
+        state.params,
+    )
+
+
+def test_the_arguments_of_run_are_the_settings():
+    """One source: same names, same types; and an unknown name is refused with the list of them."""
+    arguments = typing.get_type_hints(SettingsArguments)
+    settings = typing.get_type_hints(wrlso.RunSettings)
+    assert arguments == settings
+    assert list(arguments) == [field.name for field in dataclasses.fields(wrlso.RunSettings)]
+    with pytest.raises(TypeError, match="no setting 'sedes'; there are: budget, seeds, first_seed"):
+        wrlso.run(make_tiny_task(), METHOD, out="nowhere", sedes=3)
