@@ -135,7 +135,7 @@ def test_expected_improvement_is_the_integral(dtype):
 
 
 @BOTH
-def test_upper_confidence_bound(dtype):
+def test_the_upper_confidence_bound_equals_its_formula(dtype):
     mean, variance = moments(dtype)
     with x64(dtype):
         ours = jax.jit(upper_confidence_bound)(mean, variance, 4.0)
@@ -225,7 +225,7 @@ def test_finite_without_variance_and_far_from_the_best(name, dtype):
 
 
 @BOTH
-def test_deviation(dtype):
+def test_the_deviation_has_a_finite_gradient_at_zero(dtype):
     eps = np.finfo(dtype).eps
     variance = np.array([0.0, eps**3, 1e-3, 1.0, 9.0], dtype)
     with x64(dtype):

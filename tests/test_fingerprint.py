@@ -69,7 +69,7 @@ def test_first_fresh_keeps_the_order_and_puts_repeats_last():
     assert known_row.tolist() == [-1, -1, -1, 0, -1, -1, -1]
 
 
-def test_an_identity_decides_what_is_equal():
+def test_a_dedup_key_decides_which_objects_are_equal():
     """Here a pair is the same in either order."""
     pairs = jnp.array([[1, 2], [2, 1], [2, 2], [1, 2]], jnp.uint8)
     prints = fingerprint(pairs, lambda p: jnp.sort(p, axis=1))
@@ -77,7 +77,7 @@ def test_an_identity_decides_what_is_equal():
     assert first_occurrence(fingerprint(pairs)).tolist() == [True, True, True, False]
 
 
-def test_under_jit_and_vmap():
+def test_jit_and_vmap_find_the_same_fresh_rows():
     pools = jnp.stack([objects(30, s) for s in range(3)])
     known = sort_fingerprints(fingerprint(objects(5, 7)))
     batched = jax.jit(jax.vmap(lambda p: first_fresh(fingerprint(p), [known], 6)))(pools)

@@ -13,7 +13,7 @@ from wrlso.methods import METHODS, get_method
 from wrlso.results.tables import title
 
 
-def test_unknown_method_is_named():
+def test_an_unknown_method_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="unknown method 'nope'; there are: lso"):
         get_method("nope")
 
@@ -42,7 +42,7 @@ def test_a_method_names_who_has_a_number():
     ],
     ids=lambda method: method.name,
 )
-def test_runs(method, tmp_path):
+def test_all_baselines_but_random_search_move_the_model(method, tmp_path):
     """They sample the prior; all but random search move the tiny model's."""
     task = make_tiny_task()
     result = wrlso.run(task, method, out=tmp_path / "run", budget=30, seeds=2, progress=False)

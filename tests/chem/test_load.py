@@ -25,7 +25,7 @@ def read(path, **options):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", ["set.smi", "set.txt", "set"])
-def test_smiles_with_names(tmp_path, name, packed):
+def test_names_after_smiles_are_kept(tmp_path, name, packed):
     text = "OCC ethanol\n\nC1=CC=CC=C1\tbenzene  ring\r\n  CC(=O)O   acetic acid \nN"
     found = read(write(tmp_path / name, text, packed))
     assert found.smiles == ["CCO", "c1ccccc1", "CC(=O)O", "N"]
@@ -37,7 +37,7 @@ def test_smiles_with_names(tmp_path, name, packed):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(("name", "mark"), [("t.csv", ","), ("t.CSV", ";"), ("t.tsv", "\t")])
-def test_tables(tmp_path, name, mark, packed):
+def test_tables_are_read_by_their_columns(tmp_path, name, mark, packed):
     rows = ["id,SMILES ,Score", "1,OCC,0.5", '2,"CCN\n",-1e3', "", "3,CCS,nan", "4,CCF", "5,C,x",
             "6,CC,7", ",,"]  # fmt: skip
     text = "\ufeff" + "\r\n".join(rows).replace(",", mark)

@@ -42,7 +42,7 @@ def test_every_published_penalized_logp():
     [("C" * 100, 26.14363), ("S" * 100, 39.28813), (BEST, 27.59103098275389)],
     ids=["alkane", "sulphurs", "published"],
 )
-def test_spot_values(smiles, score):
+def test_spot_values_are_reproduced(smiles, score):
     assert penalized_logp(smiles) == pytest.approx(score, abs=1e-5)
 
 
@@ -61,7 +61,7 @@ def test_penalized_logp_by_hand():
     [("CCO", 0), ("C1CC1", 0), ("C1CCCCC1", 0), ("C1CCCCCC1", 1), ("C1CCCCCCCCCCC1.C1CCCCCC1", 6),
      ("c1ccc2ccccc2c1", 0)],
 )  # fmt: skip
-def test_ring_excess(smiles, excess):
+def test_only_atoms_beyond_six_of_a_ring_count(smiles, excess):
     assert ring_excess(smiles) == excess
 
 
@@ -129,6 +129,6 @@ def test_canonical_keeps_or_drops_stereo_but_never_isotopes():
     assert canonical("OCC") == canonical("CCO") == "CCO"
 
 
-def test_heavy_atoms():
+def test_hydrogens_are_not_counted():
     assert heavy_atoms("[H]OC([2H])C") == 3
     assert heavy_atoms(BEST) == 171

@@ -122,7 +122,7 @@ def test_every_row_of_tokens_is_a_molecule(kind, stereo, rows):
 
 
 @pytest.mark.parametrize("stereo", [False, True])
-def test_round_trip(stereo):
+def test_molecules_survive_the_round_trip(stereo):
     alphabet = make_alphabet([split(smiles, stereo) for smiles in MOLECULES], stereo)
     rows = tokenize(MOLECULES, alphabet)
     assert rows.dtype == np.uint8
@@ -167,13 +167,13 @@ def test_rings_beyond_99_are_passed_over_and_none_is_misread():
         split("C1CC1" * 120)
 
 
-def test_deep_branches():
+def test_deep_branches_become_molecules():
     alphabet = make_alphabet([["[S]", "[#Branch1]", "[=Branch3]", "[C]"]])
     row = [alphabet.number[token] for token in ["[S]", "[=Branch3]", "[S]", "[S]", "[S]"] * 200]
     assert parse(to_smiles(np.array(row), alphabet)).GetNumAtoms() > 1
 
 
-def test_json_round_trip():
+def test_an_alphabet_survives_json():
     alphabet = make_alphabet([split(smiles, True) for smiles in MOLECULES], stereo=True)
     stored = json.loads(json.dumps(alphabet.to_json()))
     assert Alphabet.from_json(stored) == alphabet
@@ -196,7 +196,7 @@ def test_json_round_trip():
         ((PADDING, *(f"[{n}C]" for n in range(1, 257))), "at most 256 tokens, not 257"),
     ],
 )
-def test_what_is_no_alphabet(tokens, message):
+def test_lists_that_are_not_alphabets_are_refused(tokens, message):
     with pytest.raises(ValueError, match=message):
         Alphabet(tokens)
 

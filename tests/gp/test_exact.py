@@ -72,7 +72,7 @@ def everything(x, y, z, lengthscales, variance, noise, mask=None):
 
 @BOTH
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (7, 2), (40, 3), (60, 12)])
-def test_equal_to_the_textbook(dtype, n, d):
+def test_the_posterior_equals_the_textbook(dtype, n, d):
     x, y, z, lengthscales, variance = data(n, n, d)
     mean, joint, evidence = oracle(x, y, z, lengthscales, variance)
     with x64(dtype):
@@ -111,7 +111,7 @@ def test_equal_to_tinygp_with_a_kernel_of_tinygp(dtype):
 
 @pytest.mark.parametrize("kind", [Matern52, SquaredExponential])
 @pytest.mark.parametrize("d", [2, 6])
-def test_derivatives_of_the_evidence(kind, d):
+def test_derivatives_of_the_evidence_equal_finite_differences(kind, d):
     x, y, _, lengthscales, variance = data(1, 12, d)
     x[3] = x[2]
     mask = np.arange(12) != 5
@@ -213,7 +213,7 @@ def add_all(lengthscales, variance, x, y, mask, slots, points, targets, z):
     st.sampled_from([0.0, np.nan, 1e30]),
     st.booleans(),
 )
-def test_adding_is_conditioning(seed, shape, taken, rubbish, double):
+def test_adding_rows_is_conditioning_on_more(seed, shape, taken, rubbish, double):
     """Whatever the number of rows before, with gaps or without; slots beyond the end are lost."""
     capacity, d, new = shape
     dtype = np.float64 if double else np.float32
@@ -273,7 +273,7 @@ def test_products_with_a_triangular_matrix_leave_out_only_zeros(n):
 
 
 @BOTH
-def test_the_same_point_many_times(dtype):
+def test_the_variance_at_a_point_falls_with_every_repetition(dtype):
     """The variance falls to noise / n, and neither below zero nor to NaN."""
     with x64(dtype):
         kernel = SquaredExponential(jnp.ones(2, dtype), jnp.ones((), dtype))

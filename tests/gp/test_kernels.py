@@ -54,7 +54,7 @@ def of_tinygp(name, lengthscales, variance):
 @BOTH
 @EACH
 @pytest.mark.parametrize("d", [1, 2, 4, 5, 25, 56])
-def test_equal_to_tinygp(name, d, dtype):
+def test_kernels_equal_those_of_tinygp(name, d, dtype):
     with x64(dtype):
         x, z, lengthscales, variance = data(d, dtype)
         ours, theirs = (
@@ -98,7 +98,7 @@ def test_combines_with_kernels_of_tinygp(name, d, dtype):
 
 @EACH
 @pytest.mark.parametrize("d", [1, 3, 7])
-def test_derivatives(name, d):
+def test_derivatives_equal_finite_differences(name, d):
     """Also with points that coincide, where Matern's is only twice differentiable."""
     with jax.enable_x64(True):
         x, z, lengthscales, variance = data(d, np.float64, 5, 4)

@@ -78,7 +78,7 @@ def everything_exact(x, y, z, lengthscales, variance, noise, mask=None):
 
 @BOTH
 @pytest.mark.parametrize(("n", "d", "m"), [(1, 1, 1), (40, 2, 10), (25, 8, 25)])
-def test_equal_to_the_textbook(dtype, n, d, m):
+def test_the_posterior_equals_the_textbook(dtype, n, d, m):
     problem = data(n, n, d, m)
     with x64(dtype):
         ours = everything(*cast(dtype, *problem, NOISE))
@@ -114,7 +114,7 @@ def bound_and_evidence(x, y, inducing, lengthscales, variance, noise, mask):
     st.floats(-4, 0),
     st.booleans(),
 )
-def test_the_bound_is_one(seed, shape, rows, log_scale, log_noise, double):
+def test_the_bound_never_exceeds_the_evidence(seed, shape, rows, log_scale, log_noise, double):
     capacity, d, m = shape
     dtype = np.float64 if double else np.float32
     x, y, inducing, _, lengthscales, variance = data(seed, capacity, d, m)
@@ -220,7 +220,7 @@ def add_all(x, y, inducing, z, lengthscales, variance, noise, mask, old):
     st.sampled_from([0.5, 0.05, 0.002]),
     st.booleans(),
 )
-def test_adding_is_conditioning(seed, shape, old, rows, noise, double):
+def test_adding_rows_is_conditioning_on_more(seed, shape, old, rows, noise, double):
     capacity, d, m = shape
     dtype = np.float64 if double else np.float32
     problem = data(seed, capacity, d, m)
@@ -232,7 +232,7 @@ def test_adding_is_conditioning(seed, shape, old, rows, noise, double):
 
 @BOTH
 @pytest.mark.parametrize("noise", [1e-1, 1e-5])
-def test_the_same_point_many_times(dtype, noise):
+def test_the_variance_at_a_point_falls_with_every_repetition(dtype, noise):
     """The variance falls to noise / n, and neither below zero nor to NaN."""
     x, y, inducing, _, lengthscales, variance = data(5, 20, 2, 8)
     point = inducing[:1]

@@ -18,7 +18,7 @@ def both(ours, plain, *arguments):
 
 
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 3, 4), (0, 4)])
-def test_product(shape):
+def test_the_product_and_its_gradients_equal_numpys(shape):
     x = jax.random.normal(jax.random.key(0), shape)
     kernel = jax.random.normal(jax.random.key(1), (4, 6))
     (value, slope), (expected, expected_slope) = both(product, jnp.matmul, x, kernel)
@@ -29,7 +29,7 @@ def test_product(shape):
 
 
 @pytest.mark.parametrize("rows", [[0, 2, 2, 1], [[1, 1], [0, 2]], []])
-def test_lookup(rows):
+def test_a_lookup_and_its_gradients_equal_indexing(rows):
     rows = jnp.array(rows, jnp.int32)
     table = jax.random.normal(jax.random.key(0), (3, 5))
     (value, slope), (expected, expected_slope) = both(

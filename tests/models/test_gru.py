@@ -61,7 +61,7 @@ def test_steps_one_by_one_are_the_states():
 
 
 @pytest.mark.parametrize("lift", [jax.vmap, lambda f: lambda *a: jax.lax.map(lambda b: f(*b), a)])
-def test_many_at_once(lift):
+def test_a_batch_is_one_sequence_after_the_other(lift):
     gru, start, x = problem()
     twice = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), (gru, start, x))
     both = lift(jax.grad(lambda *a: gru_states(*a).sum()))(*twice)

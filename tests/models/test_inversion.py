@@ -56,13 +56,13 @@ def test_only_what_needs_it_moves_and_each_on_its_own(count):
         np.testing.assert_allclose(found[i], alone[0], rtol=1e-4, atol=1e-5)
 
 
-def test_nothing_to_do():
+def test_no_steps_or_no_rows_change_nothing():
     z, objects = decodes(3)
     np.testing.assert_array_equal(invert(VAE, PARAMS, z, objects, steps=0), z)
     assert invert(VAE, PARAMS, z[:0], objects[:0], steps=3).shape == (0, 2)
 
 
-def test_models_side_by_side():
+def test_vmap_over_models_inverts_each_alone():
     """Under vmap over models, each with rows of its own that need it."""
     params = jax.vmap(VAE.init)(jax.random.split(jax.random.key(4), 3))
     z, objects = decodes(70)

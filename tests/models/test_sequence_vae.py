@@ -103,7 +103,7 @@ def test_decodes_are_greedy_and_end_with_their_first_zero():
 
 
 @pytest.mark.slow
-def test_it_learns_to_reconstruct():
+def test_training_reconstructs_the_data():
     rng = np.random.default_rng(0)
     rows = jnp.asarray(rng.permutation(np.asarray(all_strings()))[:60])
     vae, params = model(latent_dim=8, encoder_units=32, decoder_units=48)
@@ -163,7 +163,7 @@ def test_minibatches_of_like_length_hold_what_is_drawn():
     assert len({tuple(np.argsort(m)) for m in n.mean(1).reshape(-1, 16)}) > 40
 
 
-def test_double_precision_is_enabled():
+def test_decodes_keep_their_type_in_double_precision_mode():
     with jax.enable_x64(True):
         vae = make_vae(6, 9, latent_dim=3, encoder_units=8, decoder_units=8)
         params = vae.init(jax.random.key(0))

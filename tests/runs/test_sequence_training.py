@@ -41,7 +41,7 @@ def trained(tmp_path_factory):
     return folder, train_strings(model(), strings(), CUTS, folder, CONFIG, progress=False)
 
 
-def test_it_learns(trained):
+def test_training_lowers_the_loss_and_logs_it(trained):
     folder, params = trained
     with (folder / "log.csv").open() as file:
         log = list(csv.DictReader(file))
@@ -116,7 +116,7 @@ def test_every_row_is_in_one_part():
 @pytest.mark.parametrize(
     "bad", [{"epochs": 0}, {"decay": 9.0, "epochs": 3.0}, {"batch_size": 0}, {"held_out": 1.0}]
 )
-def test_bad_settings_are_refused(bad):
+def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(ValueError, match="got"):
         TrainingConfig(**bad)
 

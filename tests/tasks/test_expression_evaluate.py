@@ -131,7 +131,7 @@ def test_the_score_of_rubbish_is_defined():
         ("", "the expression ends"),
     ],
 )
-def test_targets_that_cannot_be(target, message):
+def test_targets_that_are_not_expressions_are_refused(target, message):
     with pytest.raises(ValueError, match=message):
         parse_target(target)
 

@@ -21,7 +21,7 @@ ARCHITECTURES = ["feedback", "paper"]
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("decoding", ["argmax", "majority"])
-def test_model_contract(architecture, decoding):
+def test_decodes_are_derivations_and_independent_of_the_batch(architecture, decoding):
     vae = make_vae(architecture, decoding=decoding)
     params = vae.init(jax.random.key(0))
     z = 3 * jax.random.normal(jax.random.key(1), (40, 25))
@@ -133,13 +133,13 @@ def test_the_feedback_model_learns_to_reconstruct():
         ({"pretrain_epochs": 0}, "at least 1 epoch"),
     ],
 )
-def test_arguments_that_cannot_be(arguments, message):
+def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         expressions(**arguments)
 
 
 @pytest.mark.parametrize("architecture", ["feedback", "paper"])
-def test_double_precision_is_enabled(architecture):
+def test_decodes_keep_their_type_in_double_precision_mode(architecture):
     with jax.enable_x64(True):
         vae = make_vae(architecture)
         objects = vae.decode(vae.init(jax.random.key(0)), jnp.ones((1, 25)))

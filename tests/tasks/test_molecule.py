@@ -156,7 +156,7 @@ def test_scores_of_a_table_are_taken_as_they_are(trained, tmp_path):
         small_task(trained[0], data=None, column="canonical_smiles")
 
 
-def test_the_task_by_name(trained):
+def test_the_task_is_found_by_name(trained):
     """Also after its module was imported, which is not of that name."""
     task = TASKS["molecules"](model=str(trained[0] / "model.safetensors"), max_tokens=30)
     assert task.name == "molecules"
@@ -182,7 +182,7 @@ def test_every_spelling_becomes_one():
     np.testing.assert_array_equal(cut.canonical(row), cut.row(cut.smiles(row)))
 
 
-def test_pictures_of_molecules():
+def test_molecules_are_drawn_in_ink_on_white():
     alphabet = make_alphabet(split(smiles) for smiles in series())
     spelling = Spelling(Fragments(alphabet), 12)
     images = spelling.pictures(np.stack([spelling.row("CCO"), spelling.row("c1ccccc1")]))
@@ -215,7 +215,7 @@ def test_limits_are_failures_with_a_reason():
         ({"workers": -1}, "workers must be 0, positive or None"),
     ],
 )
-def test_bad_arguments(trained, changes, message):
+def test_arguments_out_of_range_are_refused(trained, changes, message):
     with pytest.raises(ValueError, match=message):
         small_task(trained[0], **changes)
 
@@ -225,7 +225,7 @@ def test_data_that_are_not_there_are_named_at_once(trained):
         small_task(trained[0], data="none.smi")
 
 
-def test_other_files_are_no_models(tmp_path):
+def test_a_file_of_another_kind_is_not_taken_for_a_model(tmp_path):
     with pytest.raises(FileNotFoundError, match="no model of molecules at"):
         load_model(tmp_path / "none")
     vae = make_vae(4, 5)

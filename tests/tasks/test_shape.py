@@ -56,7 +56,7 @@ def test_pack_inverts_unpack_and_agrees_with_numpy():
 @pytest.mark.parametrize(
     "architecture", ["coordinate", pytest.param("paper", marks=pytest.mark.slow)]
 )
-def test_model_contract(architecture):
+def test_a_decode_is_the_most_likely_image(architecture):
     vae = make_vae(architecture)
     params = vae.init(jax.random.key(0))
     objects = load("validation").objects[:4]
@@ -109,7 +109,7 @@ def test_data_never_changes():
         pytest.param("coordinate", "bo", marks=pytest.mark.slow),
     ],
 )
-def test_a_round_in_double_precision_mode(architecture, proposer):
+def test_models_stay_float32_in_double_precision_mode(architecture, proposer):
     """With JAX_ENABLE_X64 the models stay float32."""
     with jax.enable_x64(True):
         task = shapes(architecture=architecture)
