@@ -135,7 +135,7 @@ def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, ca
     result = small_run(task, tmp_path / "run", budget=4, seeds=1)
     with pytest.raises(ValueError, match="pass the task that it began with"):
         result.plot()
-    with pytest.raises(ValueError, match="none of the 71 molecules to begin with has a score"):
+    with pytest.raises(ValueError, match="none of the 71 molecules of the base data has a score"):
         small_task(folder, objective=lambda smiles: None).load_data()
 
 

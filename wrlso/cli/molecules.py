@@ -24,24 +24,24 @@ For any other file of molecules it says how many lines are rejected, and why."""
 
 @dataclass(frozen=True)
 class Data:
-    """Say whether a file is ZINC250k, or what molecules it holds and which lines are rejected."""
+    """Check whether a file is ZINC250k, or report its molecules and its rejected lines."""
 
     path: Positional[Path | None] = None
-    """A file of molecules, or a folder to look for ZINC250k in. Without one: what ZINC250k is,
-    and where to get it."""
+    """A file of molecules, or a folder that holds ZINC250k. Without a path, the command explains
+    what ZINC250k is and where to get it."""
     max_tokens: int | None = None
-    """Reject molecules of more SELFIES tokens."""
+    """Maximum number of SELFIES tokens per molecule."""
     max_heavy_atoms: int | None = None
-    """Reject molecules of more atoms other than hydrogen."""
+    """Maximum number of atoms other than hydrogen per molecule."""
     column: str = "smiles"
     """The column of a CSV file that holds the SMILES."""
     model: Path | None = None
-    """Reject molecules that this model has no tokens for. Default: the model that comes with
+    """A model: molecules with tokens that it lacks are rejected. Default: the model that comes with
     wrlso."""
     any_tokens: bool = False
     """Accept all tokens, as 'wrlso train molecules' does."""
     rejected: Path | None = None
-    """Write every rejected line, with the reason, to this CSV file."""
+    """A CSV file to which every rejected line is written, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class TrainMolecules:
     """The model's file, for 'wrlso run molecules --model'. Checkpoints and log.csv, with a line per
     epoch, are in a folder of this name that ends in .training."""
     epochs: float = 40.0
-    """Passes over the data. More can be asked for later, as long as the rate does not fall yet."""
+    """Number of passes over the data. It can be raised later, until the learning rate falls."""
     decay: float = 8.0
     """Number of passes at the end in which the learning rate falls to 0."""
     batch_size: int = 256
-    """Molecules per step."""
+    """Number of molecules per step."""
     learning_rate: float = 1e-3
     """Learning rate of Adam."""
     beta: float = 0.03
@@ -66,7 +66,8 @@ class TrainMolecules:
     seed: int = 0
     """Seed of parameters, held-out molecules, order and noise."""
     half_products: bool = False
-    """Multiply in bfloat16: faster where the processor can (AVX512-BF16, AMX), slower elsewhere."""
+    """Multiply in bfloat16: faster on processors with such products (AVX512-BF16, AMX), slower on
+    others."""
     progress: bool = True
     """Show progress bars."""
 
@@ -91,10 +92,10 @@ def data(command: Data) -> int:
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
     try:
-        print(f"{path}: ZINC250k, {len(find_zinc(path))} molecules, to the letter")
+        print(f"{path}: ZINC250k, all of its {len(find_zinc(path))} molecules")
         return 0
     except ValueError:
-        zinc = f"{path} is not ZINC250k ('wrlso data' alone says what that is)."
+        zinc = f"{path} is not ZINC250k (run 'wrlso data' for a description of ZINC250k)."
     model = None if command.any_tokens else load_model(command.model or SHIPPED)
     loaded = load_molecules(
         path,
@@ -127,7 +128,7 @@ def train_molecules(command: TrainMolecules) -> int:
     )
     print(f"model: {command.out}")
     print(
-        f"{card['held_out_reconstructed']:.1%} of {card['held_out']} molecules kept back are "
-        "reconstructed to the letter"
+        f"{card['held_out_reconstructed']:.1%} of {card['held_out']} held-out molecules are "
+        "reconstructed exactly"
     )
     return 0

@@ -1,4 +1,4 @@
-"""Every query of some runs as one CSV file."""
+"""Export of all queries of some runs to one CSV file."""
 
 import csv
 import json
@@ -16,16 +16,16 @@ _COLUMNS = (
 
 
 def write_csv(results: Sequence[RunRecord], path: Path) -> None:
-    """Write one row per query; an empty score is a query that failed or was not evaluated.
+    """Write one row per query; the score is empty if the query failed or was not evaluated.
 
-    Objects are written as text where the run's task, one of wrlso's own, has such a form.
+    Objects are written as text if the run's task is built in and has such a form.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for result in results:
             config, summary = result.folder.config, result.summary
-            what = (
+            run_columns = (
                 result.folder.path.name, config.task, json.dumps(summary.get("stated", {})),
                 config.method, json.dumps(summary["hyper"]), config.retrain_every or "",
                 "" if config.epochs is None else config.epochs,
@@ -33,12 +33,12 @@ def write_csv(results: Sequence[RunRecord], path: Path) -> None:
             )  # fmt: skip
             try:
                 describe = describer(task_of(config))
-            except ValueError:  # a task of the user's own
+            except ValueError:  # the task is the user's own
                 describe = None
             for query in result.queries():
                 score = "" if query.score is None else f"{query.score:.9g}"
                 latent = json.dumps([round(float(z), 5) for z in latent_of(query)])
                 writer.writerow(
-                    (*what, query.seed, query.round, query.index, score, query.status.name,
+                    (*run_columns, query.seed, query.round, query.index, score, query.status.name,
                      query.reason or "", describe(query) if describe else "", latent)
                 )  # fmt: skip

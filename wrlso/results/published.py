@@ -1,14 +1,20 @@
-"""Published figures of the paper's own runs, to be drawn beside ours.
+"""Published results of the paper's own runs, which our figures show for comparison.
 
-Summaries of the runs that the authors published with their code: the mean over
-seeds of the best score so far after each 50 queries.
+The numbers summarise the runs that the authors published with their code: the mean over seeds of
+the best score so far, after every 50 queries.
 """
 
 from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """Mean best score so far at ``queries``, and the standard deviation at the last."""
+    """The published results of one method.
+
+    Attributes:
+      queries: numbers of queries.
+      mean_best: mean over seeds of the best score after these numbers of queries.
+      final_sd: standard deviation over seeds at the end.
+    """
 
     queries: tuple[int, ...]
     mean_best: tuple[float, ...]
@@ -17,7 +23,7 @@ class Published(NamedTuple):
 
 _EVERY_50 = tuple(range(50, 501, 50))
 
-# (task, proposer, k, retrain_every): five seeds each.
+# By (task, proposer, k, retrain_every), with five seeds each.
 PUBLISHED: dict[tuple[str, str, float, int | None], Published] = {
     ("shapes", "grid", 1e-3, 50): Published(
         _EVERY_50, (500.2, 559.8, 598.0, 661.8, 706.8, 741.0, 775.6, 808.0, 846.4, 882.8), 27.4
@@ -28,5 +34,5 @@ PUBLISHED: dict[tuple[str, str, float, int | None], Published] = {
 
 
 def published(task: str, proposer: str, k: float | None, r: int | None) -> Published | None:
-    """The published counterpart of a run, or None."""
+    """The published results for the settings of a run, or None."""
     return None if k is None else PUBLISHED.get((task, proposer, k, r))

@@ -17,10 +17,10 @@ from wrlso.tasks.base import Task
 
 
 def task_of(config: RunConfig) -> Task:
-    """The task of ours that a configuration names.
+    """The built-in task that a configuration names.
 
     Raises:
-      ValueError: if there is none of that name.
+      ValueError: if there is no built-in task of that name.
     """
     if config.task not in TASKS:
         raise ValueError(
@@ -38,7 +38,7 @@ class RunRecord:
       summary: the content of ``summary.json``.
 
     Raises:
-      ValueError: if the folder holds no run, or one that is not finished.
+      ValueError: if the folder holds no run, or the run is not finished.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -64,41 +64,43 @@ class RunRecord:
             log.close()
 
     def scores(self) -> list[np.ndarray]:
-        """Each seed's charged scores in order, NaN where a query failed."""
+        """The charged scores of each seed in order; NaN for a query that failed."""
         queries = self.queries()
         seeds = self.folder.config.seed_numbers
         return [charged_scores([q for q in queries if q.seed == seed]) for seed in seeds]
 
     def curves(self) -> list[np.ndarray]:
-        """Each seed's best score so far after every charged query."""
+        """The best score so far of each seed, after every charged query."""
         return [best_so_far(scores) for scores in self.scores()]
 
     @property
     def kept(self) -> list[int]:
-        """Numbers of rounds after which :meth:`state` is kept: the first, one in the middle, the
-        last."""
+        """The numbers of rounds after which :meth:`state` is kept.
+
+        The state is kept after the first round, a middle round, and the last round.
+        """
         return self.folder.checkpoints()
 
     def state(self, rounds: int | None = None, task: Task | None = None) -> State:
-        """Every seed's model and queries as they stood after a round.
+        """The model and the queries of every seed after a round.
 
         Args:
-          rounds: one of :attr:`kept`; None: the last.
-          task: of the run, if it is your own.
+          rounds: number of rounds done, one of :attr:`kept`; None: the last.
+          task: the run's task; a run of a built-in task finds it itself.
 
         Returns:
-          A state in which every array has an axis ``[seeds]`` in front; ``params`` are the models'
-          parameters. ``jax.tree.map(lambda a: a[0], state)`` is that of the first seed. The
-          proposer's memory is left out.
+          A state whose arrays have a leading axis ``[seeds]``; ``params`` are the parameters of the
+          models. ``jax.tree.map(lambda a: a[0], state)`` is the state of the first seed. It lacks
+          the proposer's memory.
 
         Raises:
-          ValueError: if no state of that round is kept.
+          ValueError: if no state after that number of rounds is kept.
         """
         task = task or task_of(self.folder.config)
         return self.load_state(rounds, task, task.load_data())
 
     def load_state(self, rounds: int | None, task: Task, base: Dataset) -> State:
-        """As :meth:`state`, with base data that were loaded before."""
+        """As :meth:`state`, with base data that are already loaded."""
         rounds = self.kept[-1] if rounds is None else rounds
         if rounds not in self.kept:
             raise ValueError(f"no state is kept after {rounds} rounds; there are: {self.kept}")

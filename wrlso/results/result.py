@@ -1,4 +1,4 @@
-"""A finished run for people: its table and its figures."""
+"""A finished run with its table and its figures."""
 
 from pathlib import Path
 
@@ -23,10 +23,10 @@ class Result(RunRecord):
         """Draw the run's figures into its folder (needs ``wrlso[plots]``).
 
         Args:
-          task: of the run, if it is your own.
-          host_samples: number of prior samples per seed and stage that an objective on the host
-            scores for the figures; 0: none.
-          method: of the run, if its weighting is your own.
+          task: the run's task; a run of a built-in task finds it itself.
+          host_samples: number of prior samples per seed and stage that a Python objective scores
+            for the figures.
+          method: the run's method; it is required only for a weighting of your own.
 
         Returns:
           The paths of the figures.

@@ -1,4 +1,4 @@
-"""From the log to the numbers of a run: everything here can be rebuilt at any time."""
+"""The numbers of a run, computed from its log; they can be computed again at any time."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,24 +13,24 @@ from wrlso.status import Status
 from wrlso.tasks.base import Task
 
 _REASONS = 5
-"""Of failures that a summary holds, the most frequent."""
+"""Maximum number of reasons for failures in a summary; the most frequent ones are listed."""
 
 
 def charged_scores(queries: Sequence[Query]) -> np.ndarray:
-    """A seed's charged queries in order: ``[n]`` scores, NaN where a query failed."""
+    """The scores ``[n]`` of a seed's charged queries in order; NaN for a query that failed."""
     charged = [q for q in queries if q.status.charged]
     return np.array([np.nan if q.score is None else q.score for q in charged], float)
 
 
 def best_so_far(scores: np.ndarray) -> np.ndarray:
-    """``[n]`` running best; NaN until the first query that did not fail."""
+    """The running best ``[n]``; NaN before the first query that did not fail."""
     return np.fmax.accumulate(scores) if len(scores) else scores
 
 
 def top_mean(scores: np.ndarray, n: int) -> float | None:
-    """Mean of the n best scores; of all if there are fewer, None if there are none."""
-    good = np.sort(scores[np.isfinite(scores)])[::-1][:n]
-    return float(good.mean()) if len(good) else None
+    """Mean of the n best scores, or of all scores if there are fewer; None if there is no score."""
+    top = np.sort(scores[np.isfinite(scores)])[::-1][:n]
+    return float(top.mean()) if len(top) else None
 
 
 def best_query(queries: Sequence[Query]) -> Query | None:
@@ -40,7 +40,10 @@ def best_query(queries: Sequence[Query]) -> Query | None:
 
 
 def describer(task: Task) -> Callable[[Query], str] | None:
-    """A query's object as a line of text, empty where it is none; None if the task has no text."""
+    """A function from a query to its object as a line of text; None if the task has no text form.
+
+    The line is empty if the object has no text form.
+    """
     to_text, like = task.to_text, object_like(task.vae)
     if to_text is None:
         return None
@@ -48,17 +51,19 @@ def describer(task: Task) -> Callable[[Query], str] | None:
     def describe(query: Query) -> str:
         try:
             return to_text(np.frombuffer(query.object, like.dtype).reshape(like.shape))
-        except Exception:  # of the user's: a run that is done does not fail for a line
+        except Exception:  # an error of the user's function must not fail a run that is done
             return ""
 
     return describe
 
 
 def wall_seconds(seconds: Mapping[str, float]) -> float:
-    """Wall time of all sessions, without pretraining, from the seconds of each phase. Of a session
-    that was killed, only what was done in it counts, as what it did besides is not known."""
-    done = sum(s for phase, s in seconds.items() if phase not in ("session", "pretrain"))
-    return max(seconds.get("session", 0.0), done)
+    """Wall time of all sessions without pretraining, from the seconds of each phase.
+
+    A session that was killed has recorded its phases only, so the time between them is missing.
+    """
+    phases = sum(s for phase, s in seconds.items() if phase not in ("session", "pretrain"))
+    return max(seconds.get("session", 0.0), phases)
 
 
 def summarize(
@@ -71,19 +76,22 @@ def summarize(
 ) -> dict[str, Any]:
     """The content of ``summary.json``.
 
-    ``describe`` turns a seed's best query into a line of text. ``compilations`` are those of the
-    program, in which ``side_by_side`` runs took part; each has an equal share of its seconds.
+    Standard deviations are over seeds, with divisor S as in the published results; None if a seed
+    has no successful query. ``seconds`` has the parts of ``wall_seconds``, see
+    :func:`wall_seconds`.
 
-    ``stated`` is what every table says of the task.
-
-    Standard deviations are over seeds, with divisor S as in the published
-    results; None where a seed has no successful query. ``seconds`` has the parts of
-    ``wall_seconds``, see :func:`wall_seconds`.
+    Args:
+      config: configuration of the run.
+      log: its log.
+      compilations: number of compilations of each function of the program.
+      side_by_side: number of runs in the program; each is given an equal share of its seconds.
+      stated: facts about the task that every table shows.
+      describe: function from a query to a line of text, for the best query of each seed.
     """
     rounds = log.rounds()
     queries = {seed: log.queries(seed) for seed in config.seed_numbers}
-    per_seed = [_summary_of_seed(seed, found, rounds, describe) for seed, found in queries.items()]
-    reasons = Counter(q.reason for found in queries.values() for q in found if q.reason)
+    per_seed = [_summary_of_seed(seed, made, rounds, describe) for seed, made in queries.items()]
+    reasons = Counter(q.reason for made in queries.values() for q in made if q.reason)
     seconds = log.seconds()
     return {
         "task": config.task,

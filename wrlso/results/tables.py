@@ -7,23 +7,23 @@ _BETTER = "higher is better"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns, numbers to the right."""
+    """A Markdown table with aligned columns; only the first is left-aligned."""
     cells = [list(header), *map(list, rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
-        first, *rest = (
+        aligned = (
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        return "| " + " | ".join([first, *rest]) + " |"
+        return "| " + " | ".join(aligned) + " |"
 
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join([line(header), "| " + " | ".join(rule) + " |", *map(line, rows)])
 
 
 def run_table(summary: Mapping[str, Any]) -> str:
-    """One run: a row a seed, then mean and standard deviation, then what it cost."""
+    """The table of one run: one row per seed, mean and standard deviation, then the costs."""
     rows = [
         [str(s["seed"]), *(_number(s[c]) for c in ("best", "top10", "top50")), str(s["charged"])]
         for s in summary["seeds"]
@@ -35,7 +35,7 @@ def run_table(summary: Mapping[str, Any]) -> str:
     short = [s for s in summary["seeds"] if s["charged"] < summary["budget"]]
     notes = [
         f"Seed {s['seed']} ended after {s['charged']} of {summary['budget']} queries: too many "
-        "of its proposals were known."
+        "of its proposals were duplicates."
         for s in short
     ]
     failures = [f"Failed {n} x: {why}" for why, n in summary.get("failures", {}).items()]
@@ -48,7 +48,7 @@ def run_table(summary: Mapping[str, Any]) -> str:
 
 
 def comparison_table(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """Several runs of one task: a row a run with every seed's best."""
+    """The table of several runs of one task: one row per run, with the best of each seed."""
     rows = [
         [
             title(s),
@@ -66,7 +66,7 @@ def comparison_table(summaries: Sequence[Mapping[str, Any]]) -> str:
 
 
 def title(summary: Mapping[str, Any]) -> str:
-    """Task, method and its numbers, in a line."""
+    """The task, the method and its settings in one line."""
     numbers = [f"{name} = {float(value):g}" for name, value in summary["hyper"].items()]
     r = summary["retrain_every"]
     numbers.append("never retrained" if r is None else f"r = {r}")
@@ -79,7 +79,7 @@ def title(summary: Mapping[str, Any]) -> str:
 
 
 def costs(summary: Mapping[str, Any]) -> str:
-    """Evaluations and seconds, in words."""
+    """The numbers of evaluations and of seconds, in words."""
     seconds = summary["seconds"]
     parts = ", ".join(
         f"{phase} {seconds[phase]:.1f}"

@@ -1,7 +1,8 @@
-"""Training a model of molecules from a file of them, resumable: ``wrlso train molecules``."""
+"""Training of a model of molecules from a file of molecules; a stopped training can continue."""
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
@@ -29,10 +30,12 @@ from wrlso.storage.cache import cache_dir
 from wrlso.tasks.molecule.model import MoleculeModel, save_model
 
 SIZES = {"latent_dim": 56, "encoder_units": 256, "decoder_units": 512}
-"""Of the model that comes with the package."""
+"""Sizes of the model that comes with the package."""
 
 _STANDARDIZED = 5000
-"""Molecules by which the latent space is standardised after training, at most."""
+"""Maximum number of molecules that standardise the latent space after training."""
+
+_logger = logging.getLogger(__name__)
 
 
 def train_molecules(
@@ -46,30 +49,30 @@ def train_molecules(
     workers: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train a model of molecules and write it to a file; go on where an earlier call stopped.
+    """Train a model of molecules and write it to a file, or continue a training that was stopped.
 
     Args:
       data: a file of molecules, see ``wrlso.chem.load.load_molecules``.
-      out: the model's file; checkpoints and the log of epochs stand in a folder beside it.
+      out: the model's file. A folder beside it, ``<out>.training``, holds checkpoints and the log.
       config: see :class:`TrainingConfig`.
-      sizes: of the model, see :data:`SIZES`.
-      symbols: of the model, at most 256: the alphabet's tokens and frequent strings of them.
-      half_products: multiply in bfloat16 while training; faster where the processor can.
-      workers: processes that read molecules; None: one a core.
+      sizes: sizes of the model, see :data:`SIZES`.
+      symbols: maximum number of the model's symbols, up to 256: the tokens of the alphabet and
+        frequent sequences of them.
+      half_products: multiply in bfloat16 while training, which is faster on processors with such
+        products.
+      workers: number of processes that read molecules; None: one per core.
       progress: show bars.
 
     Returns:
       The model's card.
 
     Raises:
-      ValueError: if the file has no molecules, or too few; or the folder another training.
+      ValueError: if the file has too few molecules, or the folder holds another training.
       FloatingPointError: if training diverges.
     """
     out = Path(out)
     if out.is_dir():
-        raise ValueError(
-            f"out = {out} is a folder: name the file that the model is to be written to"
-        )
+        raise ValueError(f"out = {out} is a folder: give the path of the model's file")
     out.parent.mkdir(parents=True, exist_ok=True)
     corpus, rows, fragments = prepare(data, symbols, workers, progress)
     cuts = cut_lengths(rows.shape[1] + 1)
@@ -79,11 +82,11 @@ def train_molecules(
     params = train_strings(vae, rows, cuts, folder, config, progress)
     parts = split(len(rows), config)
     params = _standardized(vae, params, rows[parts.train])
-    # As the model will be used: parameters in half precision, products in float32.
+    # Runs use parameters in half precision and products in float32.
     params = jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), params)
-    plain = make_vae(len(fragments), cuts[-1], **sizes, cut=False)
+    as_used = make_vae(len(fragments), cuts[-1], **sizes, cut=False)
     held_out = rows[parts.held_out]
-    exact = reconstructed(jax.jit(partial(round_trip, plain)), params, held_out)
+    exact = reconstructed(jax.jit(partial(round_trip, as_used)), params, held_out)
     card = {
         "data": Path(data).name,
         "molecules": len(rows),
@@ -99,7 +102,7 @@ def train_molecules(
 
 
 def _standardized(vae: VAE, params: Any, rows: np.ndarray) -> Any:
-    """The model in coordinates in which encodings have mean 0 and variance 1, as the prior."""
+    """Rescale the latent space: encodings then have mean 0 and variance 1, as the prior has."""
     chosen = rows[:: -(-len(rows) // _STANDARDIZED)]
     encode = jax.jit(vae.encode)
     parts = [encode(params, chosen[i : i + 500]) for i in range(0, len(chosen), 500)]
@@ -111,11 +114,11 @@ def _standardized(vae: VAE, params: Any, rows: np.ndarray) -> Any:
 def prepare(
     data: str | Path, symbols: int, workers: int | None, progress: bool
 ) -> tuple[Corpus, np.ndarray, Fragments]:
-    """Different molecules of a file, their rows of symbols, and the symbols."""
-    kept = cache_dir() / "molecules"
-    loaded = load_molecules(data, workers=workers, progress=progress, directory=kept)
-    if loaded.rejected and progress:
-        print(f"{data}: {report(loaded.rejected)}")
-    corpus = encode_corpus(loaded.smiles, kept, workers=workers, progress=progress)
+    """The distinct molecules of a file, their rows of symbols, and the symbols."""
+    cache = cache_dir() / "molecules"
+    loaded = load_molecules(data, workers=workers, progress=progress, directory=cache)
+    if loaded.rejected:
+        _logger.warning("%s: %s", data, report(loaded.rejected))
+    corpus = encode_corpus(loaded.smiles, cache, workers=workers, progress=progress)
     fragments = learn_fragments(corpus.tokens, corpus.alphabet, symbols)
     return corpus, fragments.merge(corpus.tokens), fragments

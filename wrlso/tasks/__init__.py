@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """``molecules`` imports chemistry only when it is used."""
+    """Import ``molecules``, and chemistry with it, at first use."""
     if name == "molecules":
         from wrlso.tasks.molecule.task import molecules
 
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Factories(Mapping[str, Callable[..., Task]]):
-    """Task factories by name, each imported when it is looked up."""
+    """Task factories by name; a factory is imported when it is looked up."""
 
     _names = ("shapes", "expressions", "molecules")
 

@@ -1,4 +1,4 @@
-"""What a task is: data, a model, an objective, and the protocol's defaults."""
+"""The task: data, a model, an objective, and the defaults of the protocol."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,15 +21,15 @@ from wrlso.storage.tensors import load_tree
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """How a task's model is trained before any run: once, unweighted, with Adam.
+    """Settings of the pretraining of a task's model: once, before any run, unweighted, with Adam.
 
     Attributes:
-      epochs: passes over the data.
-      batch_size: objects per step.
-      learning_rate: of Adam.
+      epochs: number of passes over the data.
+      batch_size: number of objects per step.
+      learning_rate: learning rate of Adam.
       beta: factor of the KL divergence: a number, or a function of the step such as
         ``wrlso.models.elbo.geometric_beta``.
-      seed: of the initial parameters and the minibatches.
+      seed: seed of the initial parameters and the minibatches.
 
     Raises:
       ValueError: if a number is out of range.
@@ -61,33 +61,33 @@ class Task:
     """A black box to optimise in the latent space of a model.
 
     Attributes:
-      name: as on the command line.
+      name: name of the task, as on the command line.
       vae: the generative model.
-      load_data: returns the base data set; called once per run.
-      objective: objects to scores, higher is better, in JAX.
-      host_objective: instead of ``objective``: any Python function from one object as a NumPy array
-        to its score; may raise. A :class:`HostObjective` also says how it is evaluated, such as in
-        how many processes. Exactly one of ``objective`` and ``host_objective`` is given.
-      soft_objective: ``objective`` on the model's soft objects, differentiable, for the proposers
-        that follow its gradient; None if it has no such form.
-      dedup_key: objects to integer arrays, in JAX, that are equal where two objects are two
-        spellings of one thing (:data:`wrlso.fingerprint.DedupKey`). An object that was scored is
-        not asked for again under another spelling. None: only equal objects are the same.
-      pretrain: how the model is pretrained, or None if ``params`` are given.
-      params: pretrained parameters, or None to pretrain (cached).
-      retrain: the protocol's retraining.
+      load_data: function that returns the base data; it is called once per run.
+      objective: JAX function from objects to scores; higher is better.
+      host_objective: Python function from one object, as a NumPy array, to its score; it may raise.
+        A :class:`HostObjective` also states how it is evaluated, such as the number of processes.
+        Exactly one of ``objective`` and ``host_objective`` is given.
+      soft_objective: ``objective`` as a differentiable function of the model's soft objects, for
+        the proposers that follow its gradient; None if it has no such form.
+      dedup_key: JAX function from objects to integer arrays (:data:`wrlso.fingerprint.DedupKey`).
+        Two objects with equal arrays are two spellings of the same object: if one was scored, the
+        other is a duplicate. None: only equal objects are the same.
+      pretrain: settings of the pretraining; None if ``params`` are given.
+      params: pretrained parameters; None: the model is pretrained, and the parameters are cached.
+      retrain: the retraining of the protocol.
       proposer: name of the default proposer.
-      bo: settings of proposer ``bo``, such as the surrogate's kind and data.
-      version: of data, model and pretraining together; part of the cache's key.
-      options: tells this instance of the task from others, for the run's record.
-      stated: facts that every table shows, by name, such as a size limit without which scores mean
-        nothing.
-      to_text: one object in storage form to a line of text, for tables.
-      to_images: storage form to pictures in [0, 1], ``[B, H, W]`` grey or ``[B, H, W, 3]``, for the
-        figures.
+      bo: settings of proposer ``bo``, such as the kind and the data of the surrogate.
+      version: version of data, model and pretraining; part of the name of cached parameters.
+      options: arguments of the task's factory, for the record of a run.
+      stated: facts that every table shows, by name, such as a size limit without which scores are
+        meaningless.
+      to_text: function from one object in storage form to a line of text, for tables.
+      to_images: function from objects in storage form to pictures in [0, 1], ``[B, H, W]`` grey or
+        ``[B, H, W, 3]`` in colour, for figures.
 
     Raises:
-      ValueError: if both objectives are given, or none.
+      ValueError: if both objectives are given, or neither.
     """
 
     name: str
@@ -116,5 +116,5 @@ class Task:
 
 
 def shipped_params(path: Path, vae: VAE) -> Any:
-    """Pretrained parameters that come with the package, as NumPy arrays; JAX is not started."""
+    """Read parameters that come with the package, as NumPy arrays; this does not start JAX."""
     return load_tree(path, jax.eval_shape(lambda: vae.init(jax.random.key(0))))

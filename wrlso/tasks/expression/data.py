@@ -1,4 +1,4 @@
-"""Base data of the expressions task: from a file, or sampled from the grammar itself."""
+"""Base data of the expressions task: from a file, or samples of the grammar."""
 
 import gzip
 from pathlib import Path
@@ -13,31 +13,32 @@ from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS, Gram
 from wrlso.tasks.expression.stack import EMPTY, START, completions, push
 
 _POOL = 20_000
-"""Expressions sampled where no file is given."""
+"""Number of expressions that are sampled if no file is given."""
 
 
 def sample_expressions(n: int, seed: int = 0) -> np.ndarray:
-    """``[n, 15] uint8`` different derivations, each as likely as any other of at most 15 steps.
+    """Draw distinct derivations ``[n, 15] uint8``, uniformly among those of at most 15 steps.
 
-    A production is chosen in proportion to the number of ways to complete the derivation
-    after it, so no draw is ever rejected but for being a repetition.
+    The probability of a production is proportional to the number of ways to complete the derivation
+    after it, so only repetitions are rejected.
 
     Args:
-      n: at most a million (there are 2 * 10^8).
-      seed: of NumPy's generator; the same expressions on every machine.
+      n: number of derivations, at most a million (there are 2 * 10^8).
+      seed: seed of NumPy's generator; the expressions are the same on every machine.
     """
     if not 1 <= n <= 1_000_000:
         raise ValueError(f"n must be between 1 and a million, got {n}")
     rng = np.random.default_rng(seed)
-    found = np.empty((0, MAX_STEPS), np.uint8)
-    while len(found) < n:
-        found = np.concatenate([found, _sample(rng, n)])
-        _, first = np.unique(found, axis=0, return_index=True)
-        found = found[np.sort(first)]
-    return found[:n]
+    distinct = np.empty((0, MAX_STEPS), np.uint8)
+    while len(distinct) < n:
+        drawn = np.concatenate([distinct, _sample(rng, n)])
+        _, first = np.unique(drawn, axis=0, return_index=True)
+        distinct = drawn[np.sort(first)]
+    return distinct[:n]
 
 
 def _sample(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Draw derivations ``[n, 15]`` uniformly and independently."""
     ways = completions()
     stack = np.full(n, START, np.int32)
     choices = jnp.arange(len(PRODUCTIONS))
@@ -60,12 +61,12 @@ def _sample(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def read_expressions(path: str | Path) -> np.ndarray:
-    """Derivations ``[N, 15] uint8`` of a file of expressions, one a line, plain or gzipped.
+    """Derivations ``[N, 15] uint8`` of a file with one expression per line, plain or gzipped.
 
     Raises:
-      ValueError: if the file holds no expression, or a line is outside the grammar: naming file,
-        line and column.
-      OSError: if it cannot be read.
+      ValueError: naming file, line and column, if a line is outside the grammar or the file is
+        empty.
+      OSError: if the file cannot be read.
     """
     path = Path(path)
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
@@ -73,7 +74,7 @@ def read_expressions(path: str | Path) -> np.ndarray:
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
-        raise ValueError(f"{path} is empty: it must hold one expression a line")
+        raise ValueError(f"{path} is empty: it must hold one expression per line")
     try:
         return encode(lines)
     except GrammarError as error:
@@ -83,13 +84,13 @@ def read_expressions(path: str | Path) -> np.ndarray:
 def worse_half(
     derivations: np.ndarray, target: np.ndarray, rows: int = 5000, seed: int = 0
 ) -> Dataset:
-    """The paper's base data: of different expressions, a draw from the worse half by score.
+    """The paper's base data: a draw from the worse half, by score, of the distinct expressions.
 
     Args:
       derivations: ``[N, 15]``; repetitions are dropped.
       target: derivation of the target expression.
-      rows: how many to draw, without replacement; all of the half if it has fewer.
-      seed: of the draw.
+      rows: number of expressions to draw without replacement; a smaller half is taken as a whole.
+      seed: seed of the draw.
     """
     _, first = np.unique(derivations, axis=0, return_index=True)
     distinct = derivations[np.sort(first)]

@@ -1,8 +1,8 @@
-"""Derivations evaluated inside jit, and their score against a target expression.
+"""Evaluation of derivations inside jit, and their score against a target expression.
 
-Values are computed in double precision, which JAX is told to allow for these functions
-alone: ``exp(x * x)`` is beyond float32 at x = 10, and ``sin(exp(x))`` is mere rounding error
-there. Scores are float32.
+Values are computed in double precision, which is enabled for these functions only: at x = 10,
+``exp(x * x)`` is beyond float32 and ``sin(exp(x))`` is rounding error in float32. Scores are
+float32.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from wrlso.tasks.expression.grammar import NOTHING, PRODUCTIONS, parse
 from wrlso.tasks.expression.stack import is_complete
 
 WORST = -7.0
-"""The score of an expression that is undefined, or further away than this."""
+"""The lowest score; an undefined expression has it, too."""
 
 POINTS = np.linspace(-10.0, 10.0, 1000)
-"""Where expressions are compared."""
+"""The points at which an expression is compared with the target."""
 
-_PLACES = np.random.default_rng(0).uniform(-3.0, 3.0, 16)
-"""Where functions are told apart: not so far out that rounding would do it."""
+_KEY_POINTS = np.random.default_rng(0).uniform(-3.0, 3.0, 16)
+"""The points at which two expressions are compared; rounding errors are small there."""
 
 _OPERANDS = np.array([sum(s in "ST" for s in p.right) for p in PRODUCTIONS], np.int32)
 
@@ -31,8 +31,8 @@ _OPERANDS = np.array([sum(s in "ST" for s in p.right) for p in PRODUCTIONS], np.
 def evaluate(derivations: ArrayLike, points: ArrayLike = POINTS) -> Array:
     """Values ``[B, n] float32`` of derivations ``[B, L]`` at ``points [n]``.
 
-    Computed in float64, rounded at the end. Undefined values are NaN or infinite; a
-    derivation that is no complete one has values without meaning.
+    They are computed in float64 and rounded at the end. Undefined values are NaN or infinite. The
+    values of an incomplete derivation are meaningless.
     """
     with jax.enable_x64(True):
         at = jnp.asarray(points, jnp.float64)
@@ -40,10 +40,10 @@ def evaluate(derivations: ArrayLike, points: ArrayLike = POINTS) -> Array:
 
 
 def log_mse_scores(derivations: ArrayLike, target: ArrayLike) -> Array:
-    """``[B] float32`` scores of derivations ``[B, L]``: ``-log(1 + MSE)`` against a target.
+    """Scores ``[B] float32`` of derivations ``[B, L]``: ``-log(1 + MSE)`` against a target.
 
-    The mean squared error is over 1,000 points of [-10, 10]. Scores are in [-7, 0], and -7
-    where a value is NaN or infinite.
+    The mean squared error is over 1,000 points of [-10, 10]. Scores are in [-7, 0]; a derivation
+    with a value that is NaN or infinite has -7.
 
     Args:
       derivations: indices of productions, padded with ``NOTHING``.
@@ -51,35 +51,35 @@ def log_mse_scores(derivations: ArrayLike, target: ArrayLike) -> Array:
     """
     with jax.enable_x64(True):
         points = jnp.asarray(POINTS, jnp.float64)
-        aim = _values(jnp.asarray(target), points)
+        target_values = _values(jnp.asarray(target), points)
 
         def score(derivation: Array) -> Array:
-            error = _values(derivation, points) - aim
-            found = 0.0 - jnp.log1p(jnp.mean(error * error))
-            return jnp.where(found > WORST, found, WORST).astype(jnp.float32)
+            error = _values(derivation, points) - target_values
+            score = 0.0 - jnp.log1p(jnp.mean(error * error))
+            return jnp.where(score > WORST, score, WORST).astype(jnp.float32)
 
         return _one_by_one(score, jnp.asarray(derivations))
 
 
 def same_values(derivations: Array) -> Array:
-    """``[B, 17] uint32``, equal where two derivations are the same function of x.
+    """``[B, 17] uint32``, equal if two derivations are the same function of x.
 
-    Their values at 16 points to about four digits: ``x + 1 / 3`` and ``1 / 3 + (x)`` are one
-    thing in two spellings. Incomplete derivations are different wherever they are written
-    differently. Nothing here knows the target.
+    The key holds the values at 16 points to about four digits, so ``x + 1 / 3`` and
+    ``1 / 3 + (x)`` have equal keys. The key of an incomplete derivation holds its productions. It
+    is independent of the target.
     """
     with jax.enable_x64(True):
-        places = jnp.asarray(_PLACES, jnp.float64)
-        values = jax.vmap(lambda d: _values(d, places).astype(jnp.float32))(derivations)
+        points = jnp.asarray(_KEY_POINTS, jnp.float64)
+        values = jax.vmap(lambda d: _values(d, points).astype(jnp.float32))(derivations)
     bits = lax.bitcast_convert_type(values, jnp.uint32)
-    # To the nearest multiple of 2^10 in the last places; -0 is 0, and any NaN is one.
+    # Round the last digits to a multiple of 2^10; -0 becomes 0, and all NaN become equal.
     rounded = (bits + jnp.uint32(1 << 9)) >> 10
     rounded = jnp.where(bits << 1 == 0, 0, rounded)
     rounded = jnp.where((bits & 0x7FFFFFFF) > 0x7F800000, jnp.uint32(1 << 22), rounded)
-    length = min(derivations.shape[1], len(_PLACES))
-    written = jnp.pad(derivations[:, :length], [(0, 0), (0, len(_PLACES) - length)])
+    length = min(derivations.shape[1], len(_KEY_POINTS))
+    productions = jnp.pad(derivations[:, :length], [(0, 0), (0, len(_KEY_POINTS) - length)])
     complete = is_complete(derivations)[:, None]
-    words = jnp.where(complete, rounded, written.astype(jnp.uint32))
+    words = jnp.where(complete, rounded, productions.astype(jnp.uint32))
     return jnp.concatenate([complete.astype(jnp.uint32), words], axis=1)
 
 
@@ -94,12 +94,15 @@ def parse_target(text: str) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"target {text!r} is not an expression of x: {error}") from None
     if all(PRODUCTIONS[step].right != ("x",) for step in derivation):
-        raise ValueError(f"target {text!r} does not contain x: nothing is to be found")
+        raise ValueError(f"target {text!r} does not contain x: give an expression of x")
     return np.array(derivation, np.uint8)
 
 
 def _one_by_one(function: Callable[[Array], Array], derivations: Array) -> Array:
-    """On a CPU one derivation after the other, so that only what it contains is computed."""
+    """Apply a function to every derivation.
+
+    On a CPU they run one after the other, so each computes only its own productions.
+    """
     return lax.platform_dependent(
         derivations,
         cpu=lambda d: lax.map(function, d),
@@ -108,11 +111,12 @@ def _one_by_one(function: Callable[[Array], Array], derivations: Array) -> Array
 
 
 def _values(derivation: Array, points: Array) -> Array:
-    """``[n]`` float64. Read from its end, a derivation is a program for a stack machine.
+    """The values ``[n]`` float64 of one derivation, on a stack machine.
 
-    What stands on the stack is a sum and a product ``[2, n]`` still open to its right: ``S + T``
-    closes the product, ``S * T`` and ``S / T`` go on with it. So operators bind as usual
-    although the tree knows no precedence.
+    A derivation, read from its end, is a program for this machine. An entry of the stack is a sum
+    and a product ``[2, n]`` that may continue to the right: ``S + T`` adds the product to the sum,
+    and ``S * T`` and ``S / T`` continue the product. Operators thus have their usual precedence,
+    which the parse tree ignores.
     """
     zero = jnp.zeros_like(points)
     close = lambda s: s[0] + s[1]  # noqa: E731

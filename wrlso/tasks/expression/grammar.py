@@ -2,10 +2,9 @@
 
     S -> S + T | S * T | S / T | T        T -> (S) | sin(S) | exp(S) | x | 1 | 2 | 3
 
-An expression is stored as its left-most derivation: the productions in the order in which
-they expand the left-most nonterminal, that is the parse tree in prefix order. The tree knows no
-precedence of operators; :mod:`wrlso.tasks.expression.evaluate` does, so an expression means what
-it means everywhere.
+An expression is stored as its left-most derivation: the productions in the order in which they
+expand the left-most nonterminal, which is the parse tree in prefix order. The tree ignores the
+precedence of operators; :mod:`wrlso.tasks.expression.evaluate` respects it.
 """
 
 import re
@@ -15,14 +14,19 @@ from typing import NamedTuple
 import numpy as np
 
 MAX_STEPS = 15
-"""Longest derivation."""
+"""Maximum number of productions of a derivation."""
 
 NOTHING = 11
 """The production that pads a derivation."""
 
 
 class Production(NamedTuple):
-    """``left -> right``; ``right`` is tokens, among them nonterminals."""
+    """A production ``left -> right``.
+
+    Attributes:
+      left: the nonterminal that it expands.
+      right: tokens, including nonterminals.
+    """
 
     left: str
     right: tuple[str, ...]
@@ -42,7 +46,7 @@ PRODUCTIONS = (
     Production("T", ("3",)),
     Production("", ()),
 )
-"""The eleven productions, and the one that pads."""
+"""The eleven productions, and the padding production."""
 
 _NUMBER = {p: i for i, p in enumerate(PRODUCTIONS)}
 _TERM = _NUMBER[Production("S", ("T",))]
@@ -53,7 +57,12 @@ _TOKEN = re.compile(r"\s*(sin\s*\(|exp\s*\(|\S)")
 
 
 class GrammarError(ValueError):
-    """A string that is not an expression: ``line`` and ``column`` count from one."""
+    """The error for a string that is not an expression.
+
+    Attributes:
+      line: number of its line, from 1.
+      column: number of the column, from 1.
+    """
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(f"line {line}, column {column}: {message}")
@@ -64,56 +73,59 @@ def parse(text: str, line: int = 1) -> list[int]:
     """The left-most derivation of an expression, of any length.
 
     Args:
-      text: an expression; blanks between tokens do not matter.
-      line: the number to give in errors.
+      text: an expression; blanks between tokens are ignored.
+      line: number of the line, for errors.
 
     Raises:
       GrammarError: if the grammar does not produce the text.
     """
-    found = _TOKEN.finditer(text)
-    tokens = [("".join(match[1].split()), match.start(1) + 1) for match in found]
+    matches = _TOKEN.finditer(text)
+    tokens = [("".join(match[1].split()), match.start(1) + 1) for match in matches]
     tokens.append(("", len(text) + 1))
-    place = 0
+    position = 0
 
     def fail(expected: str) -> GrammarError:
-        token, column = tokens[place]
+        token, column = tokens[position]
         instead = f"found {token!r}" if token else "the expression ends"
         return GrammarError(f"expected {expected}, but {instead}", line, column)
 
     def sum_() -> list[int]:
-        """S, without recursion to the left: its operators from the last to the first, then
-        its terms from the first to the last."""
-        nonlocal place
+        """Parse S without left recursion.
+
+        The derivation has the operators from last to first, then the terms from first to last.
+        """
+        nonlocal position
         operators, terms = [_TERM], term()
-        while (operator := _OPERATORS.get(tokens[place][0])) is not None:
-            place += 1
+        while (operator := _OPERATORS.get(tokens[position][0])) is not None:
+            position += 1
             operators.append(operator)
             terms += term()
         operators.reverse()
         return operators + terms
 
     def term() -> list[int]:
-        nonlocal place
-        token = tokens[place][0]
+        """Parse T."""
+        nonlocal position
+        token = tokens[position][0]
         if (leaf := _LEAVES.get(token)) is not None:
-            place += 1
+            position += 1
             return [leaf]
         if (call := _CALLS.get(token)) is None:
             raise fail("one of " + ", ".join([*_LEAVES, *_CALLS]))
         for expected in PRODUCTIONS[call].right:
             if expected == "S":
                 inner = sum_()
-            elif tokens[place][0] != expected:
+            elif tokens[position][0] != expected:
                 raise fail(repr(expected))
             else:
-                place += 1
+                position += 1
         return [call, *inner]
 
     try:
         derivation = sum_()
     except RecursionError:
         raise GrammarError("the expression is nested too deeply", line, 1) from None
-    if tokens[place][0]:
+    if tokens[position][0]:
         raise fail("one of " + ", ".join(_OPERATORS) + " or the end")
     return derivation
 
@@ -123,11 +135,11 @@ def encode(expressions: Sequence[str], first_line: int = 1) -> np.ndarray:
 
     Args:
       expressions: the strings.
-      first_line: the number of the first, for errors.
+      first_line: number of the first string's line, for errors.
 
     Raises:
-      GrammarError: naming line and column, if a string is outside the grammar or takes more
-        than 15 productions.
+      GrammarError: naming line and column, if a string is outside the grammar or takes more than 15
+        productions.
     """
     out = np.full((len(expressions), MAX_STEPS), NOTHING, np.uint8)
     for row, text in enumerate(expressions):
@@ -143,16 +155,16 @@ def encode(expressions: Sequence[str], first_line: int = 1) -> np.ndarray:
 
 
 def decode(derivation: Sequence[int] | np.ndarray) -> str:
-    """The expression that a derivation produces, tokens separated by blanks.
+    """The expression that a derivation produces; blanks separate its tokens.
 
     Raises:
       ValueError: if it is not a complete left-most derivation.
     """
-    rest: list[str] = ["S"]
+    stack: list[str] = ["S"]
     tokens: list[str] = []
     steps = iter(derivation)
-    while rest:
-        symbol = rest.pop()
+    while stack:
+        symbol = stack.pop()
         if symbol not in "ST":
             tokens.append(symbol)
             continue
@@ -162,7 +174,9 @@ def decode(derivation: Sequence[int] | np.ndarray) -> str:
                 f"{list(map(int, derivation))} is not a complete derivation: after "
                 f"{' '.join(tokens) or 'the start'}, {symbol} is not expanded"
             )
-        rest.extend(reversed(production.right))
+        stack.extend(reversed(production.right))
     if any(step != NOTHING for step in steps):
-        raise ValueError(f"{list(map(int, derivation))} goes on after its expression is complete")
+        raise ValueError(
+            f"{list(map(int, derivation))} has productions after its expression is complete"
+        )
     return " ".join(tokens)

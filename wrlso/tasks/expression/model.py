@@ -1,4 +1,4 @@
-"""Grammar VAEs for derivations of at most 15 productions."""
+"""Grammar VAEs of derivations of at most 15 productions."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +22,7 @@ _SAMPLES = 5
 
 
 def _left() -> Array:
-    """``[15]``: steps left before each; no constant of the module, which would start JAX."""
+    """``[15]``: number of remaining steps at each step. A module constant would start JAX."""
     return MAX_STEPS - jnp.arange(MAX_STEPS, dtype=jnp.int32)
 
 
@@ -32,13 +32,14 @@ def make_vae(
     """A VAE of derivations ``[B, 15] uint8``.
 
     Args:
-      architecture: ``"feedback"``: the decoder sees what it chose before and the stack, and only
-        productions are allowed after which the derivation can be completed in 15 steps, so
-        every decode is an expression. ``"paper"``: the grammar VAE of Kusner et al. (2017) as
-        the paper used it: no feedback; a derivation may end incomplete, which is invalid.
-      latent_dim: d.
-      decoding: ``"argmax"``, or ``"majority"``: the most frequent of 5 samples, which are the
-        same for the same latent.
+      architecture: with ``"feedback"`` the decoder sees the last production and the productions
+        that the stack allows. A production is allowed only if the derivation can still be completed
+        in 15 steps, so every decode is an expression. ``"paper"`` is the grammar VAE of Kusner et
+        al. (2017) as the paper used it: without feedback, and with invalid decodes, which are
+        incomplete derivations.
+      latent_dim: number of latent dimensions d.
+      decoding: ``"argmax"`` takes the most likely production at each step. ``"majority"`` takes the
+        most frequent of 5 samples, which depend on the latent only.
 
     Raises:
       ValueError: if architecture or decoding is unknown.
@@ -68,7 +69,10 @@ def _log_likelihood(logits: Array, possible: Array, derivations: Array) -> Array
 def _decoder(
     decode: Callable[[Any, Array, Array], Array], decoding: Decoding
 ) -> Callable[[Any, Array], Array]:
-    """From ``(params, latents, noise [B, 15, 12])``, added to the logits, to a decoder."""
+    """A decoder from a function of ``(params, latents, noise [B, 15, 12])``.
+
+    The function adds the noise to its logits.
+    """
 
     def argmax(params: Any, latents: Array) -> Array:
         return decode(params, latents, jnp.zeros((*latents.shape[:1], MAX_STEPS, SYMBOLS)))
@@ -78,8 +82,8 @@ def _decoder(
         noise = jax.vmap(draw)(jax.vmap(_key_of)(latents))
         samples = jax.vmap(decode, (None, None, 1), 1)(params, latents, noise)
         equal = (samples[:, :, None] == samples[:, None]).all(-1)
-        most = jnp.argmax(equal.sum(-1), axis=-1)
-        return jnp.take_along_axis(samples, most[:, None, None], 1)[:, 0]
+        most_frequent = jnp.argmax(equal.sum(-1), axis=-1)
+        return jnp.take_along_axis(samples, most_frequent[:, None, None], 1)[:, 0]
 
     return argmax if decoding == "argmax" else majority
 
@@ -93,7 +97,7 @@ def _key_of(latent: Array) -> Array:
 
 
 class FeedbackEncoder(nn.Module):
-    """Two dense layers on all productions at once."""
+    """Two dense hidden layers on the concatenated productions."""
 
     latent_dim: int
     width: int = 256
@@ -106,7 +110,7 @@ class FeedbackEncoder(nn.Module):
 
 
 class FeedbackEnds(nn.Module):
-    """What stands before and after the recurrent unit: its first state, and the logits."""
+    """The layers before and after the recurrent unit: its first state, and the logits."""
 
     units: int
 
@@ -140,14 +144,13 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
         out = jnp.asarray(encoder.apply(params["encoder"], _one_hot(objects)))
         return out[:, :latent_dim], out[:, latent_dim:]
 
-    def seen(latents: Array, before: Array, possible: Array, step: Array) -> Array:
-        """What the unit is shown at a step: the latent, the production chosen before, those
-        possible now, and the step's number."""
-        place = jnp.broadcast_to(
+    def unit_input(latents: Array, before: Array, possible: Array, step: Array) -> Array:
+        """The latent, the last production, the allowed productions, and the step's number."""
+        number = jnp.broadcast_to(
             jax.nn.one_hot(step, MAX_STEPS, dtype=jnp.float32), (*before.shape, MAX_STEPS)
         )
         return jnp.concatenate(
-            [latents, _one_hot(before), possible.astype(jnp.float32), place], axis=-1
+            [latents, _one_hot(before), possible.astype(jnp.float32), number], axis=-1
         )
 
     def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
@@ -155,7 +158,7 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
         possible = allowed(stacks(objects)[:, :-1], _left())
         before = jnp.concatenate([jnp.full_like(objects[:, :1], NOTHING), objects[:, :-1]], 1)
         repeated = jnp.broadcast_to(latents[:, None], (*objects.shape, latent_dim))
-        x = seen(repeated, before, possible, jnp.arange(MAX_STEPS)).swapaxes(0, 1)
+        x = unit_input(repeated, before, possible, jnp.arange(MAX_STEPS)).swapaxes(0, 1)
         start = jnp.asarray(ends.apply(params["ends"], latents, method="first"))
         states = gru_states(GRU(**params["gru"]), start, x).swapaxes(0, 1)
         logits = jnp.asarray(ends.apply(params["ends"], states, method="last"))
@@ -167,16 +170,16 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
 
         def step(carry: tuple[Array, ...], at: tuple[Array, Array, Array]) -> Any:
             state, stack, before = carry
-            number, left, luck = at
+            number, left, added = at
             possible = allowed(stack, left)
-            state = gru_step(gru, state, seen(latents, before, possible, number))
-            logits = jnp.asarray(ends.apply(params["ends"], state, method="last")) + luck
+            state = gru_step(gru, state, unit_input(latents, before, possible, number))
+            logits = jnp.asarray(ends.apply(params["ends"], state, method="last")) + added
             chosen = jnp.argmax(_masked(logits, possible), -1).astype(jnp.uint8)
             return (state, push(stack, chosen), chosen), chosen
 
         rows = latents.shape[:1]
         start = jnp.asarray(ends.apply(params["ends"], latents, method="first"))
-        start = start.astype(jnp.result_type(start, *gru))  # double where the parameters are
+        start = start.astype(jnp.result_type(start, *gru))  # float64 if the parameters are
         carry = (start, jnp.full(rows, START, jnp.int32), jnp.full(rows, NOTHING, jnp.uint8))
         _, chosen = lax.scan(step, carry, (jnp.arange(MAX_STEPS), _left(), noise.swapaxes(0, 1)))
         return chosen.swapaxes(0, 1)

@@ -1,7 +1,7 @@
 """Left-most derivations step by step, with the stack of nonterminals in one integer.
 
-Bits from the lowest: the nonterminals still to be expanded, the next one first (1 is T, 0 is
-S), then a 1 that marks the end. So the start is 0b10 and an empty stack is 0b1. All functions
+The bits, from the lowest, are the nonterminals that are not expanded yet, the next one first (1 is
+T, 0 is S), then a 1 that marks the end. The start is 0b10 and an empty stack is 0b1. All functions
 work on integer arrays of any shape, inside jit.
 """
 
@@ -23,14 +23,14 @@ _IS_NOTHING = np.arange(len(PRODUCTIONS)) == NOTHING
 
 
 def push(stack: Array, production: Array) -> Array:
-    """The stack after its first nonterminal is expanded; ``NOTHING`` changes nothing."""
+    """The stack after the expansion of its first nonterminal; ``NOTHING`` leaves it unchanged."""
     production = production.astype(jnp.int32)
     after = ((stack >> 1) << jnp.asarray(_COUNT)[production]) | jnp.asarray(_PUSHED)[production]
     return jnp.where(production == NOTHING, stack, after)
 
 
 def steps_needed(stack: Array) -> Array:
-    """The fewest productions that complete a derivation: one for a T, two for an S."""
+    """Minimum number of productions that complete a derivation: one per T, two per S."""
     depth = 31 - lax.clz(stack)
     return 2 * depth - (lax.population_count(stack) - 1)
 
@@ -39,9 +39,9 @@ def allowed(stack: Array, left: Array | int, finish: bool = True) -> Array:
     """``[..., 12]`` booleans: the productions that may come next.
 
     Args:
-      stack: int32, any shape.
-      left: steps that are left, this one included.
-      finish: only those after which the derivation can still be completed in time.
+      stack: int32 of any shape.
+      left: number of remaining steps, including this one.
+      finish: exclude productions after which the derivation cannot be completed in these steps.
     """
     top_is_t = (stack & 1) == 1
     fits = jnp.asarray(_EXPANDS_T) == top_is_t[..., None]
@@ -52,7 +52,7 @@ def allowed(stack: Array, left: Array | int, finish: bool = True) -> Array:
 
 
 def stacks(derivations: Array) -> Array:
-    """``[..., L + 1]`` stacks before each step of ``[..., L]`` derivations, and after the last."""
+    """``[..., L + 1]``: stacks before each step of derivations ``[..., L]``, and after the last."""
 
     def step(stack: Array, production: Array) -> tuple[Array, Array]:
         return push(stack, production), stack
@@ -63,7 +63,7 @@ def stacks(derivations: Array) -> Array:
 
 
 def is_complete(derivations: Array) -> Array:
-    """``[...]`` booleans: are ``[..., L]`` productions complete left-most derivations?"""
+    """``[...]`` booleans: whether productions ``[..., L]`` are complete left-most derivations."""
     before = stacks(derivations)
     left = derivations.shape[-1] - jnp.arange(derivations.shape[-1])
     possible = allowed(before[..., :-1], left, finish=False)
@@ -72,8 +72,11 @@ def is_complete(derivations: Array) -> Array:
 
 
 def completions(steps: int = MAX_STEPS) -> np.ndarray:
-    """``[steps + 1, s, t]`` float64: how many ways there are to complete ``s`` nonterminals S and
-    ``t`` T in at most so many steps. Counts of derivations do not depend on the stack's order."""
+    """Counts of derivations, ``[steps + 1, s, t]`` float64.
+
+    An entry is the number of ways to complete ``s`` nonterminals S and ``t`` nonterminals T in at
+    most that number of steps. The order of the stack does not change it.
+    """
     size = steps + 2
     ways = np.zeros((steps + 1, size + 2, size + 2))
     ways[:, 0, 0] = 1
@@ -83,7 +86,7 @@ def completions(steps: int = MAX_STEPS) -> np.ndarray:
             for t in range(size):
                 if s + t == 0:
                     continue
-                # Expand a T if there is one: any order gives the same number.
+                # Expand a T first; any order gives the same number.
                 symbol = "T" if t else "S"
                 for production, right in zip(PRODUCTIONS, _RIGHT, strict=True):
                     if production.left == symbol:

@@ -1,4 +1,4 @@
-"""Arithmetic expressions: find one that is close to a target (the paper's second task)."""
+"""Arithmetic expressions: find an expression close to a target (the paper's second task)."""
 
 import os
 from functools import cache, partial
@@ -19,7 +19,7 @@ TARGET = "1 / 3 + x + sin(x * x)"
 """The paper's target."""
 
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
-"""Parameters of the default model, pretrained with seed 0; ``pretrained.md`` is their card."""
+"""The parameters of the default model, pretrained with seed 0; ``pretrained.md`` describes them."""
 
 
 def expressions(
@@ -36,24 +36,23 @@ def expressions(
     """Find an arithmetic expression that is close to a target; the score is -log(1 + MSE).
 
     Args:
-      target: the expression to be found: of x, 1, 2, 3, + * /, sin, exp and parentheses.
-      data: a file of expressions, one per line, plain or gzipped. Without one, 20,000 expressions
-        are sampled from the grammar. Either way, runs begin with a draw from the worse half by
-        score.
+      target: the target expression, of x, 1, 2, 3, + * /, sin, exp and parentheses.
+      data: a file of expressions, one per line, plain or gzipped. Default: 20,000 samples of the
+        grammar. The base data are a draw from the worse half by score.
       rows: size of that draw.
       architecture: the model: 'feedback', or 'paper', the grammar VAE of 2017.
       decoding: 'argmax' decodes to the most likely production at each step, 'majority' to the most
-        frequent of 5 samples, as the paper did.
-      distinct: which expressions are different: those with other 'values' (x + 1 is 1 + x, and is
-        not asked for again), or those with another 'spelling', as in the paper.
-      pretrain: train the model here (a minute, then cached) instead of taking the parameters that
-        come with the package. Other base data (target, data, rows), architecture, seed or number of
-        epochs are always trained here.
+        frequent of 5 samples, as in the paper.
+      distinct: 'values' or 'spelling'. With 'values', expressions with equal values are duplicates,
+        such as x + 1 and 1 + x. With 'spelling', as in the paper, only equal spellings are.
+      pretrain: train the model anew (a minute, then cached) instead of using the parameters that
+        come with the package. For other base data (target, data, rows), another architecture, seed
+        or number of epochs, it is always trained anew.
       pretrain_seed: seed of the pretraining.
-      pretrain_epochs: passes over the data in pretraining; the protocol has 50.
+      pretrain_epochs: number of passes over the data in pretraining; the protocol has 50.
 
     Raises:
-      ValueError: if the target is not an expression of x, or another argument is unknown.
+      ValueError: if the target is not an expression of x, or an argument is invalid.
       OSError: if the file cannot be read.
     """
     derivation = parse_target(target)
@@ -62,32 +61,26 @@ def expressions(
     if distinct not in ("values", "spelling"):
         raise ValueError(f"distinct must be 'values' or 'spelling', got {distinct!r}")
     vae = make_vae(architecture, decoding=decoding)
-    recipe = (list(derivation), data, rows, architecture, pretrain_seed, pretrain_epochs)
-    shipped = not pretrain and recipe == (list(parse_target(TARGET)), None, 5000, "feedback", 0, 50)
+    settings = (list(derivation), data, rows, architecture, pretrain_seed, pretrain_epochs)
+    defaults = (list(parse_target(TARGET)), None, 5000, "feedback", 0, 50)
+    shipped = not pretrain and settings == defaults
     return Task(
         name="expressions",
         vae=vae,
-        load_data=cache(partial(base_data, data, derivation, rows)),  # the figures need them, too
+        load_data=cache(
+            partial(base_data, data, derivation, rows)
+        ),  # a run and its figures share them
         objective=partial(log_mse_scores, target=derivation),
         dedup_key=same_values if distinct == "values" else None,
         retrain=RetrainConfig(
             first_epochs=1.0, epochs=3.0, batch_size=100, learning_rate=1e-3, beta=0.1
         ),
         pretrain=PretrainConfig(
-            epochs=pretrain_epochs,
-            batch_size=100,
-            learning_rate=1e-3,
-            beta=0.1,
-            seed=pretrain_seed,
+            pretrain_epochs, batch_size=100, learning_rate=1e-3, beta=0.1, seed=pretrain_seed
         ),
         params=shipped_params(SHIPPED, vae) if shipped else None,
         proposer="bo",
-        bo=BOConfig(
-            evaluations=40,
-            surrogate=SurrogateConfig(
-                best=150, random=100, fit=FitConfig(restarts=2, evaluations=15)
-            ),
-        ),
+        bo=_bayesian_optimisation(),
         version=f"1-{architecture}",
         options={
             "target": target,
@@ -102,4 +95,11 @@ def expressions(
         },
         stated={"target": target},
         to_text=decode,
+    )
+
+
+def _bayesian_optimisation() -> BOConfig:
+    return BOConfig(
+        evaluations=40,
+        surrogate=SurrogateConfig(best=150, random=100, fit=FitConfig(restarts=2, evaluations=15)),
     )

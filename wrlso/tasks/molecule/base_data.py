@@ -1,4 +1,4 @@
-"""The molecules that runs begin with: from a file, or from the model's prior."""
+"""Base data of the molecules task: from a file, or from the model's prior."""
 
 import hashlib
 import logging
@@ -24,22 +24,23 @@ from wrlso.tasks.molecule.model import MoleculeModel, model_digest
 _logger = logging.getLogger(__name__)
 
 _SAMPLED = 10_000
-"""Number of molecules that a run without a file begins with."""
+"""Number of molecules of the base data, if no file is given."""
 
 _DRAWS = 20
-"""Maximum number of batches, each a quarter of these, that are drawn to find so many."""
+"""Maximum number of batches that are drawn to find them; a batch has a quarter of this number."""
 
 ScoreAll = Callable[[list[str]], np.ndarray]
+"""A function from SMILES to scores; NaN for a molecule without a score."""
 
 
 def scores_of(
     objective: Objective, workers: int | None, timeout: float, smiles: list[str]
 ) -> np.ndarray:
-    """Scores ``[N]``, NaN where there is none; the reasons are logged."""
-    found = score_molecules(smiles, objective, cache_dir() / "molecules", workers, timeout)
-    if found.failures:
-        _logger.warning(describe_failures(found))
-    return found.scores
+    """Scores ``[N]``, NaN for a molecule without a score; the reasons are logged."""
+    scored = score_molecules(smiles, objective, cache_dir() / "molecules", workers, timeout)
+    if scored.failures:
+        _logger.warning(describe_failures(scored))
+    return scored.scores
 
 
 def from_file(
@@ -49,7 +50,7 @@ def from_file(
     score_all: ScoreAll,
     workers: int | None,
 ) -> Dataset:
-    """The molecules of a file that the model can spell, within the limits."""
+    """Base data from the molecules of a file that are within the limits and the model's tokens."""
     spelling = score.spelling
     loaded = load_molecules(
         path,
@@ -69,7 +70,7 @@ def from_file(
 def from_prior(
     model: MoleculeModel, score: RowScore, score_all: ScoreAll, workers: int | None
 ) -> Dataset:
-    """Different molecules from the model's prior, within the limits."""
+    """Base data from distinct samples of the model's prior that are within the limits."""
     recipe = repr((model_digest(model), score.spelling.max_tokens, score.max_heavy_atoms))
     name = hashlib.sha256(recipe.encode()).hexdigest()[:24]
     path = cache_dir() / "molecules" / f"prior-{name}.smi"
@@ -85,51 +86,54 @@ def _sampled(model: MoleculeModel, score: RowScore) -> list[str]:
     spelling = score.spelling
     vae = model.vae(spelling.max_tokens)
     decode = jax.jit(lambda z: decode_all(vae, model.params, z))
-    found: dict[str, None] = {}
+    sampled: dict[str, None] = {}
     with tqdm(total=_SAMPLED, desc="sampling the model's prior (once)", unit=" molecules") as bar:
         for number in range(_DRAWS):
             key = jax.random.fold_in(jax.random.key(0), number)
             latents = jax.random.normal(key, (_SAMPLED // 4, vae.latent_dim))
             for row in np.asarray(decode(latents)):
-                _add_if_possible(found, row, score)
-                bar.update(min(len(found), _SAMPLED) - bar.n)
-            if len(found) >= _SAMPLED:
-                return list(found)[:_SAMPLED]
+                _add_if_possible(sampled, row, score)
+                bar.update(min(len(sampled), _SAMPLED) - bar.n)
+            if len(sampled) >= _SAMPLED:
+                return list(sampled)[:_SAMPLED]
     limits = f"max_tokens = {spelling.max_tokens}, max_heavy_atoms = {score.max_heavy_atoms}"
     drawn = _DRAWS * _SAMPLED // 4
-    if not found:
+    if not sampled:
         raise ValueError(
             f"none of {drawn:,} samples of the model's prior is within {limits}: raise these, or "
-            "give molecules of your own as data (--data FILE)"
+            "give a file of molecules as data"
         )
     _logger.warning(
-        f"only {len(found):,} of {drawn:,} samples of the model's prior are new, within {limits}"
+        f"{len(sampled):,} of {drawn:,} samples of the model's prior are distinct and within "
+        f"{limits}; the base data should have {_SAMPLED:,}"
     )
-    return list(found)
+    return list(sampled)
 
 
-def _add_if_possible(found: dict[str, None], row: np.ndarray, score: RowScore) -> None:
+def _add_if_possible(sampled: dict[str, None], row: np.ndarray, score: RowScore) -> None:
+    """Add the molecule of a row if it is within the limits and has a canonical row."""
     try:
         smiles = score.spelling.smiles(row)
         score.check_size(smiles)
         score.spelling.row(smiles)
     except ValueError:
         return
-    found[smiles] = None
+    sampled[smiles] = None
 
 
 def _dataset(
     smiles: list[str], scores: np.ndarray, spelling: Spelling, workers: int | None
 ) -> Dataset:
-    """Rows and scores of molecules, without those that have no score."""
+    """Rows and scores of the molecules that have a score."""
     corpus = encode_corpus(smiles, cache_dir() / "molecules", workers=workers)
     numbers = [spelling.fragments.alphabet.number[token] for token in corpus.alphabet.tokens]
     rows = spelling.fragments.merge(np.array(numbers, np.uint8)[corpus.tokens])
     rows = np.pad(rows, [(0, 0), (0, spelling.max_tokens - rows.shape[1])])
     usable = np.isfinite(scores)
-    usable[corpus.altered] = False  # their tokens are another molecule's
+    usable[corpus.altered] = False  # their tokens spell another molecule
     if not usable.any():
         raise ValueError(
-            f"none of the {len(smiles)} molecules to begin with has a score: see the reasons above"
+            f"none of the {len(smiles)} molecules of the base data has a score: see the warnings "
+            "for the reasons"
         )
     return Dataset(jnp.asarray(rows[usable]), jnp.asarray(scores[usable], jnp.float32))

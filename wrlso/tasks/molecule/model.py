@@ -1,4 +1,4 @@
-"""A trained model of molecules in one file: parameters, symbols, sizes, what it was trained on."""
+"""A trained model of molecules in one file: parameters, symbols, sizes, card."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ _FORMAT = "1"
 
 @dataclass(frozen=True, eq=False)
 class MoleculeModel:
-    """Parameters and what they mean.
+    """A trained model of molecules.
 
     Attributes:
-      params: of the VAE.
+      params: parameters of the VAE.
       fragments: its symbols.
       sizes: ``latent_dim``, ``encoder_units``, ``decoder_units``.
-      card: whatever else is to be kept with it, as text.
+      card: facts about the training, as text by name.
     """
 
     params: Any
@@ -37,8 +37,11 @@ class MoleculeModel:
     card: Mapping[str, str]
 
     def vae(self, max_tokens: int, half_products: bool = False) -> VAE:
-        """The VAE for molecules of at most ``max_tokens`` SELFIES tokens; its encoder and its
-        likelihood multiply in bfloat16 with ``half_products``, its decodes never."""
+        """The VAE for molecules of at most ``max_tokens`` SELFIES tokens.
+
+        With ``half_products``, its encoder and its likelihood multiply in bfloat16; its decoder
+        always multiplies in float32.
+        """
         return make_vae(
             len(self.fragments),
             max_tokens,
@@ -49,7 +52,7 @@ class MoleculeModel:
 
 
 def save_model(path: Path, model: MoleculeModel) -> None:
-    """Write a model, its parameters in half precision: three digits, half the size."""
+    """Write a model; half precision keeps three digits of its parameters and halves the file."""
     params = jax.tree.map(lambda a: np.asarray(a, np.float16), model.params)
     stored = {
         "format": _FORMAT,
@@ -65,8 +68,8 @@ def load_model(path: Path | str) -> MoleculeModel:
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is not of :func:`save_model`, or its tokens have another meaning in this
-        version.
+      ValueError: if the file is not of :func:`save_model`, or its tokens have another meaning in
+        this version.
     """
     path = Path(path)
     if not path.is_file():
@@ -77,8 +80,8 @@ def load_model(path: Path | str) -> MoleculeModel:
         stored = {}
     if stored.get("format") != _FORMAT or "fragments" not in stored:
         raise ValueError(
-            f"{path} is no model of molecules of this version: train one with 'wrlso train "
-            "molecules', or leave the model out for the one that comes with wrlso"
+            f"{path} is not a model of molecules of this version: train one with 'wrlso train "
+            "molecules', or omit the model to use the one that comes with wrlso"
         )
     sizes = json.loads(stored["sizes"])
     fragments = Fragments.from_json(json.loads(stored["fragments"]))
@@ -92,7 +95,7 @@ def load_model(path: Path | str) -> MoleculeModel:
 
 
 def model_digest(model: MoleculeModel) -> str:
-    """Changes with anything that a decode depends on."""
+    """A digest of everything that a decode depends on."""
     digest = hashlib.sha256(json.dumps([model.fragments.to_json(), dict(model.sizes)]).encode())
     for leaf in jax.tree.leaves(model.params):
         digest.update(np.asarray(leaf).tobytes())

@@ -1,4 +1,4 @@
-"""Molecules: find one of high score, such as penalised logP (the paper's third task)."""
+"""Molecules: find a molecule of high score, such as penalised logP (the paper's third task)."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from wrlso.proposers.bayesian import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.tasks.base import Task
 from wrlso.tasks.molecule.base_data import from_file, from_prior, scores_of
-from wrlso.tasks.molecule.model import load_model
+from wrlso.tasks.molecule.model import MoleculeModel, load_model
 
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 """The model that comes with the package; ``pretrained.md`` is its card."""
@@ -42,62 +42,43 @@ def molecules(
     Args:
       objective: penalized_logp, qed, or a GuacaMol task: median_1, median_2, osimertinib,
         fexofenadine, ranolazine, perindopril, amlodipine, sitagliptin, zaleplon, valsartan,
-        deco_hop, scaffold_hop. In Python also a function of a canonical SMILES, higher is better,
-        which may raise; it is sent to worker processes.
-      command: instead of an objective: a program that gets a SMILES and prints its score, such as
-        'python dock.py'.
-      feed: how the program gets a SMILES: as an 'argument' (in place of {}, or the last), as a line
-        on its standard input ('stdin'), or line after line, started once ('lines').
+        deco_hop, scaffold_hop. In Python it may also be a function of a canonical SMILES; higher is
+        better. Worker processes call it, and it may raise.
+      command: a program that gets a SMILES and prints its score, such as 'python dock.py'; it
+        replaces the objective.
+      feed: the way in which the program gets a SMILES: 'argument' (in place of {}, or else as the
+        last argument), 'stdin' (a line on its standard input), or 'lines' (started once, it reads
+        line after line).
       data: a file of molecules: one SMILES per line, or a CSV file with a column 'smiles'; plain or
         gzipped. Default: 10,000 samples of the model's prior.
       column: the column of a CSV file that holds the SMILES.
       score_column: the column that holds scores, in units of the objective. Default: the molecules
-        of the file are scored at first use, and the scores are kept; a molecule that cannot be
-        scored is left out.
+        of the file are scored at first use, and the scores are cached; a molecule without a score
+        is left out.
       model: a file of 'wrlso train molecules'. Default: the model that comes with wrlso.
-      max_tokens: maximum number of SELFIES tokens of a molecule, up to 300, and at least those of
-        the model's largest symbol (12 for the model that comes with wrlso).
+      max_tokens: maximum number of SELFIES tokens of a molecule, up to 300. The minimum is the size
+        of the model's largest symbol (12 for the model that comes with wrlso).
       max_heavy_atoms: maximum number of atoms other than hydrogen; larger molecules fail. 38 is
         ZINC250k's largest. In Python None means no limit.
-      penalty: the score that the surrogate takes a failure for: a number, or 'lowest', the lowest
-        that it knows. Default: -4 for penalised logP, 0 for QED and GuacaMol, else 'lowest'.
+      penalty: the score that the surrogate uses for a failure: a number, or 'lowest', the lowest
+        score in its data. Default: -4 for penalised logP, 0 for QED and GuacaMol, else 'lowest'.
       half_products: multiply in bfloat16 while the model is retrained and molecules are encoded:
         faster where the processor has such products (AVX512-BF16, AMX), slower elsewhere.
-      timeout: maximum number of seconds per molecule; a slower one has failed.
+      timeout: maximum number of seconds per molecule; a slower molecule fails.
       workers: number of processes that score molecules. Default: one per core.
 
     Raises:
       ValueError: if an argument is invalid.
       FileNotFoundError: if the model or the data file does not exist.
     """
-    scored_by = make_objective(objective, command, feed)
-    if not 1 <= max_tokens <= 300:
-        raise ValueError(f"max_tokens must be between 1 and 300, got {max_tokens}")
-    if max_heavy_atoms is not None and max_heavy_atoms < 1:
-        raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
-    if data is None and (column, score_column) != ("smiles", None):
-        raise ValueError(
-            f"column = {column!r} and score_column = {score_column!r} are columns of a table: give "
-            "it as data"
-        )
-    if data is not None and not os.path.exists(data):
-        raise FileNotFoundError(f"data = {str(data)!r}: there is no such file")
-    if model is None and not SHIPPED.exists():
-        raise FileNotFoundError(
-            "this version of wrlso comes without a model of molecules: train one with 'wrlso train "
-            "molecules --data FILE --out MODEL', and give it as model (--model MODEL)"
-        )
-    trained = load_model(model or SHIPPED)
-    largest = int(trained.fragments.sizes.max())
-    if max_tokens < largest:
-        raise ValueError(
-            f"max_tokens must be at least {largest}, the tokens of the model's largest symbol, got "
-            f"{max_tokens}"
-        )
+    made = make_objective(objective, command, feed)
+    _check_limits(max_tokens, max_heavy_atoms)
+    _check_data(data, column, score_column)
+    trained = _load_model(model, max_tokens)
     spelling = Spelling(trained.fragments, max_tokens)
-    row_score = RowScore(spelling, scored_by.score, max_heavy_atoms)
-    penalty = scored_by.penalty if penalty is None else penalty
-    score_all = partial(scores_of, scored_by, workers, timeout)
+    row_score = RowScore(spelling, made.score, max_heavy_atoms)
+    penalty = made.penalty if penalty is None else penalty
+    score_all = partial(scores_of, made, workers, timeout)
     if data is None:
         load = partial(from_prior, trained, row_score, score_all, workers)
     else:
@@ -106,33 +87,15 @@ def molecules(
     return Task(
         name="molecules",
         vae=trained.vae(max_tokens, half_products),
-        load_data=cache(load),  # a run and its figures ask for them, each
+        load_data=cache(load),  # a run and its figures share them
         host_objective=HostObjective(row_score, spelling.canonical, workers, timeout),
         params=trained.params,
-        retrain=RetrainConfig(
-            first_epochs=0.1,
-            epochs=0.05,
-            min_steps=80,
-            batch_size=128,
-            learning_rate=3e-4,
-            beta=0.03,
-        ),
+        retrain=_retraining(),
         proposer="bo",
-        bo=BOConfig(
-            evaluations=40,
-            region=0.3,
-            surrogate=SurrogateConfig(
-                kind="sparse",
-                best=2000,
-                random=8000,
-                inducing=500,
-                fit=FitConfig(restarts=1, evaluations=20),
-                penalty=penalty,
-            ),
-        ),
+        bo=_bayesian_optimisation(penalty),
         options={
-            "objective": "penalized_logp" if command is not None else scored_by.name,
-            "command": None if command is None else scored_by.name.removeprefix("command "),
+            "objective": "penalized_logp" if command is not None else made.name,
+            "command": None if command is None else made.name.removeprefix("command "),
             "feed": feed,
             "data": None if data is None else os.path.abspath(data),
             "model": None if model is None else os.path.abspath(model),
@@ -146,10 +109,70 @@ def molecules(
             **({} if score_column is None else {"score_column": score_column}),
         },
         stated={
-            "objective": scored_by.name,
+            "objective": made.name,
             "max_tokens": max_tokens,
             "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
         },
         to_text=spelling.smiles,
         to_images=spelling.pictures,
+    )
+
+
+def _check_limits(max_tokens: int, max_heavy_atoms: int | None) -> None:
+    if not 1 <= max_tokens <= 300:
+        raise ValueError(f"max_tokens must be between 1 and 300, got {max_tokens}")
+    if max_heavy_atoms is not None and max_heavy_atoms < 1:
+        raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
+
+
+def _check_data(data: str | None, column: str, score_column: str | None) -> None:
+    if data is None and (column, score_column) != ("smiles", None):
+        raise ValueError(
+            f"column = {column!r} and score_column = {score_column!r} are columns of a table: give "
+            "it as data"
+        )
+    if data is not None and not os.path.exists(data):
+        raise FileNotFoundError(f"data = {str(data)!r}: there is no such file")
+
+
+def _load_model(model: str | None, max_tokens: int) -> MoleculeModel:
+    """The model of a file, or the model that comes with the package."""
+    if model is None and not SHIPPED.exists():
+        raise FileNotFoundError(
+            "this version of wrlso comes without a model of molecules: train one with 'wrlso train "
+            "molecules --data FILE --out MODEL', and give it as model (--model MODEL)"
+        )
+    trained = load_model(model or SHIPPED)
+    largest = int(trained.fragments.sizes.max())
+    if max_tokens < largest:
+        raise ValueError(
+            f"max_tokens must be at least {largest}, the number of tokens of the model's largest "
+            f"symbol, got {max_tokens}"
+        )
+    return trained
+
+
+def _retraining() -> RetrainConfig:
+    return RetrainConfig(
+        first_epochs=0.1,
+        epochs=0.05,
+        min_steps=80,
+        batch_size=128,
+        learning_rate=3e-4,
+        beta=0.03,
+    )
+
+
+def _bayesian_optimisation(penalty: float | Literal["lowest"]) -> BOConfig:
+    return BOConfig(
+        evaluations=40,
+        region=0.3,
+        surrogate=SurrogateConfig(
+            kind="sparse",
+            best=2000,
+            random=8000,
+            inducing=500,
+            fit=FitConfig(restarts=1, evaluations=20),
+            penalty=penalty,
+        ),
     )

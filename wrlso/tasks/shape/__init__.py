@@ -1,1 +1,1 @@
-"""2D shapes (the paper's first task): data, models, the task itself."""
+"""2D shapes (the paper's first task): data, models, the task."""

@@ -1,4 +1,4 @@
-"""The images of the shapes task, and their area."""
+"""The images of the shapes task and their area."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ _HELD_OUT = 0.05
 
 
 def area(objects: Array) -> Array:
-    """Set pixels of packed images: ``[B, 64, 8] uint8 -> [B] float32`` in [0, 4096]."""
+    """Number of set pixels of packed images: ``[B, 64, 8] uint8 -> [B] float32`` in [0, 4096]."""
     return unpack(objects).sum((-2, -1))
 
 
@@ -32,7 +32,7 @@ def all_images() -> np.ndarray:
 
 
 def load(split: Literal["train", "validation"] = "train") -> Dataset:
-    """The shuffled data: the first 5% are held out; runs start from the rest."""
+    """The shuffled data: the first 5% for validation, the other 95% as base data of runs."""
     images = all_images()
     images = images[np.random.default_rng(0).permutation(len(images))]
     held_out = int(_HELD_OUT * len(images))

@@ -70,11 +70,14 @@ def make_vae(architecture: Architecture = "coordinate", latent_dim: int = 2) -> 
 
 
 class Conv(nn.Module):
-    """A convolution with bias, see ``wrlso.models.conv`` for why it is not flax's.
+    """A convolution with bias; ``wrlso.models.conv`` explains why it replaces flax's.
 
-    ``kind`` is ``same`` (stride 1), ``down`` (5 x 5, stride 2, on a folded
-    input), ``up`` (5 x 5, transposed, stride 2, to a folded output) or
-    ``folded`` (3 x 3, stride 1, folded input and output).
+    Attributes:
+      features: number of output channels.
+      kind: ``same`` (stride 1), ``down`` (5 x 5, stride 2, on a folded input), ``up`` (5 x 5,
+        transposed, stride 2, to a folded output) or ``folded`` (3 x 3, stride 1, folded input and
+        output).
+      size: width of the kernel for ``same`` and ``folded``.
     """
 
     features: int
@@ -87,7 +90,7 @@ class Conv(nn.Module):
         c_in = x.shape[-1] // (4 if self.kind in ("down", "folded") else 1)
         initial = nn.initializers.he_normal()
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        if self.kind == "up":  # stored as the kernel of the convolution it transposes
+        if self.kind == "up":  # the parameter is the kernel of the convolution that it transposes
             kernel = self.param("kernel", initial, (size, size, self.features, c_in), jnp.float32)
         else:
             kernel = self.param("kernel", initial, (size, size, c_in, self.features), jnp.float32)
@@ -101,7 +104,7 @@ class Conv(nn.Module):
 
 
 class PaperEncoder(nn.Module):
-    """The original's encoder: eleven convolutions, four of them of stride 2."""
+    """The original encoder: eleven convolutions, four of them with stride 2."""
 
     latent_dim: int
 
@@ -121,7 +124,7 @@ class PaperEncoder(nn.Module):
 
 
 class PaperDecoder(nn.Module):
-    """The original's decoder: eleven transposed convolutions, four of them of stride 2."""
+    """The original decoder: eleven transposed convolutions, four of them with stride 2."""
 
     @nn.compact
     def __call__(self, z: Array) -> Array:
@@ -138,11 +141,11 @@ class PaperDecoder(nn.Module):
 
 
 class CoordinateEncoder(nn.Module):
-    """A convolution of size and stride 4, then 1 x 1 ones, on patches that know where they are.
+    """A convolution of size and stride 4 on patches with coordinates, then 1 x 1 convolutions.
 
-    Each patch sees its coordinates (CoordConv, Liu et al. 2018), and all patches
-    are averaged, so that a square's position enters the code as smoothly as its
-    size. Written as matrix products over all patches of a batch.
+    Each patch sees its coordinates (CoordConv, Liu et al. 2018), and the patches are averaged, so
+    the code depends on a square's position as smoothly as on its size. The convolutions are matrix
+    products over all patches of a batch.
     """
 
     latent_dim: int
@@ -151,19 +154,19 @@ class CoordinateEncoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         patches = fold(x, _PATCH).reshape(x.shape[0], -1, _PATCH**2)
-        place = nn.Dense(self.width, use_bias=False)(_coordinates())
-        x = nn.relu(_on_patches(nn.Dense(self.width), patches) + place)
+        position = nn.Dense(self.width, use_bias=False)(_coordinates())
+        x = nn.relu(_on_patches(nn.Dense(self.width), patches) + position)
         x = nn.relu(_on_patches(nn.Dense(self.width), x)).mean(1)
         x = nn.relu(nn.Dense(self.width)(x))
         return nn.Dense(2 * self.latent_dim)(x)
 
 
 class CoordinateDecoder(nn.Module):
-    """The latent, broadcast to every patch beside its coordinates, then 1 x 1 convolutions.
+    """1 x 1 convolutions on patches that hold the latent and their coordinates.
 
-    A spatial broadcast decoder (Watters et al. 2019): a patch is a function of
-    the latent and of where it is. Moving along a latent direction moves the
-    edges of a shape, and goes on doing so beyond the data.
+    In this spatial broadcast decoder (Watters et al. 2019) a patch is a function of the latent and
+    of its coordinates. A move along a latent direction moves the edges of a shape, also beyond the
+    data.
     """
 
     width: int = 64
@@ -171,8 +174,8 @@ class CoordinateDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array) -> Array:
-        place = nn.Dense(self.width, use_bias=False)(_coordinates())
-        x = nn.relu(nn.Dense(self.width)(z)[:, None] + place)
+        position = nn.Dense(self.width, use_bias=False)(_coordinates())
+        x = nn.relu(nn.Dense(self.width)(z)[:, None] + position)
         for _ in range(self.depth):
             x = nn.relu(_on_patches(nn.Dense(self.width), x))
         x = _on_patches(nn.Dense(_PATCH**2), x)
@@ -192,8 +195,8 @@ def _coordinates() -> Array:
 def _on_patches(layer: nn.Module, x: Array) -> Array:
     """Apply a dense layer to ``[B, patches, C]`` as one flat matrix product.
 
-    Kept in three dimensions, XLA's CPU backend chooses a layout in which the
-    product for the kernel's gradient runs three times slower.
+    For a product in three dimensions, XLA's CPU backend chooses a layout in which the gradient of
+    the kernel takes three times as long.
     """
     out = layer(x.reshape(-1, x.shape[-1]))
     return out.reshape(*x.shape[:-1], -1)

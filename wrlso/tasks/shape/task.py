@@ -1,8 +1,8 @@
 """2D shapes: find the image of largest area (the paper's first task).
 
-Base data are 64 x 64 binary images of one axis-aligned square whose left column
-is 32: side 1 to 20, every row position that fits, ten copies each. The score of
-an image is its number of set pixels; the largest square has 400.
+The base data are 64 x 64 binary images of one axis-aligned square whose left column is 32: every
+side from 1 to 20 at every row position that fits, ten copies each. The score of an image is its
+number of set pixels; the largest square has 400.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from wrlso.tasks.shape.data import area, load
 from wrlso.tasks.shape.model import Architecture, make_vae
 
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
-"""Parameters of the default model, pretrained with seed 0; ``pretrained.md`` is their card."""
+"""The parameters of the default model, pretrained with seed 0; ``pretrained.md`` describes them."""
 
 
 def shapes(
@@ -29,23 +29,20 @@ def shapes(
     """Maximise the number of set pixels of a 64 x 64 image.
 
     Args:
-      architecture: the model: 'coordinate', or 'paper', the original's convolutional VAE, which is
+      architecture: the model: 'coordinate', or 'paper', the paper's convolutional VAE, which is
         several times slower.
-      pretrain: train the model here (a minute or two, then cached) instead of taking the parameters
+      pretrain: train the model anew (a minute or two, then cached) instead of using the parameters
         that come with the package. Another architecture, seed or number of epochs is always trained
-        here.
+        anew.
       pretrain_seed: seed of the pretraining.
-      pretrain_epochs: passes over the data in pretraining; the protocol has 20.
+      pretrain_epochs: number of passes over the data in pretraining; the protocol has 20.
 
     Raises:
       ValueError: if the architecture is unknown, or a number is out of range.
     """
     vae = make_vae(architecture)
-    shipped = not pretrain and (architecture, pretrain_seed, pretrain_epochs) == (
-        "coordinate",
-        0,
-        20,
-    )
+    settings = (architecture, pretrain_seed, pretrain_epochs)
+    shipped = not pretrain and settings == ("coordinate", 0, 20)
     return Task(
         name="shapes",
         vae=vae,
