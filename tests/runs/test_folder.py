@@ -136,7 +136,7 @@ def test_the_base_data_set_is_shared_by_all_seeds(tmp_path):
 def test_the_models_of_a_run_can_be_read(tmp_path):
     task = make_tiny_task()
     result = tiny_run(tmp_path / "run")
-    assert result.kept == [1, 3]
+    assert result.checkpoints == [1, 3]
     first, last = result.state(1, task), result.state(task=task)
     assert first.history.used.tolist() == [4] * 3
     assert last.history.used.tolist() == [12] * 3

@@ -1,4 +1,4 @@
-"""The figures of one run: the paper's Figs. 1 to 4 and 6 for the run's own task."""
+"""The figures of one run: the paper's Figs. 1 to 4 and 6, for the task of the run."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -37,15 +37,15 @@ def draw_run(
 ) -> list[Path]:
     """Draw all figures that fit the task into the run's ``figures`` folder.
 
-    Prior samples are scored for the figures only: 1,000 evaluations a seed at
-    each of up to four stages, after the run, of which no method sees anything.
-    Objectives on the host may be expensive, and score none unless asked to.
+    Prior samples are scored for the figures only: 1,000 evaluations per seed at each of up to four
+    stages, after the run. No method sees these scores. A Python objective may be expensive, so it
+    scores ``host_samples`` samples.
 
     Args:
-      result: of the run.
-      task: of the run, if it is your own.
-      host_samples: number of prior samples per seed and stage that an objective on the host scores.
-      method: of the run, if its weighting is your own.
+      result: the run.
+      task: the run's task; a run of a built-in task finds it itself.
+      host_samples: number of prior samples per seed and stage that a Python objective scores.
+      method: the run's method; it is required only for a weighting of your own.
 
     Returns:
       The paths of the figures.
@@ -80,7 +80,7 @@ def plot_curves(
     color: str = _OURS,
     each_seed: bool = True,
 ) -> None:
-    """Best so far against queries: every seed thin, their mean thick, one s.d. shaded."""
+    """Draw the best so far against queries: seeds thin, their mean thick, one s.d. shaded."""
     curves = [curve for curve in curves if len(curve)]
     if not curves:
         return
@@ -94,7 +94,7 @@ def plot_curves(
 
 
 def held(curves: Sequence[np.ndarray]) -> np.ndarray:
-    """``[S, Q]``: curves to the end of the longest; a seed that ended early keeps its best."""
+    """Extend curves to the length of the longest, ``[S, Q]``, with their last values."""
     length = max(map(len, curves))
     return np.stack([np.pad(curve, (0, length - len(curve)), mode="edge") for curve in curves])
 
@@ -123,7 +123,7 @@ def _best_so_far(result: RunRecord) -> Figure:
 
 
 def _weights(result: RunRecord, task: Task, base: Dataset, method: Method) -> Figure:
-    """Weight by score at the start and end (Fig. 2), and cumulative weight (Fig. 6)."""
+    """Draw the weight by score at start and end (Fig. 2), and the cumulative weight (Fig. 6)."""
     config = result.folder.config
     weighting = method.weighting
     if isinstance(weighting, str):
@@ -137,10 +137,11 @@ def _weights(result: RunRecord, task: Task, base: Dataset, method: Method) -> Fi
         scores, mask = all_scores(base, history)
         rounds = all_rounds(base, history)
         weights = np.asarray(weighting(scores, mask, rounds, config.hyper))
-        used, kept = np.asarray(scores)[np.asarray(mask)], weights[np.asarray(mask)]
-        label = f"{name} (effective rows {float(effective_sample_size(kept)):.0f} of {len(kept)})"
-        left.hist(used, bins=60, weights=kept, histtype="step", color=color, lw=1.8, label=label)
-        right.plot(grid, cumulative_weight(kept, grid), color=color, lw=1.8, label=name)
+        used, weights = np.asarray(scores)[np.asarray(mask)], weights[np.asarray(mask)]
+        rows = float(effective_sample_size(weights))
+        label = f"{name} (effective rows {rows:.0f} of {len(weights)})"
+        left.hist(used, bins=60, weights=weights, histtype="step", color=color, lw=1.8, label=label)
+        right.plot(grid, cumulative_weight(weights, grid), color=color, lw=1.8, label=name)
     left.hist(used, bins=60, weights=np.full(len(used), 1 / len(used)), color=_GREY, alpha=0.25,
               label="unweighted, end")  # fmt: skip
     k = config.hyper.get("k", np.inf)
@@ -156,7 +157,7 @@ def _weights(result: RunRecord, task: Task, base: Dataset, method: Method) -> Fi
 def _prior_samples(
     task: Task, score: Callable[[Any], Any], stages: dict[str, list[Any]], count: int
 ) -> Figure:
-    """Scores of prior samples before and after retraining (Fig. 3)."""
+    """Draw the scores of prior samples before and after retraining (Fig. 3)."""
 
     @jax.jit
     def sample(params: Any) -> jax.Array:
@@ -164,11 +165,11 @@ def _prior_samples(
         return decode_all(task.vae, params, latents)
 
     figure, axis = _subplots(figsize=(6, 4))
-    for place, params in enumerate(stages.values(), 1):
+    for x, params in enumerate(stages.values(), 1):
         scores = np.concatenate([score(sample(p)) for p in params])
         scores = scores[np.isfinite(scores)]
         if len(scores):
-            parts = axis.violinplot([scores], [place], showmedians=True, widths=0.8)
+            parts = axis.violinplot([scores], [x], showmedians=True, widths=0.8)
             parts["bodies"][0].set_facecolor(_OURS)
     axis.set_xticks(range(1, len(stages) + 1), list(stages))
     axis.set(ylabel="score", title=f"{count:,} prior samples of each seed's model (not charged)")
@@ -176,7 +177,7 @@ def _prior_samples(
 
 
 def _manifolds(task: Task, stages: dict[str, list[Any]]) -> Figure:
-    """Decodes of a grid of latents for the first seed, at each stage (Fig. 1)."""
+    """Draw the decodes of a grid of latents for the first seed, at each stage (Fig. 1)."""
     assert task.to_images is not None
     line = jnp.linspace(-3, 3, _MANIFOLD)
     points = jnp.stack(jnp.meshgrid(line, line[::-1], indexing="xy"), -1).reshape(-1, 2)
@@ -190,7 +191,7 @@ def _manifolds(task: Task, stages: dict[str, list[Any]]) -> Figure:
 
 
 def _best_objects(result: RunRecord, task: Task, base: Dataset) -> Figure:
-    """Each seed's best objects, larger where they are in colour."""
+    """Draw the best objects of each seed; pictures in colour are larger."""
     assert task.to_images is not None
     like = base.objects[0]
     seeds = result.folder.config.seed_numbers
@@ -203,21 +204,21 @@ def _best_objects(result: RunRecord, task: Task, base: Dataset) -> Figure:
     )
     queries = result.queries()
     for row, seed in zip(axes, seeds, strict=True):
-        good = [q for q in queries if q.seed == seed and q.score is not None]
-        good.sort(key=lambda q: -(q.score or 0))
+        best = [q for q in queries if q.seed == seed and q.score is not None]
+        best.sort(key=lambda q: -(q.score or 0))
         for axis in row:
             axis.set_axis_off()
-        for axis, query in zip(row, good[:_BEST], strict=False):
+        for axis, query in zip(row, best[:_BEST], strict=False):
             stored = np.frombuffer(query.object, like.dtype).reshape(1, *like.shape)
             axis.imshow(task.to_images(stored)[0], cmap="gray", vmin=0, vmax=1)
             axis.set_title(f"{query.score:.4g}", fontsize=8)
-    figure.suptitle(f"{title(result.summary)}: best objects, a row a seed", fontsize=10)
+    figure.suptitle(f"{title(result.summary)}: best objects, one row per seed", fontsize=10)
     return figure
 
 
 def _stages(result: RunRecord, task: Task, base: Dataset) -> dict[str, list[Any]]:
-    """Every seed's parameters at the start, the middle and the end."""
-    done = result.kept
+    """The parameters of every seed at the start, the middle and the end, by stage."""
+    done = result.checkpoints
     seeds = result.folder.config.seeds
     start = pretrained_params(task, base)
     stages = {"pretrained": [start] * seeds}
@@ -231,11 +232,11 @@ def _stages(result: RunRecord, task: Task, base: Dataset) -> dict[str, list[Any]
 
 
 def _subplots(
-    rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], **how: Any
+    rows: int = 1, columns: int = 1, *, figsize: tuple[float, float], **options: Any
 ) -> tuple[Figure, Any]:
-    """Without pyplot, whose choice of a backend would be the notebook's, too."""
+    """A figure and its axes, made without pyplot, which would change a notebook's backend."""
     figure = Figure(figsize=figsize, layout="constrained")
-    return figure, figure.subplots(rows, columns, **how)
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def _lane(tree: Any, i: int) -> Any:

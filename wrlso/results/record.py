@@ -74,7 +74,7 @@ class RunRecord:
         return [best_so_far(scores) for scores in self.scores()]
 
     @property
-    def kept(self) -> list[int]:
+    def checkpoints(self) -> list[int]:
         """The numbers of rounds after which :meth:`state` is kept.
 
         The state is kept after the first round, a middle round, and the last round.
@@ -85,7 +85,7 @@ class RunRecord:
         """The model and the queries of every seed after a round.
 
         Args:
-          rounds: number of rounds done, one of :attr:`kept`; None: the last.
+          rounds: number of rounds done, one of :attr:`checkpoints`; None: the last.
           task: the run's task; a run of a built-in task finds it itself.
 
         Returns:
@@ -101,9 +101,11 @@ class RunRecord:
 
     def load_state(self, rounds: int | None, task: Task, base: Dataset) -> State:
         """As :meth:`state`, with base data that are already loaded."""
-        rounds = self.kept[-1] if rounds is None else rounds
-        if rounds not in self.kept:
-            raise ValueError(f"no state is kept after {rounds} rounds; there are: {self.kept}")
+        rounds = self.checkpoints[-1] if rounds is None else rounds
+        if rounds not in self.checkpoints:
+            raise ValueError(
+                f"no state is kept after {rounds} rounds; there are: {self.checkpoints}"
+            )
         config = self.folder.config
 
         def one_seed() -> State:
