@@ -84,8 +84,16 @@ def _has_functions(value: tuple) -> bool:
     return any(callable(part) for part in value)
 
 
-def _tokens(value: Any, seen: dict[int, Any]) -> Iterator[str]:
-    """The parts of a value that its digest is made of, in a stable order."""
+def _tokens(
+    value: Any, seen: dict[int, Any], written: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    """The parts of a value that its digest is made of, in a stable order.
+
+    Args:
+      value: any value.
+      seen: what was visited before, by ``id``.
+      written: attributes of the value that the code which holds it assigns.
+    """
     if isinstance(value, _SCALARS):
         yield repr(value)
         return
@@ -121,7 +129,7 @@ def _tokens(value: Any, seen: dict[int, Any]) -> Iterator[str]:
     elif isinstance(value, (list, dict, set)):
         yield type(value).__qualname__
     else:
-        yield from _instance(value, seen)
+        yield from _instance(value, seen, written)
 
 
 def _function(function: types.FunctionType, seen: dict[int, Any]) -> Iterator[str]:
@@ -130,26 +138,27 @@ def _function(function: types.FunctionType, seen: dict[int, Any]) -> Iterator[st
     if not library:
         yield _source(function)
     assigned = set(_assigned(code, ("STORE_GLOBAL", "STORE_DEREF")))
+    written = frozenset(_assigned(code, ("STORE_ATTR",)))
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         if name not in assigned:
             yield name
             with suppress(ValueError):  # an empty cell
-                yield from _tokens(cell.cell_contents, seen)
+                yield from _tokens(cell.cell_contents, seen, written)
     yield from _tokens(function.__defaults__ or (), seen)
     yield from _tokens(tuple(sorted((function.__kwdefaults__ or {}).items())), seen)
     for name in () if library else sorted(_names(code)):
         if name in function.__globals__ and name not in assigned:
             yield name
-            yield from _tokens(function.__globals__[name], seen)
+            yield from _tokens(function.__globals__[name], seen, written)
 
 
-def _instance(value: Any, seen: dict[int, Any]) -> Iterator[str]:
+def _instance(value: Any, seen: dict[int, Any], written: frozenset[str]) -> Iterator[str]:
     kind = type(value)
     yield _name(kind) if is_library(kind) else _source(kind)
     attributes = dict(getattr(value, "__dict__", {}))
     if dataclasses.is_dataclass(value):
         attributes = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
-    changing: set[str] = set()
+    changing = set(written)
     for name, method in vars(kind).items():
         if isinstance(method, types.FunctionType) and name not in ("__init__", "__post_init__"):
             changing |= set(_assigned(method.__code__, ("STORE_ATTR",)))
