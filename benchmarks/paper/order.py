@@ -75,7 +75,7 @@ def main() -> None:
         f"# The order of methods: {stem}\n\n`python -m benchmarks.paper.order {stem}`, from "
         f"`{stem}-seeds.csv`. The cells hold the mean score over seeds, higher is better, and "
         "whether the first method is better than this one: permutation tests of the means, without "
-        f"correction for their number.\n\n{order(read_seeds(RESULTS / f'{stem}-seeds.csv'))}\n"
+        f"correction for their number. {stem}.md says how the scores were measured.\n\n{order(read_seeds(RESULTS / f'{stem}-seeds.csv'))}\n"
     )
     (RESULTS / f"{stem}-order.md").write_text(text)
     print(text)

@@ -74,7 +74,7 @@ def document(
         f"{len(rows)} of the grid's {planned} methods have been run.",
         f"The base data are {len(base.scores):,} objects; the best scores "
         f"{show(name, float(np.max(base.scores)))}, the median is {show(name, median)}.",
-        *_how_computed(rows),
+        *_how_computed(rows, options),
         _EXPLAINED.format(level=stats.LEVEL, target=target),
     ]
     for family in (LOOP, FURTHER, BASELINES):
@@ -116,7 +116,12 @@ def _options_in_words(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in named.items() if key not in _NOT_SHOWN)
 
 
-def _how_computed(rows: Rows) -> list[str]:
+_SHIPPED = (
+    " The parameters that come with the package were pretrained on another processor, with AVX-512."
+)
+
+
+def _how_computed(rows: Rows, options: Mapping[str, Any]) -> list[str]:
     """A sentence on rows with other parameters or less precision, if there are any."""
     found = []
     older = [row.name for row in rows if row.run.pretrained_elsewhere]
@@ -124,8 +129,8 @@ def _how_computed(rows: Rows) -> list[str]:
         which = "All rows" if len(older) == len(rows) else f"These rows: {'; '.join(older)}"
         found.append(
             "Levels depend on the pretrained parameters, and these on the processor that trained "
-            f"them. {which} were measured with parameters pretrained on an AVX2 machine. The "
-            "parameters that come with the package were pretrained on a machine with AVX-512."
+            f"them. {which} were measured with parameters pretrained on an AVX2 machine."
+            + ("" if options.get("data") else _SHIPPED)
         )
     half = [row.name for row in rows if row.summary["task_options"].get("half_products")]
     if half:
