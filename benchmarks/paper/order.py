@@ -71,11 +71,13 @@ def main() -> None:
     )
     parser.add_argument("stem", help="such as expressions, shapes, shapes-bo, paper-shapes")
     stem = parser.parse_args().stem
+    seeds = read_seeds(RESULTS / f"{stem}-seeds.csv")
     text = (
         f"# The order of methods: {stem}\n\n`python -m benchmarks.paper.order {stem}`, from "
         f"`{stem}-seeds.csv`. The cells hold the mean score over seeds, higher is better, and "
         "whether the first method is better than this one: permutation tests of the means, without "
-        f"correction for their number. {stem}.md says how the scores were measured.\n\n{order(read_seeds(RESULTS / f'{stem}-seeds.csv'))}\n"
+        f"correction for their number. {stem}.md says how the scores were "
+        f"measured.\n\n{order(seeds)}\n"
     )
     (RESULTS / f"{stem}-order.md").write_text(text)
     print(text)
