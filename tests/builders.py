@@ -243,3 +243,26 @@ def simulation(proposer="grid", budget=20, r=10, **changes):
     return task, jax.jit(
         lambda seed: wrlso.simulate(algorithm, task.objective, seed, task.params, base)
     )
+
+
+def loop_by_hand(task, algorithm, seed=0):
+    """Algorithm 1 as a user would write it: init, retrain, fit, ask, score, tell."""
+    retrain, fit, ask, tell = (
+        jax.jit(step, static_argnums=0) for step in (loop.retrain, loop.fit, loop.ask, loop.tell)
+    )
+    base = wrlso.base_data(task)
+    state = loop.init(algorithm, wrlso.pretrained(task, progress=False), base.dataset)
+    for round in range(algorithm.rounds):
+        used = int(state.history.used)
+        steps = algorithm.steps(round, len(base.dataset.scores) + used)
+        key = loop.query_key(seed, round, loop.RETRAIN)
+        state, info = retrain(algorithm, key, state, base, steps)
+        assert bool(info.finite) or info.effective_rows == 0
+        state, surrogate = fit(algorithm, loop.query_key(seed, round, loop.FIT), state, base)
+        limit = min(used + algorithm.retrain_every, algorithm.budget)
+        for i in range(algorithm.asks):
+            key = loop.query_key(seed, round, i)
+            candidates = ask(algorithm, key, state, surrogate, base, limit)
+            found = loop.score(task.objective, candidates)
+            state, surrogate = tell(algorithm, state, surrogate, candidates, found, round)
+    return state

@@ -8,32 +8,11 @@ import numpy as np
 import pytest
 
 import wrlso
-from tests.builders import count_bits, make_tiny_task, tiny_algorithm
-from wrlso import loop, proposers
+from tests.builders import count_bits, loop_by_hand, make_tiny_task, tiny_algorithm
+from wrlso import proposers
 from wrlso.data import Dataset, in_use
 from wrlso.methods import METHODS
 from wrlso.resolve import PROPOSERS
-
-
-def run_by_hand(task, algorithm, seed=0):
-    """init, retrain, fit, ask, score and tell as a user would call them."""
-    base = wrlso.base_data(task)
-    ask = jax.jit(loop.ask, static_argnums=0)
-    tell = jax.jit(loop.tell, static_argnums=0)
-    state = loop.init(algorithm, wrlso.pretrained(task), base.dataset)
-    for round in range(algorithm.rounds):
-        steps = algorithm.steps(round, len(base.dataset.scores) + int(state.history.used))
-        key = loop.query_key(seed, round, loop.RETRAIN)
-        state, info = loop.retrain(algorithm, key, state, base, steps)
-        assert bool(info.finite) or info.effective_rows == 0
-        limit = min(int(state.history.used) + algorithm.retrain_every, algorithm.budget)
-        state, surrogate = loop.fit(algorithm, loop.query_key(seed, round, loop.FIT), state, base)
-        for i in range(algorithm.asks):
-            key = loop.query_key(seed, round, i)
-            candidates = ask(algorithm, key, state, surrogate, base, limit)
-            evaluation = loop.score(task.objective, candidates)
-            state, surrogate = tell(algorithm, state, surrogate, candidates, evaluation, round)
-    return state
 
 
 def simulated(task, algorithm, seed=0, hyper=None):
@@ -53,7 +32,7 @@ def simulated(task, algorithm, seed=0, hyper=None):
 )
 def test_every_charged_object_is_new_and_has_its_own_score(method, proposer):
     task, algorithm = tiny_algorithm(method, proposer)
-    history = run_by_hand(task, algorithm).history
+    history = loop_by_hand(task, algorithm).history
     n = int(history.used)
     assert 0 < n <= 12
     used = np.asarray(in_use(history))
@@ -68,7 +47,7 @@ def test_every_charged_object_is_new_and_has_its_own_score(method, proposer):
 @pytest.mark.parametrize("method", METHODS)
 def test_one_compiled_program_equals_the_calls_one_by_one(method):
     task, algorithm = tiny_algorithm(method)
-    whole, by_hand = simulated(task, algorithm, 3), run_by_hand(task, algorithm, 3)
+    whole, by_hand = simulated(task, algorithm, 3), loop_by_hand(task, algorithm, 3)
     assert int(whole.history.used) == 12
     np.testing.assert_array_equal(whole.history.objects, by_hand.history.objects)
     np.testing.assert_array_equal(whole.history.scores, by_hand.history.scores)
@@ -111,7 +90,7 @@ def test_an_unknown_traced_number_is_refused():
 def test_the_last_round_is_shorter_where_r_does_not_divide_the_budget():
     task, algorithm = tiny_algorithm(budget=10)
     assert algorithm.rounds == 3
-    history = run_by_hand(task, algorithm).history
+    history = loop_by_hand(task, algorithm).history
     assert int(history.used) == 10
     assert history.round.tolist() == [0] * 4 + [1] * 4 + [2] * 2
 
@@ -120,7 +99,7 @@ def test_a_round_has_several_asks_where_the_batch_is_smaller_than_r():
     task, algorithm = tiny_algorithm(proposer="prior")
     algorithm = dataclasses.replace(algorithm, proposer=proposers.prior(task.vae, batch=2))
     assert algorithm.asks == 2
-    by_hand = run_by_hand(task, algorithm)
+    by_hand = loop_by_hand(task, algorithm)
     assert int(by_hand.history.used) == 12
     whole = simulated(task, algorithm)
     np.testing.assert_array_equal(whole.history.objects, by_hand.history.objects)
@@ -132,4 +111,4 @@ def test_a_model_that_repeats_itself_is_charged_once():
         vae, decode=lambda params, z: jnp.full((len(z), 2), 255, jnp.uint8)
     )
     task, algorithm = tiny_algorithm(vae=constant)
-    assert int(run_by_hand(task, algorithm).history.used) == 1
+    assert int(loop_by_hand(task, algorithm).history.used) == 1

@@ -8,7 +8,7 @@ from wrlso.data import check_dataset
 from wrlso.tasks import TASKS
 
 
-# Molecules: see test_molecules.
+# Molecules: see test_molecule.
 @pytest.mark.parametrize("name", sorted({*TASKS} - {"molecules"}))
 def test_every_task_keeps_the_contract(name):
     task = TASKS[name]()
