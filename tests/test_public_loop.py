@@ -33,7 +33,7 @@ def check_equal(history, result, seed):
     np.testing.assert_allclose(history.latents[:n], latents, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("proposer", ["grid", "data_ascent"])
+@pytest.mark.parametrize("proposer", ["grid", "prior"])
 def test_simulate_gives_the_queries_of_run(tmp_path, proposer):
     task = make_tiny_task()
     result = tiny_run(tmp_path / "run", task, proposer=proposer, seeds=2)

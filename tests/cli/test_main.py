@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import inspect
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from wrlso.chem.objective import OBJECTIVES
 from wrlso.cli.main import main
 
 BUDGET, EVERY, SEEDS = 60, 10, 2
@@ -29,7 +29,7 @@ ENVIRONMENT = os.environ | {"XLA_FLAGS": " ".join(FLAGS)}
 def wrlso(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "wrlso", *map(str, arguments)],
-        capture_output=True, text=True, env=ENVIRONMENT, timeout=300,
+        capture_output=True, text=True, env=ENVIRONMENT, timeout=900,
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_a_killed_run_resumes_to_the_same_queries(whole, tmp_path):
         [sys.executable, "-m", "wrlso", "run", "shapes", "--out", str(out), *TINY],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT,
     )  # fmt: skip
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 900
     while len(list(out.glob("checkpoints/round*.safetensors"))) < 1:
         assert time.monotonic() < deadline
         assert process.poll() is None, "ended before it could be killed"
@@ -113,12 +113,12 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         [sys.executable, "-m", "wrlso", "run", "shapes", "--out", str(out), *TINY, *training],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
     )  # fmt: skip
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 900
     while not (out / "queries.sqlite").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=600)
     assert process.returncode == 130
     assert f"wrlso resume {out}" in stderr
     assert "stopping after the present step" in stderr
@@ -183,14 +183,6 @@ def test_folders_that_cannot_be_used_are_named(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_help_names_every_objective_of_molecules():
-    from wrlso.chem.objective import OBJECTIVES
-    from wrlso.cli.options import RUN_OPTIONS
-
-    source = inspect.getsource(RUN_OPTIONS["molecules"])
-    assert all(name in source for name in OBJECTIVES)
-
-
 def printed(capsys, *arguments):
     """What a command prints, run in this process."""
     with contextlib.suppress(SystemExit):  # after --help
@@ -208,3 +200,8 @@ def test_help_names_every_command_and_option(capsys):
         assert option in task
     assert "weighted_retraining" in printed(capsys, "methods")
     assert "shapes" in printed(capsys, "tasks")
+
+
+def test_help_names_every_objective_of_molecules(capsys):
+    help_of_molecules = printed(capsys, "run", "molecules", "--help")
+    assert [name for name in OBJECTIVES if name not in help_of_molecules] == []
