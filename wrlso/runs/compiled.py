@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from wrlso.loop.retraining import RetrainInfo
 from wrlso.objective import Objective
 from wrlso.parallel import SeedPlan, over_seeds
 from wrlso.runs.lanes import SeedInputs, SharedInputs
+from wrlso.status import Status
 
 Clock = Callable[[str, float], None]
 """Called with a phase and the seconds that it took."""
@@ -59,8 +60,31 @@ class CompiledOnce:
         return out
 
 
+class Batches(NamedTuple):
+    """All batches of one search, in the order of the asks.
+
+    Attributes:
+      latents: ``[asks, q, d]``.
+      objects: ``[asks, q, ...]``.
+      status: ``[asks, q]``, UNUSED beyond the asks that were made.
+      scores: ``[asks, q]``, NaN where there is none.
+      asked: ``[]``, the number of asks that were made.
+    """
+
+    latents: Any
+    objects: Any
+    status: Any
+    scores: Any
+    asked: Any
+
+
 class CompiledLoop:
-    """``retrain``, ``fit``, ``ask``, ``score`` and ``tell`` over the lanes of a plan."""
+    """The loop's functions over the lanes of a plan.
+
+    With an objective in JAX a round is two programs: ``retrain``, and ``search``, which fits, asks,
+    scores and tells until the seed's limit is reached. With an objective on the host, ``fit``,
+    ``ask`` and ``tell`` are programs of their own.
+    """
 
     def __init__(
         self,
@@ -79,16 +103,18 @@ class CompiledLoop:
             return CompiledOnce(name, call, clock, donate, say)
 
         self.retrain = lift("retrain", _retrain(algorithm), donate=True)
+        self.search = None
+        if objective is not None:
+            self.search = lift("search", _search(algorithm, objective), donate=True)
         self.fit = lift("fit", _fit(algorithm), donate=True)
         self.ask = lift("ask", _ask(algorithm))
-        self.score = None if objective is None else lift("score", _score(objective))
         self.tell = lift("tell", _tell(algorithm), donate=True)
 
     @property
     def compilations(self) -> dict[str, int]:
-        """Number of compilations of each function: one if it was used, else zero."""
-        functions = (self.retrain, self.fit, self.ask, self.score, self.tell)
-        return {f.name: f.compilations for f in functions if f is not None}
+        """Number of compilations of each function that was used: one each."""
+        functions = (self.retrain, self.search, self.fit, self.ask, self.tell)
+        return {f.name: f.compilations for f in functions if f is not None and f.compilations}
 
 
 def _retrain(algorithm: Algorithm) -> Callable[..., tuple[State, RetrainInfo]]:
@@ -127,11 +153,55 @@ def _ask(algorithm: Algorithm) -> Callable[..., Candidates]:
     return ask
 
 
-def _score(objective: Objective) -> Callable[..., Evaluation]:
-    def score(candidates: Candidates, inputs: SeedInputs, shared: SharedInputs) -> Evaluation:
-        return loop.score(objective, candidates)
+def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[Any, Batches]]:
+    """Fit a surrogate, then ask, score and tell until the limit of charged queries is reached.
 
-    return score
+    ``shared.ask`` is the number of the fit within the round. The parameters are read only: passed
+    through, they would be copied.
+    """
+    fit, asks = _fit(algorithm), algorithm.asks
+
+    def search(
+        changing: tuple[History, Any], rest: tuple[Any, SeedInputs], shared: SharedInputs
+    ) -> tuple[tuple[History, Any], Batches]:
+        params, inputs = rest
+        state, surrogate = fit(State(params, *changing), inputs, shared)
+
+        def goes_on(carry: tuple) -> jax.Array:
+            asked, history, _, _ = carry
+            return (asked < asks) & (history.used < inputs.limit)
+
+        def one_ask(carry: tuple) -> tuple:
+            asked, history, surrogate, batches = carry
+            now = State(params, history, state.memory)
+            key = loop.query_key(inputs.seed, shared.round, shared.ask * asks + asked)
+            candidates = loop.ask(algorithm, key, now, surrogate, shared.base, inputs.limit)
+            evaluation = loop.score(objective, candidates)
+            now, surrogate = loop.tell(
+                algorithm, now, surrogate, candidates, evaluation, shared.round
+            )
+            new = (candidates.latents, candidates.objects, evaluation.status, evaluation.scores)
+            batches = jax.tree.map(lambda all_, one: all_.at[asked].set(one), batches, new)
+            return asked + 1, now.history, surrogate, batches
+
+        empty = _no_batches(algorithm, state.history)
+        start = (jnp.zeros((), jnp.int32), state.history, surrogate, empty)
+        asked, history, _, batches = lax.while_loop(goes_on, one_ask, start)
+        latents, objects, status, scores = batches
+        return (history, state.memory), Batches(latents, objects, status, scores, asked)
+
+    return search
+
+
+def _no_batches(algorithm: Algorithm, history: History) -> tuple[jax.Array, ...]:
+    """Latents, objects, status and scores of a search's batches before the first ask."""
+    shape = (algorithm.asks, algorithm.proposer.batch)
+    return (
+        jnp.zeros((*shape, *history.latents.shape[1:]), history.latents.dtype),
+        jnp.zeros((*shape, *history.objects.shape[1:]), history.objects.dtype),
+        jnp.full(shape, int(Status.UNUSED), jnp.int32),
+        jnp.full(shape, jnp.nan, jnp.float32),
+    )
 
 
 def _tell(algorithm: Algorithm) -> Callable[..., tuple[History, Any]]:

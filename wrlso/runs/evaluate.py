@@ -24,6 +24,7 @@ from wrlso.evaluation.objective import HostEvaluator
 from wrlso.evaluation.workers import as_score
 from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
 from wrlso.loop.candidates import Candidates, Evaluation
+from wrlso.runs.compiled import Batches
 from wrlso.runs.log import Query, QueryLog
 from wrlso.status import Status
 
@@ -218,14 +219,29 @@ def _with_logged_decodes(
     )
 
 
-def record_batch(position: BatchPosition, candidates: Candidates, evaluation: Evaluation) -> None:
-    """Commit a batch ``[lanes, q]`` that was scored in JAX, one transaction per log."""
-    scores, status = np.asarray(evaluation.scores), np.asarray(evaluation.status)
+def record_batches(position: BatchPosition, batches: Batches) -> None:
+    """Commit all batches of a search that was scored in JAX, one transaction per log.
+
+    Args:
+      position: of the first batch.
+      batches: with an axis ``[lanes]`` in front, as NumPy arrays.
+    """
     queries: dict[QueryLog, list[Query]] = {log: [] for log in position.logs}
-    for lane, place in used_places(position, candidates):
-        score, outcome = float(scores[lane, place]), Status(status[lane, place])
-        new = make_query(position, candidates, lane, place, score, outcome)
-        queries[position.logs[lane]].append(new)
+    batch = batches.status.shape[2]
+    for lane, seed in enumerate(position.seeds):
+        for ask, place in np.argwhere(batches.status[lane] != Status.UNUSED):
+            status = Status(batches.status[lane, ask, place])
+            score = float(batches.scores[lane, ask, place])
+            new = Query(
+                seed=seed,
+                round=position.round,
+                index=position.first_index + int(ask) * batch + int(place),
+                latent=batches.latents[lane, ask, place].astype("<f4").tobytes(),
+                object=np.ascontiguousarray(batches.objects[lane, ask, place]).tobytes(),
+                score=score if status == Status.OK else None,
+                status=status,
+            )
+            queries[position.logs[lane]].append(new)
     for log, found in queries.items():
         log.add(found)
 

@@ -12,13 +12,13 @@ from tqdm import tqdm
 from wrlso import loop
 from wrlso.data import Dataset
 from wrlso.evaluation.objective import HostEvaluator
-from wrlso.loop.algorithm import Algorithm
+from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import prepare_base
 from wrlso.parallel import broadcast, plan_seeds, spread
 from wrlso.runs import checkpoints
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.compiled import CompiledLoop
-from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batch
+from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batches
 from wrlso.runs.lanes import Lanes
 from wrlso.runs.log import QueryLog, Round
 from wrlso.runs.progress import Progress, timed
@@ -130,51 +130,67 @@ class Session:
         A seed whose proposals were known asks again with a surrogate that has learned of it, unless
         the last one brought nothing new.
         """
-        asks, asked = 0, np.zeros(len(self.seeds), int)
+        search = self._search_on_host if self.evaluator is not None else self._search_in_jax
+        asked = np.zeros(len(self.seeds), int)
         for fit in range(_FITS):
             before = self.counts
-            self._fit(fit)
-            for _ in range(self.algorithm.asks):
-                asked += self.counts < self.limits
-                self.ask(asks)
-                asks += 1
-                check_interrupt()
-                scores = np.asarray(self.state.history.scores)[: len(self.seeds)]
-                self.progress.update(int(self.counts.sum()), scores)
-                if (self.counts >= self.limits).all():
-                    return asked
+            asked += search(fit, check_interrupt)
             stuck = self.counts == before
             self.limits = np.where(stuck, self.counts, self.limits).tolist()
             if (self.counts >= self.limits).all():
                 break
         return asked
 
-    def _fit(self, number: int) -> None:
+    def _search_in_jax(self, fit: int, check_interrupt: Callable[[], None]) -> np.ndarray:
+        """One program: fit, then ask, score and tell; and one transaction. ``[seeds]`` asks."""
+        assert self.compiled.search is not None
         inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, number)
-        self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
+        shared = self.lanes.shared_inputs(self.round, fit)
+        params, *changing = self.state
+        (history, memory), batches = self.compiled.search(tuple(changing), (params, inputs), shared)
+        self.state = State(params, history, memory)
+        first = fit * self.algorithm.asks * self.algorithm.proposer.batch
+        position = BatchPosition(self.seeds, self.logs, self.round, first)
+        batches = jax.tree.map(np.asarray, batches)
+        record_batches(position, batches)
+        self._show()
+        check_interrupt()
+        return batches.asked[: len(self.seeds)]
 
-    def ask(self, ask: int) -> None:
-        """One batch of queries of every seed: propose, evaluate, record, add to the history."""
+    def _search_on_host(self, fit: int, check_interrupt: Callable[[], None]) -> np.ndarray:
+        """Fit, then ask, evaluate and tell batch by batch. ``[seeds]`` asks."""
+        inputs = self.lanes.seed_inputs(self.limits)
+        shared = self.lanes.shared_inputs(self.round, fit)
+        self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
+        asked = np.zeros(len(self.seeds), int)
+        for number in range(self.algorithm.asks):
+            asked += self.counts < self.limits
+            self._ask(fit * self.algorithm.asks + number)
+            self._show()
+            check_interrupt()
+            if (self.counts >= self.limits).all():
+                break
+        return asked
+
+    def _show(self) -> None:
+        scores = np.asarray(self.state.history.scores)[: len(self.seeds)]
+        self.progress.update(int(self.counts.sum()), scores)
+
+    def _ask(self, ask: int) -> None:
+        """One batch of queries of every seed: propose, evaluate on the host, add to the history."""
+        assert self.evaluator is not None
         inputs = self.lanes.seed_inputs(self.limits)
         shared = self.lanes.shared_inputs(self.round, ask)
         candidates = self.compiled.ask((self.state, self.surrogate), inputs, shared)
         on_host = jax.tree.map(np.asarray, candidates)
         first = ask * self.algorithm.proposer.batch
         position = BatchPosition(self.seeds, self.logs, self.round, first)
-        if self.evaluator is not None:
-            with timed(self._clock, "score"):
-                told = evaluate_on_host(
-                    self.evaluator, position, on_host, self.scored, self.task.dedup_key
-                )
-            told = spread(self.plan, told)
-        else:
-            assert self.compiled.score is not None
-            evaluation = self.compiled.score(candidates, inputs, shared)
-            record_batch(position, on_host, evaluation)
-            told = (candidates, evaluation)
+        with timed(self._clock, "score"):
+            told = evaluate_on_host(
+                self.evaluator, position, on_host, self.scored, self.task.dedup_key
+            )
         carried = (self.state.history, self.surrogate)
-        history, self.surrogate = self.compiled.tell(carried, told, shared)
+        history, self.surrogate = self.compiled.tell(carried, spread(self.plan, told), shared)
         self.state = self.state._replace(history=history)
 
     def _record_rounds(self, retrained: list[Round | None], asked: np.ndarray) -> None:
