@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from wrlso.data import Dataset, History, empty_history
 from wrlso.fingerprint import DedupKey
 from wrlso.loop.retraining import TRAINING_NUMBERS, RetrainConfig
+from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE
 from wrlso.proposers.base import Proposer
 from wrlso.weighting.registry import Weighting
@@ -122,5 +123,5 @@ def query_key(seed: ArrayLike, round: ArrayLike, ask: ArrayLike) -> Array:
 
     Any query of any run can be computed again from its seed, round and ask alone.
     """
-    key = jax.random.fold_in(jax.random.key(seed), round)
+    key = jax.random.fold_in(prng_key(seed), round)
     return jax.random.fold_in(key, jnp.asarray(ask, jnp.int32) + 1)

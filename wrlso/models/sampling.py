@@ -9,6 +9,7 @@ never be drawn, and a row of positive weight always owns at least one.
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 _SCALE = 2.0**31
 
@@ -47,3 +48,12 @@ def _multiply_high(a: Array, b: Array) -> Array:
     middle = a_high * b_low + ((a_low * b_low) >> 16)
     carry = (middle & 0xFFFF) + a_low * b_high
     return a_high * b_high + (middle >> 16) + (carry >> 16)
+
+
+def prng_key(seed: ArrayLike) -> Array:
+    """A typed PRNG key of the implementation that every stream here uses, ``threefry2x32``.
+
+    ``jax.random.key`` follows the default of the process, under which the same seed could give
+    other queries. With ``threefry2x32`` a seed also gives the same numbers under ``vmap``.
+    """
+    return jax.random.key(seed, impl="threefry2x32")

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from wrlso.models.sampling import prng_key
+
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:
@@ -63,7 +65,7 @@ def object_like(vae: VAE) -> jax.ShapeDtypeStruct:
     def one(key: Array, latents: Array) -> Array:
         return vae.decode(vae.init(key), latents)[0]
 
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: prng_key(0))
     latents = jax.ShapeDtypeStruct((1, vae.latent_dim), jnp.float32)
     return jax.eval_shape(one, key, latents)
 

@@ -19,6 +19,7 @@ from jax import Array, lax
 from wrlso.data import all_scores, gather
 from wrlso.maximize import maximize
 from wrlso.models.elbo import gaussian_kl
+from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, Relaxation, decode_all, encode_all
 from wrlso.objective import Objective
 from wrlso.proposers.base import Pool, Proposer, View
@@ -92,7 +93,7 @@ def gradient_ascent(
     h: Any
     if soft_objective is None:
         fit, h = make_regressor(vae, config.regressor)
-        memory = initial_params(jax.random.key(0), _a_soft_object(vae), config.regressor)
+        memory = initial_params(prng_key(0), _a_soft_object(vae), config.regressor)
         uncharged = 0
     else:
         h = lambda surrogate, soft: soft_objective(soft) / surrogate  # noqa: E731
@@ -219,7 +220,7 @@ def _a_soft_object(vae: VAE) -> Array:
     def make(key: Array) -> Array:
         return _relaxation(vae).decode(vae.init(key), jnp.zeros((1, vae.latent_dim), jnp.float32))
 
-    like = jax.eval_shape(make, jax.random.key(0))
+    like = jax.eval_shape(make, prng_key(0))
     return jnp.zeros(like.shape, like.dtype)
 
 

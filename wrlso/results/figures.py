@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from wrlso.data import Dataset, all_rounds, all_scores, empty_history
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.methods import Method
+from wrlso.models.sampling import prng_key
 from wrlso.models.vae import decode_all
 from wrlso.results.published import published
 from wrlso.results.record import RunRecord, task_of
@@ -161,7 +162,7 @@ def _prior_samples(
 
     @jax.jit
     def sample(params: Any) -> jax.Array:
-        latents = jax.random.normal(jax.random.key(0), (count, task.vae.latent_dim))
+        latents = jax.random.normal(prng_key(0), (count, task.vae.latent_dim))
         return decode_all(task.vae, params, latents)
 
     figure, axis = _subplots(figsize=(6, 4))

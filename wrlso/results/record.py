@@ -8,6 +8,7 @@ import numpy as np
 
 from wrlso.data import Dataset, empty_history
 from wrlso.loop.algorithm import State
+from wrlso.models.sampling import prng_key
 from wrlso.results.summary import best_so_far, charged_scores
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
@@ -110,7 +111,7 @@ class RunRecord:
 
         def one_seed() -> State:
             history = empty_history(config.budget, base.objects[0], task.vae.latent_dim)
-            return State(task.vae.init(jax.random.key(0)), history)
+            return State(task.vae.init(prng_key(0)), history)
 
         like = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype),

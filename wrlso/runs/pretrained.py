@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from wrlso.data import Dataset
+from wrlso.models.sampling import prng_key
 from wrlso.models.training import minibatches, train
 from wrlso.storage.cache import cache_dir
 from wrlso.storage.tensors import load_tree, save_tree
@@ -42,7 +43,7 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
             f"task {task.name!r} has neither params nor a pretrain configuration: give one of them"
         )
     path = cache_path(task, base)
-    like = jax.eval_shape(task.vae.init, jax.random.key(0))
+    like = jax.eval_shape(task.vae.init, prng_key(0))
     if path.exists():
         return jax.tree.map(jnp.asarray, load_tree(path, like))
     path.parent.mkdir(parents=True, exist_ok=True)  # an error should come before the training
@@ -68,7 +69,7 @@ def cache_path(task: Task, base: Dataset) -> Path:
         config.learning_rate,
         config.seed,
         [float(b) for b in jax.vmap(config.beta_at)(steps)],
-        jax.tree.map(jnp.shape, jax.eval_shape(task.vae.init, jax.random.key(0))),
+        jax.tree.map(jnp.shape, jax.eval_shape(task.vae.init, prng_key(0))),
     )
     digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
     name = re.sub(r"[^\w.-]+", "-", f"{task.name}-{task.version}-seed{config.seed}-{digest}")
@@ -97,7 +98,7 @@ def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any
     """
     config = task.pretrain
     assert config is not None
-    root = jax.random.fold_in(jax.random.key(config.seed), _TAG)
+    root = jax.random.fold_in(prng_key(config.seed), _TAG)
     weights = uniform_weights(base.scores)
     batches = minibatches(weights, jnp.ones(weights.shape, bool))
     steps = _steps(config, base)

@@ -22,6 +22,7 @@ from jax import Array
 from tqdm import tqdm
 
 from wrlso.models.elbo import elbo_terms
+from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, decode_all, encode_all
 from wrlso.runs.sequence_batches import Batches, TrainingConfig, split
 from wrlso.storage.files import write_atomically
@@ -78,7 +79,7 @@ def train_strings(
     per_epoch = batches.per_epoch
     steps = round(config.epochs * per_epoch)
     optimizer = _optimizer(config, per_epoch, steps)
-    params = jax.jit(vae.init)(jax.random.key(config.seed))
+    params = jax.jit(vae.init)(prng_key(config.seed))
     opt_state, first, totals = optimizer.init(params), 0, _Totals()
     checkpoint = _Checkpoint(directory / "checkpoint.safetensors", _recipe(objects, config))
     if checkpoint.path.exists():
@@ -254,7 +255,7 @@ def _step(
 
     @jax.jit
     def step(params: Any, opt_state: Any, objects: Array, number: Array) -> Any:
-        key = jax.random.fold_in(jax.random.key(config.seed), number)
+        key = jax.random.fold_in(prng_key(config.seed), number)
         beta = config.beta * jnp.minimum(number / (config.warmup * per_epoch + 1), 1.0)
         (_, terms), gradient = jax.value_and_grad(loss, has_aux=True)(params, key, objects, beta)
         updates, opt_state = optimizer.update(gradient, opt_state, params)

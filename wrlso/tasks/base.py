@@ -13,6 +13,7 @@ from wrlso.evaluation.objective import HostObjective
 from wrlso.fingerprint import DedupKey
 from wrlso.loop.retraining import RetrainConfig
 from wrlso.models.elbo import BetaSchedule, constant_beta
+from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE
 from wrlso.objective import Objective
 from wrlso.proposers.bayesian import BOConfig
@@ -117,4 +118,4 @@ class Task:
 
 def shipped_params(path: Path, vae: VAE) -> Any:
     """Read parameters that come with the package, as NumPy arrays; this does not start JAX."""
-    return load_tree(path, jax.eval_shape(lambda: vae.init(jax.random.key(0))))
+    return load_tree(path, jax.eval_shape(lambda: vae.init(prng_key(0))))

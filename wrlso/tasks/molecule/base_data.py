@@ -16,6 +16,7 @@ from wrlso.chem.objective import Objective
 from wrlso.chem.scoring import describe_failures, score_molecules
 from wrlso.chem.spelling import RowScore, Spelling
 from wrlso.data import Dataset
+from wrlso.models.sampling import prng_key
 from wrlso.models.vae import decode_all
 from wrlso.storage.cache import cache_dir
 from wrlso.storage.files import write_atomically
@@ -89,7 +90,7 @@ def _sampled(model: MoleculeModel, score: RowScore) -> list[str]:
     sampled: dict[str, None] = {}
     with tqdm(total=_SAMPLED, desc="sampling the model's prior (once)", unit=" molecules") as bar:
         for number in range(_DRAWS):
-            key = jax.random.fold_in(jax.random.key(0), number)
+            key = jax.random.fold_in(prng_key(0), number)
             latents = jax.random.normal(key, (_SAMPLED // 4, vae.latent_dim))
             for row in np.asarray(decode(latents)):
                 _add_if_possible(sampled, row, score)

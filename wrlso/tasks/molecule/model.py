@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from wrlso.chem.fragments import Fragments
+from wrlso.models.sampling import prng_key
 from wrlso.models.sequence_vae import make_vae
 from wrlso.models.vae import VAE
 from wrlso.storage.tensors import load_metadata, load_tree, save_tree
@@ -88,7 +89,7 @@ def load_model(path: Path | str) -> MoleculeModel:
     vae = make_vae(len(fragments), 1, sizes=None, **sizes)
     like = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float16),
-        jax.eval_shape(vae.init, jax.random.key(0)),
+        jax.eval_shape(vae.init, prng_key(0)),
     )
     params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), load_tree(path, like))
     return MoleculeModel(params, fragments, sizes, json.loads(stored["card"]))
