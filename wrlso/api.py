@@ -30,6 +30,7 @@ from wrlso.runs.config import RunConfig, make_config, static_part
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.pretrained import pretrained_params
+from wrlso.runs.process import programs_on_disk, request_devices
 from wrlso.runs.progress import pretrain_bar, timed
 from wrlso.runs.reopen import check_same, find_run, resolve_again
 from wrlso.runs.session import Session
@@ -56,6 +57,7 @@ def run(
       TypeError, ValueError: before any work, if an argument is invalid.
     """
     chosen = RunSettings.of(settings)
+    request_devices(chosen.seeds, chosen.devices)
     resolved, config = _plan(task, method, chosen)
     RunFolder.check_new(Path(out))
     base = load_base(task)
@@ -99,6 +101,7 @@ def sweep(
                 f"methods: {name!r} cannot name a folder: use letters, digits and -_=,+ (and dots, "
                 "but not first)"
             )
+    request_devices(chosen.seeds * len(methods), chosen.devices)
     plans = {name: _plan(task, method, chosen) for name, method in methods.items()}
     found = {name: find_run(Path(out) / name, config) for name, (_, config) in plans.items()}
     base = load_base(task)
@@ -155,6 +158,7 @@ def resume(
     if folder.summary_file.exists():
         return Result(folder.path)
     config = folder.config
+    request_devices(config.seeds, devices or config.devices)
     task = task or task_of(config)
     resolved = resolve_again(folder, task, method, proposer)
     base = load_base(task)
@@ -235,6 +239,7 @@ def _run_to_end(
     names = ", ".join(dict.fromkeys(folder.config.method for folder in folders))
     with ExitStack() as stack:
         check_interrupt = stack.enter_context(remembered_interrupts(say=progress))
+        stack.enter_context(programs_on_disk())
         runs = list(stack.enter_context(_opened(folders)))
 
         def clock(phase: str, seconds: float) -> None:
@@ -244,7 +249,7 @@ def _run_to_end(
         with timed(clock, "pretrain"):
             params = pretrained_params(task, base, pretrain_bar() if progress else None)
         with timed(clock, "session"), _one_blas_thread_per_device(folders):
-            session = Session(runs, task, resolved, base, params)
+            session = stack.enter_context(closing(Session(runs, task, resolved, base, params)))
             bar = tqdm(
                 total=config.budget * len(session.seeds),
                 initial=int(session.counts.sum()),
@@ -254,7 +259,8 @@ def _run_to_end(
             )
             with bar:
                 session.run_rounds(bar, check_interrupt)
-        _finish(runs, task, session.compiled.compilations)
+            compilations = session.compiled.compilations
+        _finish(runs, task, compilations)
 
 
 @contextmanager

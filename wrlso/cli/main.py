@@ -17,7 +17,6 @@ from tyro.conf import Positional
 from wrlso.cli import molecules
 from wrlso.cli.options import parse_run_options, summary_of
 from wrlso.methods import METHODS, get_method
-from wrlso.parallel import request_cpu_devices
 from wrlso.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -146,13 +145,16 @@ def _run(name: str, argv: list[str]) -> int:
         raise ValueError(f"unknown task {name!r}; there are: {', '.join(TASKS)}")
     options = parse_run_options(name, TASKS[name], argv)
     method = get_method(options.command["method"]).with_options(**options.method)
-    _prepare(options.settings["seeds"], options.settings["devices"])
     from wrlso.api import run
+    from wrlso.runs.process import programs_on_disk, request_devices
 
-    task, out = TASKS[name](**options.task), options.command["out"]
-    with _says_how_to_resume(out):
-        result = run(task, method, out=out, **options.settings)
-    return _finish(result, options.command["figures"], task)
+    request_devices(options.settings["seeds"], options.settings["devices"])
+    out = options.command["out"]
+    with programs_on_disk():
+        task = TASKS[name](**options.task)
+        with _says_how_to_resume(out):
+            result = run(task, method, out=out, **options.settings)
+        return _finish(result, options.command["figures"], task)
 
 
 def _train(name: str, argv: list[str]) -> int:
@@ -166,16 +168,19 @@ def _resume(command: Resume) -> int:
     from wrlso.api import resume
     from wrlso.results.record import task_of
     from wrlso.runs.folder import RunFolder
+    from wrlso.runs.process import programs_on_disk, request_devices
 
-    folder = RunFolder(command.run)
-    config = folder.config
-    if folder.summary_file.exists():
+    config = RunFolder(command.run).config
+    if RunFolder(command.run).summary_file.exists():
         print(f"{command.run} is finished: nothing was left to do")
-    _prepare(config.seeds, command.devices or config.devices)
-    task = task_of(config)
-    with _says_how_to_resume(command.run):
-        result = resume(command.run, task=task, devices=command.devices, progress=command.progress)
-    return _finish(result, command.figures, task)
+    request_devices(config.seeds, command.devices or config.devices)
+    with programs_on_disk():
+        task = task_of(config)
+        with _says_how_to_resume(command.run):
+            result = resume(
+                command.run, task=task, devices=command.devices, progress=command.progress
+            )
+        return _finish(result, command.figures, task)
 
 
 @contextlib.contextmanager
@@ -229,19 +234,6 @@ def _draw(result: Result, task: Task | None = None) -> None:
         return
     for path in result.plot(task):
         print(f"figure: {path}")
-
-
-def _prepare(seeds: int, devices: int | None) -> None:
-    """Before JAX starts: virtual CPU devices, and a cache of compiled programs."""
-    import jax
-
-    from wrlso.storage.cache import cache_dir
-
-    if seeds >= 1 and (devices is None or devices >= 1):
-        request_cpu_devices(seeds, devices)
-    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "compiled"))
-    # Also the small programs around the large ones: a start compiles a hundred of them.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def _print_table(header: tuple[str, str], rows: list[tuple[str, str]]) -> None:

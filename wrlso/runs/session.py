@@ -73,6 +73,10 @@ class Session:
             history = jax.tree.map(np.asarray, self.state.history)
             self.scored = ScoredObjects(base, history, seeds)
 
+    def close(self) -> None:
+        """Let go of all arrays and programs, without waiting for Python's garbage collector."""
+        self.__dict__.clear()
+
     @property
     def counts(self) -> np.ndarray:
         """``[seeds]`` charged queries so far."""

@@ -1,0 +1,42 @@
+"""The state of the process that a run needs: virtual CPU devices, and compiled programs on disk."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from wrlso.parallel import request_cpu_devices
+from wrlso.storage.cache import cache_dir
+
+_SETTINGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+
+
+def request_devices(seeds: int, devices: int | None) -> None:
+    """Request one virtual CPU device per core, unless JAX runs or somebody has chosen a number."""
+    chosen = jax.config.jax_num_cpu_devices >= 0  # type: ignore[attr-defined]
+    if seeds >= 1 and not chosen and (devices is None or devices >= 1):
+        request_cpu_devices(seeds, devices)
+
+
+@contextmanager
+def programs_on_disk() -> Iterator[None]:
+    """Keep compiled programs in the cache folder while the block runs.
+
+    A second run of the same kind, in another process, then compiles nothing. A cache that the
+    process has chosen already is left as it is; afterwards all settings are those from before.
+    """
+    before = {name: getattr(jax.config, name) for name in _SETTINGS}
+    if before["jax_compilation_cache_dir"] is not None:
+        yield
+        return
+    try:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "compiled"))
+        # Also the small programs around the large ones: a start compiles a hundred of them.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        compilation_cache.reset_cache()  # JAX looks for the folder once
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
