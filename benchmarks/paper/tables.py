@@ -191,7 +191,7 @@ def _top_table(name: str, rows: Rows) -> str:
     return markdown(header, body)
 
 
-_PHASES = ("retrain", "fit", "ask", "score", "tell", "compile")
+_PHASES = ("retrain", "search", "fit", "ask", "score", "tell", "compile")
 
 
 def _times(rows: Rows) -> str:

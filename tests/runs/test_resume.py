@@ -13,17 +13,17 @@ from wrlso.status import Status
 @pytest.mark.parametrize("asks_before", [0, 1, 2])
 def test_resume_ends_with_the_queries_of_the_uninterrupted_run(tmp_path, monkeypatch, asks_before):
     whole = tiny_run(tmp_path / "whole")
-    original = Session.ask
+    original = Session._search_in_jax
     calls = []
 
-    def dies(self, ask):
+    def dies(self, fit, check_interrupt):
         if len(calls) == asks_before:
             raise Killed
-        calls.append(ask)
-        original(self, ask)
+        calls.append(fit)
+        return original(self, fit, check_interrupt)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "ask", dies)
+        patch.setattr(Session, "_search_in_jax", dies)
         with pytest.raises(Killed):
             tiny_run(tmp_path / "run")
     with pytest.raises(ValueError, match="is not finished"):

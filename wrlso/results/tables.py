@@ -83,7 +83,7 @@ def costs(summary: Mapping[str, Any]) -> str:
     seconds = summary["seconds"]
     parts = ", ".join(
         f"{phase} {seconds[phase]:.1f}"
-        for phase in ("compile", "retrain", "fit", "ask", "score", "tell")
+        for phase in ("compile", "retrain", "search", "fit", "ask", "score", "tell")
         if phase in seconds
     )
     runs = summary.get("side_by_side", 1)

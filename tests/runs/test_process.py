@@ -1,0 +1,104 @@
+"""A run leaves its process as it was, and its programs on disk for the next process."""
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import jax
+import pytest
+
+from tests.builders import ROOT, make_tiny_task, tiny_run
+from wrlso.runs.process import programs_on_disk
+
+
+def in_a_new_process(code: str, tmp_path, **environment: str) -> dict:
+    """The JSON that a program prints last."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "WRLSO_CACHE": str(tmp_path / "cache"),
+    } | environment
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_importing_the_package_loads_no_jax_and_changes_nothing(tmp_path):
+    code = """
+        import json, os, sys
+        before = dict(os.environ)
+        import wrlso
+        loaded = "jax" in sys.modules
+        import jax
+        print(json.dumps([loaded, before == dict(os.environ), jax._src.xla_bridge._backends == {}]))
+    """
+    assert in_a_new_process(code, tmp_path) == [False, True, True]
+
+
+def test_public_functions_start_no_backend_until_they_are_called(tmp_path):
+    code = """
+        import json, wrlso
+        for name in wrlso.__all__:
+            getattr(wrlso, name)
+        wrlso.tasks.shapes(), wrlso.tasks.expressions()
+        import jax
+        print(json.dumps(jax._src.xla_bridge._backends == {}))
+    """
+    assert in_a_new_process(code, tmp_path) is True
+
+
+@pytest.mark.parametrize("proposer", ["grid", "bo"])
+def test_no_array_outlives_a_run(tmp_path, proposer):
+    task = make_tiny_task()
+    tiny_run(tmp_path / "warm", task, proposer=proposer)
+    gc.collect()
+    before = len(jax.live_arrays())
+    gc.disable()
+    try:
+        tiny_run(tmp_path / "run", task, proposer=proposer)
+        assert len(jax.live_arrays()) == before
+    finally:
+        gc.enable()
+
+
+def test_programs_go_to_disk_and_settings_come_back(tmp_path):
+    code = """
+        import json, pathlib, jax, os
+        from wrlso.runs.process import programs_on_disk
+        before = jax.config.jax_compilation_cache_dir
+        with programs_on_disk():
+            jax.jit(lambda x: x * 2 + 1)(3.0).block_until_ready()
+        jax.jit(lambda x: x * 3 + 2)(3.0).block_until_ready()
+        files = list((pathlib.Path(os.environ["WRLSO_CACHE"]) / "compiled").glob("*-cache"))
+        print(json.dumps([before, jax.config.jax_compilation_cache_dir, len(files) > 0]))
+    """
+    assert in_a_new_process(code, tmp_path) == [None, None, True]
+
+
+def test_a_cache_that_the_process_has_chosen_stays():
+    before = jax.config.jax_compilation_cache_dir
+    assert before is not None  # the tests have their own
+    with programs_on_disk():
+        assert jax.config.jax_compilation_cache_dir == before
+
+
+def test_another_default_generator_gives_the_same_queries(tmp_path):
+    code = """
+        import json, pathlib, sys, jax
+        sys.path.insert(0, ".")
+        from tests.builders import tiny_run
+        import tempfile
+        found = tiny_run(pathlib.Path(tempfile.mkdtemp()) / "run", proposer="prior", seeds=1)
+        print(json.dumps([q.object.hex() for q in found.queries()]))
+    """
+    usual, other = (
+        in_a_new_process(code, tmp_path, JAX_DEFAULT_PRNG_IMPL=name)
+        for name in ("threefry2x32", "rbg")
+    )
+    assert usual == other
