@@ -5,14 +5,23 @@ one batch: a start whose trial is good enough moves there, one whose trial is no
 tries again closer by, and one that has arrived sets out again elsewhere. So no
 evaluation is wasted, nothing waits for the slowest start, and seeds can be batched on
 top. The number of evaluations is fixed, unless the caller is content once most have arrived.
+
+The climb itself is not differentiated. Values have the function's own derivative at the points
+found (envelope theorem), and points, on request, that of one Newton step (implicit function
+theorem).
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
+
+from wrlso.implicit import placed, valued
 
 ValueAndGrad = Callable[[Array], tuple[Array, Array]]
 """``points [S, d] -> (values [S], gradients [S, d])``."""
@@ -35,8 +44,8 @@ class Maxima(NamedTuple):
 
 
 class _Climb(NamedTuple):
-    """All starts' positions ``x``, ``value`` and ``slope`` there; their next ``trial`` and
-    the ``step`` that leads there, or NaN where a climb sets out anew; the last
+    """All starts' positions ``x``, ``value`` and ``slope`` there; their next ``trial``, the
+    ``step`` that leads there, and whether a climb sets out ``anew`` there instead; the last
     ``_MEMORY`` moves and changes of slope; the best point of each so far; and whether a climb has
     ``arrived`` there."""
 
@@ -45,6 +54,7 @@ class _Climb(NamedTuple):
     slope: Array
     trial: Array
     step: Array
+    anew: Array
     direction: Array
     moves: Array
     changes: Array
@@ -66,31 +76,112 @@ def rowwise(function: Callable[[Array], Array]) -> ValueAndGrad:
 def maximize(
     function: Callable[[Array], Array] | None,
     starts: Array,
-    lower: Array,
-    upper: Array,
+    lower: ArrayLike,
+    upper: ArrayLike,
     evaluations: int = 60,
     value_and_grad: ValueAndGrad | None = None,
     until_arrived: bool = False,
+    differentiable_points: bool = False,
 ) -> Maxima:
     """Maximise within a box from every start.
 
     Args:
       function: ``[S, d] -> [S]``, each value depending on its own row only.
-      starts: ``[S, d]``; put within the bounds first. What is NaN starts mid-way.
+      starts: ``[S, d]``; put within the bounds first. A NaN starts mid-way.
       lower, upper: bounds, ``[d]``, or ``[S, d]`` where each start has its own.
       evaluations: of the function, each of all S points (static).
       value_and_grad: instead of ``function``.
       until_arrived: end as soon as three quarters of the starts have arrived at a maximum,
-        among them the one that stands highest (static). Not differentiable in reverse then.
+        among them the one that stands highest (static).
+      differentiable_points: whether points have derivatives (static). They are computed only
+        where asked for, from the Hessian of each row: d further gradients.
 
     Returns:
       Where every start ended, the best first. Values never fall below those of
       the starts, and points never leave the bounds. NaN counts as minus infinity.
+
+      Values are differentiable, in either mode, in all that ``function`` closes over and in
+      bounds that are reached, the points held fixed: ``dV = df(x)``. Points then are constants;
+      with ``differentiable_points`` their free coordinates move by ``dx = -H^-1 dg``, with g the
+      slope and H its derivative, and second derivatives of values are complete. A row whose -H is
+      not positive definite, so that it stands on no strict maximum, does not move. Nothing
+      depends on ``starts``.
+
+    Raises:
+      ValueError: for concrete bounds, if one is NaN or a lower bound exceeds the upper one. Under
+        ``jit`` nothing is raised, and a row with such bounds has NaN points and value -inf.
     """
-    if value_and_grad is None:
-        assert function is not None
-        value_and_grad = rowwise(function)
+    if function is None and value_and_grad is None:
+        raise ValueError("maximize needs a function, or its value_and_grad")
+    lower, upper, boxed = _bounds(starts, lower, upper)
     x = jnp.clip(jnp.where(jnp.isnan(starts), 0.5 * (lower + upper), starts), lower, upper)
+    value, both, constants = _pure(function, value_and_grad, x)
+    climb = _run(
+        partial(both, lax.stop_gradient(constants)),
+        *lax.stop_gradient((x, lower, upper)),
+        evaluations,
+        until_arrived,
+    )
+    points, values = climb.best, climb.best_value
+    if boxed is not None:
+        points = jnp.where(boxed[:, None], points, jnp.nan)
+        values = jnp.where(boxed, values, -jnp.inf)
+    order = jnp.argsort(-values, stable=True).astype(jnp.int32)
+    points, values = points[order], values[order]
+    bounds = tuple(jnp.broadcast_to(bound, x.shape)[order] for bound in (lower, upper))
+    moving = placed(both, differentiable_points, constants, bounds, jnp.isfinite(values), points)
+    values = valued(value, constants, moving, values)
+    return Maxima(moving if differentiable_points else points, values, order)
+
+
+def _bounds(
+    starts: Array, lower: ArrayLike, upper: ArrayLike
+) -> tuple[Array, Array, Array | None]:
+    """Bounds in one type, ``[S, d]`` or ``[1, d]`` for all rows, and which rows have a box ``[S]``;
+    None for all of them."""
+    concrete = not any(isinstance(bound, jax.core.Tracer) for bound in (lower, upper))
+    if concrete and not (np.asarray(lower) <= np.asarray(upper)).all():
+        raise ValueError(
+            "lower must not exceed upper in any dimension and neither may be NaN, got "
+            f"{np.asarray(lower)} and {np.asarray(upper)}"
+        )
+    dtype = jnp.result_type(starts, lower, upper)
+    low, high = (jnp.atleast_2d(jnp.asarray(b, dtype)) for b in (lower, upper))
+    boxed = None if concrete else jnp.broadcast_to(low <= high, starts.shape).all(-1)
+    return low, high, boxed
+
+
+def _pure(
+    function: Callable[[Array], Array] | None, value_and_grad: ValueAndGrad | None, x: Array
+) -> tuple[Callable[[Any, Array], Array], Callable[[Any, Array], Any], list[Array]]:
+    """Value, and value with slope, as functions of ``(constants, points)``; and the constants.
+
+    The constants are all arrays that the function closes over. As arguments they can be
+    held fixed, and differentiated by a rule that is asked for after the present trace has ended.
+    """
+    traced = jax.make_jaxpr(function if value_and_grad is None else value_and_grad)(x)
+
+    def call(constants: Any, points: Array) -> Any:
+        return jax.core.eval_jaxpr(traced.jaxpr, constants, points)
+
+    def value(constants: Any, points: Array) -> Array:
+        return call(constants, points)[0]
+
+    def both(constants: Any, points: Array) -> Any:
+        return rowwise(partial(value, constants))(points)
+
+    return value, both if value_and_grad is None else call, list(traced.consts)
+
+
+def _run(
+    value_and_grad: ValueAndGrad,
+    x: Array,
+    lower: Array,
+    upper: Array,
+    evaluations: int,
+    until_arrived: bool,
+) -> _Climb:
+    """The climb from ``x [S, d]`` after its last evaluation."""
 
     def evaluate(points: Array) -> tuple[Array, Array]:
         values, slopes = value_and_grad(points)
@@ -105,7 +196,8 @@ def maximize(
         lanes,
         nowhere,
         x,
-        lanes + jnp.nan,
+        lanes,
+        jnp.ones(x.shape[:1], bool),
         nowhere,
         memory,
         memory,
@@ -115,20 +207,17 @@ def maximize(
     )
 
     def step(i: Array, climb: _Climb) -> _Climb:
-        moved, rejected = _move(climb, *evaluate(climb.trial))
+        moved, accepted, closer = _move(climb, *evaluate(climb.trial))
         elsewhere = _spread(i, x, lower, upper)
-        return _next_trial(climb, moved, rejected, elsewhere, lower, upper)
+        return _next_trial(climb, moved, accepted, closer, elsewhere, lower, upper)
 
-    if until_arrived:
-        _, climb = lax.while_loop(
-            lambda carry: (carry[0] < evaluations) & ~_settled(carry[1]),
-            lambda carry: (carry[0] + 1, step(*carry)),
-            (jnp.zeros((), jnp.int32), climb),
-        )
-    else:
-        climb = lax.fori_loop(0, evaluations, step, climb)
-    order = jnp.argsort(-climb.best_value, stable=True)
-    return Maxima(climb.best[order], climb.best_value[order], order)
+    if not until_arrived:
+        return lax.fori_loop(0, evaluations, step, climb)
+    return lax.while_loop(
+        lambda carry: (carry[0] < evaluations) & ~_settled(carry[1]),
+        lambda carry: (carry[0] + 1, step(*carry)),
+        (jnp.zeros((), jnp.int32), climb),
+    )[1]
 
 
 def _settled(climb: _Climb) -> Array:
@@ -136,9 +225,9 @@ def _settled(climb: _Climb) -> Array:
     return (climb.arrived.mean() >= 0.75) & climb.arrived[jnp.argmax(climb.best_value)]
 
 
-def _move(climb: _Climb, value: Array, slope: Array) -> tuple[_Climb, Array]:
-    """Go to the trial point where it is good enough (NaN); else how much closer to try again."""
-    anew = jnp.isnan(climb.step)
+def _move(climb: _Climb, value: Array, slope: Array) -> tuple[_Climb, Array, Array]:
+    """Go to the trial point where it is ``accepted``; else how much ``closer`` to try again."""
+    anew = climb.anew
     move = climb.trial - climb.x
     expected = (climb.slope * move).sum(-1)
     enough = jnp.maximum(climb.value + _SUFFICIENT * expected, climb.value)
@@ -159,13 +248,18 @@ def _move(climb: _Climb, value: Array, slope: Array) -> tuple[_Climb, Array]:
     lost = climb.value + expected - value
     # The top of the parabola through both values and the slope.
     closer = jnp.where(jnp.isfinite(lost) & (lost > 0), expected / (2 * lost), 0.1)
-    return moved, jnp.where(accepted, jnp.nan, jnp.clip(closer, 0.1, 0.5))
+    return moved, accepted, jnp.clip(closer, 0.1, 0.5)
 
 
 def _next_trial(
-    before: _Climb, climb: _Climb, closer: Array, elsewhere: Array, lower: Array, upper: Array
+    before: _Climb,
+    climb: _Climb,
+    accepted: Array,
+    closer: Array,
+    elsewhere: Array,
+    lower: Array,
+    upper: Array,
 ) -> _Climb:
-    accepted = jnp.isnan(closer)
     ahead, stride = _aim(climb, lower, upper)
     step = jnp.where(accepted, stride, climb.step * closer)
     direction = jnp.where(accepted[:, None], ahead, climb.direction)
@@ -173,10 +267,11 @@ def _next_trial(
     gain = (climb.slope * (trial - climb.x)).sum(-1)
     rounding = _ROUNDING * jnp.finfo(gain.dtype).eps * jnp.abs(climb.value)
     done = ~(gain > rounding)
-    done |= accepted & (climb.value - before.value < rounding) & ~jnp.isnan(before.step)
+    done |= accepted & (climb.value - before.value < rounding) & ~before.anew
     return climb._replace(
         direction=direction,
-        step=jnp.where(done, jnp.nan, step),
+        step=step,
+        anew=done,
         trial=jnp.where(done[:, None], elsewhere, trial),
         arrived=(climb.arrived | done) & jnp.isfinite(climb.best_value),
     )
@@ -191,8 +286,9 @@ def _spread(i: Array, x: Array, lower: Array, upper: Array) -> Array:
     """Points that fill the box evenly over all steps: the Kronecker sequence of square roots."""
     lanes, d = x.shape
     roots = jnp.sqrt(jnp.asarray(_first_primes(d), x.dtype))
-    number = (i * lanes + jnp.arange(lanes)).astype(x.dtype)
-    return lower + (upper - lower) * jnp.mod(number[:, None] * roots, 1.0)
+    number = jnp.asarray(i, jnp.int32) * lanes + jnp.arange(lanes, dtype=jnp.int32)
+    place = number.astype(x.dtype)[:, None] * roots[None]
+    return lower + (upper - lower) * jnp.mod(place, 1.0)
 
 
 def _first_primes(n: int) -> list[int]:
@@ -215,7 +311,7 @@ def _aim(climb: _Climb, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Direction and step of L-BFGS (Nocedal and Wright 2006, Alg. 7.4) on the free coordinates."""
     slope = _free(climb.x, climb.slope, lower, upper)
     free = (slope != 0).astype(slope.dtype)
-    moves, changes = climb.moves * free, climb.changes * free
+    moves, changes = climb.moves * free[None], climb.changes * free[None]
     curvature = (moves * changes).sum(-1)
     usable = curvature > 0
     rho = jnp.where(usable, 1.0 / jnp.where(usable, curvature, 1.0), 0.0)
@@ -240,6 +336,7 @@ def _aim(climb: _Climb, lower: Array, upper: Array) -> tuple[Array, Array]:
     q = q * free
     uphill = usable.any(0) & ((q * slope).sum(-1) > 0) & jnp.isfinite(q).all(-1)
     # Without curvature: a tenth of the box along the steepest slope.
-    share = (jnp.abs(slope) / (upper - lower)).max(-1)
+    width = upper - lower
+    share = (jnp.abs(slope) / jnp.where(width > 0, width, jnp.inf)).max(-1)
     first = 0.1 / jnp.where(share > 0, share, 1.0)
     return jnp.where(uphill[:, None], q, slope), jnp.where(uphill, 1.0, first)
