@@ -21,7 +21,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from tinygp.kernels import Kernel
 
-from wrlso.gp.linalg import gaussian_log_density, matmul, refined_solve, times_lower, whiten
+from wrlso.gp.linalg import check_finite, gaussian_log_density, matmul, refined_solve, times_lower, whiten
 
 
 class ExactGP(NamedTuple):
@@ -50,10 +50,16 @@ def log_marginal_likelihood(
       mask: ``[n]`` booleans; all rows if None.
 
     Returns:
-      ``[]`` nats. O(n^3); so is its gradient.
+      ``[]`` nats. O(n^3); so is its gradient. Twice differentiable in either mode, in kernel,
+      noise, points and targets.
+
+    Raises:
+      ValueError: for concrete arguments, if a row in use, or the noise, is NaN or infinite. Under
+        ``jit`` nothing is raised: the result, and means predicted from such data, are NaN.
     """
     covariance, _, y, rows = _masked(kernel, noise, points, targets, mask)
-    return gaussian_log_density(covariance, y) - 0.5 * math.log(2 * math.pi) * rows.sum()
+    count = rows.sum().astype(covariance.dtype)
+    return gaussian_log_density(covariance, y) - 0.5 * math.log(2 * math.pi) * count
 
 
 def condition(
@@ -92,7 +98,7 @@ def add(gp: ExactGP, slot: ArrayLike, point: Array, target: ArrayLike) -> ExactG
     """
     n = gp.points.shape[0]
     slot = jnp.asarray(slot)
-    free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n), -1).max())
+    free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n, dtype=slot.dtype), -1).max())
     slot = jnp.where(free, slot, n)
     cross = _cross(gp, point[None])[0]
     root = matmul(gp.whitening, cross)
@@ -113,6 +119,9 @@ def _masked(
     kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None
 ) -> tuple[Array, Array, Array, Array]:
     """Covariance of the observations ``[n, n]``, their noise ``[]``, targets, and the mask."""
+    check_finite("points", points, mask)
+    check_finite("targets", targets, mask)
+    check_finite("noise", noise)
     rows = jnp.ones(targets.shape, bool) if mask is None else mask
     points = jnp.where(rows[:, None], points, 0.0)
     identity = jnp.eye(points.shape[0], dtype=points.dtype)

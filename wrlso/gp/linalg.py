@@ -6,10 +6,34 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 matmul = partial(jnp.matmul, precision="highest")
 """Matrix product at full precision, also where an accelerator's default is lower."""
+
+
+def check_finite(name: str, values: ArrayLike, mask: ArrayLike | None = None) -> None:
+    """Refuse NaN and infinity in a concrete array ``[n, ...]``, but for rows outside ``mask [n]``.
+
+    Nothing is checked under ``jit``, and nothing on a device that other processes own.
+
+    Raises:
+      ValueError: if a row in use is not finite.
+    """
+    if any(isinstance(a, jax.core.Tracer) for a in (values, mask)):
+        return
+    if not getattr(values, "is_fully_addressable", True):
+        return
+    rows = np.asarray(values, np.float64)
+    good = np.isfinite(rows).reshape(*rows.shape[:1], -1).all(-1)
+    bad = ~good if mask is None else ~good & np.asarray(mask, bool)
+    if bad.any():
+        raise ValueError(
+            f"{name} must be finite in every row in use, but is NaN or infinite in row(s) "
+            f"{np.flatnonzero(np.atleast_1d(bad))[:5].tolist()}: leave them out, or mask them"
+        )
 
 
 _BLOCKS, _LARGE = 4, 512
@@ -52,6 +76,7 @@ def inverse_of_lower(factor: Array) -> Array:
     return lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
 
 
+@jax.jit
 def safe_cholesky(matrix: Array) -> Array:
     """Lower Cholesky factor ``[n, n]`` of a symmetric matrix, with jitter only where it must be.
 
@@ -60,6 +85,8 @@ def safe_cholesky(matrix: Array) -> Array:
     rung, n times the mean, makes a covariance matrix diagonally dominant; should even
     that fail, the root of the diagonal is returned. So the result is finite for any
     finite matrix with a positive diagonal. Not differentiable; see :func:`whiten`.
+    Compiled on its own, so that ``jax_debug_nans`` sees the result alone: a rung that
+    fails is NaN by design.
     """
     n = matrix.shape[0]
     eps = jnp.finfo(matrix.dtype).eps
@@ -82,37 +109,40 @@ def safe_cholesky(matrix: Array) -> Array:
     return jnp.where(jnp.isfinite(factor).all(), factor, jnp.diag(jnp.sqrt(diagonal)))
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def whiten(matrix: Array) -> tuple[Array, Array]:
     """``W = L^-1 [n, n]``, so that ``W^T W`` is the inverse, and the log determinant ``[]``.
 
-    ``L`` is from :func:`safe_cholesky`. Differentiable, the jitter held fixed.
+    ``L`` is from :func:`safe_cholesky`. Differentiable in either mode and to any order, the
+    jitter held fixed; a derivative that is not symmetric counts by its symmetric part.
     """
     factor = safe_cholesky(matrix)
     return inverse_of_lower(factor), 2.0 * jnp.log(jnp.diagonal(factor)).sum()
 
 
-def _whiten_forward(matrix: Array) -> tuple[tuple[Array, Array], Array]:
-    out = whiten(matrix)
-    return out, out[0]
+@whiten.defjvp
+def _(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """``dW = -Phi W`` and ``d log|K| = tr(W dK W^T)``: three products, in reverse mode, too."""
+    out = whiten(*primals)
+    inverse = out[0]
+    whitened = relative_change(inverse, *tangents)
+    return out, (-matmul(half_lower(whitened), inverse), jnp.trace(whitened))
 
 
-def _whiten_backward(inverse: Array, cotangents: tuple[Array, Array]) -> tuple[Array]:
-    """``L^T Lbar = -Wbar W^T``, and for the determinant ``Kbar = W^T W``."""
-    inverse_bar, log_det_bar = cotangents
-    identity = jnp.eye(inverse.shape[0], dtype=inverse.dtype)
-    product = 2.0 * log_det_bar * identity - matmul(inverse_bar, inverse.T)
-    return (cholesky_cotangent(inverse, product),)
+def relative_change(inverse: Array, change: Array) -> Array:
+    """``W dK W^T [n, n]`` of a symmetric dK, given ``inverse = W = L^-1``.
+
+    ``L^-1 dL`` is its :func:`half_lower` (Murray 2016, Eq. 8).
+    """
+    change = 0.5 * (change + change.T)
+    return matmul(matmul(inverse, change), inverse.T)
 
 
-whiten.defvjp(_whiten_forward, _whiten_backward)
-
-
-def cholesky_cotangent(inverse: Array, product: Array) -> Array:
-    """Cotangent of K, given ``inverse = L^-1`` and ``product = L^T Lbar`` (Murray 2016, Eq. 10)."""
-    half = jnp.tril(product) - 0.5 * jnp.diag(jnp.diagonal(product))
-    out = matmul(matmul(inverse.T, half), inverse)
-    return 0.5 * (out + out.T)
+def half_lower(matrix: Array) -> Array:
+    """Phi: the lower triangle ``[n, n]``, its diagonal halved."""
+    return jnp.tril(matrix) - 0.5 * jnp.diag(jnp.diagonal(matrix))
 
 
 def refined_solve(matrix: Array, inverse: Array, y: Array) -> Array:
@@ -123,26 +153,26 @@ def refined_solve(matrix: Array, inverse: Array, y: Array) -> Array:
     return first + solve(y - matmul(matrix, first))
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def gaussian_log_density(covariance: Array, y: Array) -> Array:
     """``log N(y | 0, covariance)``, less the ``n/2 log 2 pi``.
 
-    One Cholesky factor; its derivative one inverse: dK = (a a^T - K^-1) / 2 with
+    One Cholesky factor; its derivative, in either mode, one inverse: dK = (a a^T - K^-1) / 2 with
     a = K^-1 y (Rasmussen and Williams 2006, Eq. 5.9).
     """
-    return _density_forward(covariance, y)[0]
+    return _density(covariance, y)[0]
 
 
-def _density_forward(covariance: Array, y: Array) -> tuple[Array, tuple[Array, Array]]:
+@gaussian_log_density.defjvp
+def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    value, inverse, alpha = _density(*primals)
+    change, y_dot = tangents
+    slope = 0.5 * (jnp.outer(alpha, alpha) - matmul(inverse.T, inverse))
+    return value, (slope * change).sum() - alpha @ y_dot
+
+
+def _density(covariance: Array, y: Array) -> tuple[Array, Array, Array]:
+    """The log density ``[]``, ``W [n, n]`` of :func:`whiten` and ``K^-1 y [n]``."""
     inverse, log_det = whiten(covariance)
     alpha = refined_solve(covariance, inverse, y)
-    return -0.5 * (y @ alpha + log_det), (inverse, alpha)
-
-
-def _density_backward(saved: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
-    inverse, alpha = saved
-    slope = 0.5 * (jnp.outer(alpha, alpha) - matmul(inverse.T, inverse))
-    return cotangent * slope, -cotangent * alpha
-
-
-gaussian_log_density.defvjp(_density_forward, _density_backward)
+    return -0.5 * (y @ alpha + log_det), inverse, alpha

@@ -19,7 +19,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from tinygp.kernels import Kernel
 
-from wrlso.gp.linalg import cholesky_cotangent, matmul, whiten
+from wrlso.gp.linalg import check_finite, half_lower, matmul, relative_change, whiten
 
 
 class SparseGP(NamedTuple):
@@ -55,13 +55,21 @@ def log_marginal_bound(
       mask: ``[n]`` booleans; all rows if None.
 
     Returns:
-      ``[]`` nats, differentiable in kernel, noise and inducing points.
+      ``[]`` nats, twice differentiable in either mode, in kernel, noise, points, targets and
+      inducing points.
+
+    Raises:
+      ValueError: for concrete arguments, if a row in use, an inducing point or the noise is NaN or
+        infinite. Under ``jit`` nothing is raised: the result, and means predicted from such data,
+        are NaN.
     """
+    check_finite("noise", noise)
     rows, cross, y = _masked(kernel, points, targets, inducing, mask)
+    noise = jnp.asarray(noise, y.dtype)
     gram, projected = _project(kernel(inducing, inducing), cross, y)
     root, log_det_inner = whiten(_inner(gram, noise))
     explained = matmul(root, projected) / noise
-    n = rows.sum()
+    n = rows.sum().astype(y.dtype)
     log_det = log_det_inner + n * jnp.log(noise)
     fit = (y @ y) / noise - explained @ explained
     unexplained = jnp.where(rows, kernel(points), 0.0).sum() - jnp.trace(gram)
@@ -78,13 +86,15 @@ def condition(
     mask: Array | None = None,
 ) -> SparseGP:
     """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
+    check_finite("noise", noise)
     _, cross, y = _masked(kernel, points, targets, inducing, mask)
+    noise = jnp.asarray(noise, y.dtype)
     whitening, _ = whiten(kernel(inducing, inducing))
     a = matmul(whitening, cross)
     root, _ = whiten(_inner(matmul(a, a.T), noise))
     gp = SparseGP(
         kernel,
-        jnp.asarray(noise, y.dtype),
+        noise,
         inducing,
         whitening,
         root,
@@ -141,41 +151,43 @@ def _inner(gram: Array, noise: ArrayLike) -> Array:
 def _masked(
     kernel: Kernel, points: Array, targets: Array, inducing: Array, mask: Array | None
 ) -> tuple[Array, Array, Array]:
+    check_finite("points", points, mask)
+    check_finite("targets", targets, mask)
+    check_finite("inducing", inducing)
     rows = jnp.ones(targets.shape, bool) if mask is None else mask
     points = jnp.where(rows[:, None], points, 0.0)
     cross = jnp.where(rows[None, :], kernel(inducing, points), 0.0)
     return rows, cross, jnp.where(rows, targets, 0.0)
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def _project(prior: Array, cross: Array, y: Array) -> tuple[Array, Array]:
     """``A A^T`` and ``A y`` with ``A = L^-1 cross`` and ``L L^T = prior``."""
-    return _project_forward(prior, cross, y)[0]
+    return _projection(prior, cross, y)[0]
 
 
-def _project_forward(
+@_project.defjvp
+def _(
+    primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """With ``P = Phi(L^-1 dK L^-T)``: ``dG = T + T^T`` of ``T = L^-1 dcross A^T - P G``, so one
+    product of size n is enough, and its transpose is one, too."""
+    y = primals[2]
+    prior_dot, cross_dot, y_dot = tangents
+    (gram, projected), inverse, a = _projection(*primals)
+    turn = half_lower(relative_change(inverse, prior_dot))
+    half = matmul(inverse, matmul(cross_dot, a.T)) - matmul(turn, gram)
+    along = matmul(inverse, matmul(cross_dot, y)) + matmul(a, y_dot) - matmul(turn, projected)
+    return (gram, projected), (half + half.T, along)
+
+
+def _projection(
     prior: Array, cross: Array, y: Array
-) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+) -> tuple[tuple[Array, Array], Array, Array]:
+    """``(A A^T [M, M], A y [M])``, ``L^-1 [M, M]`` and ``A [M, n]``."""
     inverse, _ = whiten(prior)
     a = matmul(inverse, cross)
-    gram, projected = matmul(a, a.T), matmul(a, y)
-    return (gram, projected), (inverse, a, gram, projected, y)
-
-
-def _project_backward(
-    saved: tuple[Array, ...], cotangents: tuple[Array, Array]
-) -> tuple[Array, Array, Array]:
-    """With S = 2 Gbar G + bbar b^T: ``L^T Lbar = -S``, so no second product of size n is needed."""
-    inverse, a, gram, projected, y = saved
-    gram_bar, projected_bar = cotangents
-    gram_bar = gram_bar + gram_bar.T
-    cross_bar = matmul(matmul(inverse.T, gram_bar), a)
-    cross_bar += jnp.outer(matmul(inverse.T, projected_bar), y)
-    product = matmul(gram_bar, gram) + jnp.outer(projected_bar, projected)
-    return cholesky_cotangent(inverse, -product), cross_bar, matmul(projected_bar, a)
-
-
-_project.defvjp(_project_forward, _project_backward)
+    return (matmul(a, a.T), matmul(a, y)), inverse, a
 
 
 def k_means(key: Array, points: Array, clusters: int, mask: Array | None = None) -> Array:
@@ -194,12 +206,12 @@ def k_means(key: Array, points: Array, clusters: int, mask: Array | None = None)
     """
     rows = jnp.ones(points.shape[:1], bool) if mask is None else mask
     points = jnp.where(rows[:, None], points, 0.0)
-    order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape), 2.0))
+    order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape, jnp.float32), 2.0))
     seeds = order[jnp.arange(clusters) % jnp.maximum(rows.sum(), 1)]
 
     def step(_: int, centres: Array) -> Array:
         # |x|^2 is the same for all centres.
-        distance = (centres * centres).sum(1) - 2.0 * matmul(points, centres.T)
+        distance = (centres * centres).sum(1)[None] - 2.0 * matmul(points, centres.T)
         nearest = jnp.argmin(distance, axis=1)
         place = jnp.where(rows, nearest, clusters)
         count = jnp.zeros(clusters, points.dtype).at[place].add(1.0, mode="drop")
