@@ -22,7 +22,8 @@ _DIRECT_DIMENSIONS = 4
 def matern52(squared_distance: Array) -> Array:
     """``(1 + a + a^2 / 3) exp(-a)`` with ``a = sqrt(5 s)``, as a function of ``s = r^2 >= 0``.
 
-    Twice differentiable everywhere; with respect to r^2 nothing is singular at 0.
+    Twice differentiable everywhere, in either mode; with respect to r^2 nothing is singular at 0.
+    The third derivative is infinite there.
     """
     a = jnp.sqrt(5.0 * squared_distance)
     return (1.0 + a + a * a / 3.0) * jnp.exp(-a)
@@ -77,7 +78,8 @@ class Stationary(Kernel):
         """``[n, d], [m, d] -> [n, m]``; without ``X2`` the diagonal ``[n]``."""
         if X2 is None:
             return jnp.broadcast_to(self.variance, X1.shape[:1])
-        s = squared_distances(X1 / self.lengthscales, X2 / self.lengthscales)
+        scales = jnp.asarray(self.lengthscales).reshape(1, -1)
+        s = squared_distances(X1 / scales, X2 / scales)
         return self.variance * self.profile(s)
 
 
@@ -114,7 +116,7 @@ def squared_distances(x: Array, z: Array) -> Array:
         return sum((x[:, None, j] - z[None, :, j]) ** 2 for j in range(x.shape[1])) + jnp.zeros(
             (x.shape[0], z.shape[0]), x.dtype
         )
-    centre = jax.lax.stop_gradient(z.mean(0))
+    centre = jax.lax.stop_gradient(z.mean(0, keepdims=True))
     x, z = x - centre, z - centre
     cross = jnp.matmul(x, z.T, precision="highest")
     s = (x * x).sum(1)[:, None] + (z * z).sum(1)[None, :] - 2.0 * cross

@@ -14,11 +14,11 @@ class Standardizer(NamedTuple):
 
     def apply(self, x: Array) -> Array:
         """To standard units."""
-        return (x - self.mean) / self.deviation
+        return (x - _as_row(self.mean, x)) / _as_row(self.deviation, x)
 
     def invert(self, x: Array) -> Array:
         """From standard units."""
-        return x * self.deviation + self.mean
+        return x * _as_row(self.deviation, x) + _as_row(self.mean, x)
 
 
 def standardizer(x: Array, mask: Array, least: float = 0.0) -> Standardizer:
@@ -29,12 +29,17 @@ def standardizer(x: Array, mask: Array, least: float = 0.0) -> Standardizer:
     one. Squares neither overflow nor vanish: float32 may reach from 1e-37 to 6e37.
     """
     rows = mask.reshape(-1, *([1] * (x.ndim - 1)))
-    n = jnp.maximum(mask.sum(), 1)
+    n = jnp.maximum(mask.sum(), 1).astype(x.dtype)
     x = jnp.where(rows, x, 0.0)
     size = jnp.maximum(jnp.abs(x).max(0), jnp.finfo(x.dtype).tiny)
-    unit = x / size
+    unit = x / size[None]
     mean = unit.sum(0) / n
-    spread = jnp.sqrt((jnp.where(rows, unit - mean, 0.0) ** 2).sum(0) / n)
+    spread = jnp.sqrt((jnp.where(rows, unit - mean[None], 0.0) ** 2).sum(0) / n)
     constant = jnp.maximum(size, 1) if least == 0 else jnp.full_like(size, least)
     deviation = jnp.where(spread > 8 * jnp.finfo(x.dtype).eps, spread * size, constant)
     return Standardizer(mean * size, jnp.maximum(deviation, least))
+
+
+def _as_row(column_values: Array, x: Array) -> Array:
+    """One value a column, ``[]`` or ``[d]``, with as many axes as ``x``."""
+    return jnp.expand_dims(column_values, range(jnp.ndim(x) - jnp.ndim(column_values)))
