@@ -106,7 +106,7 @@ def test_the_value_is_the_log_posterior_and_no_worse_than_the_starts(dtype):
             again = float(evidence(x, y, hyper)) + log_prior(hyper, config)
             error = 2e-3 if dtype == np.float32 else 1e-8
             np.testing.assert_allclose(float(value), again, rtol=error, atol=error)
-            for other in (start, default_hyperparameters(2, config)):
+            for other in (start, default_hyperparameters(2, config, dtype)):
                 at_start = float(evidence(x, y, other)) + log_prior(other, config)
                 assert float(value) >= at_start - error * (1 + abs(at_start))
 
@@ -209,7 +209,7 @@ def test_without_evidence_the_maximum_is_at_the_priors_medians(dtype):
         hyper, value = jax.jit(lambda s: fit(jax.random.key(0), lambda h: h.noise * 0, s, config))(
             start
         )
-        defaults = default_hyperparameters(3, config)
+        defaults = default_hyperparameters(3, config, dtype)
     np.testing.assert_allclose(value, 0, atol=1e-8)
     for a, b, c in zip(hyper, defaults, ([0.3] * 3, 2.0, np.exp(-4)), strict=True):
         np.testing.assert_allclose(a, c, rtol=1e-3)
@@ -257,7 +257,7 @@ def test_a_batch_is_one_by_one():
             )
         )
         keys = jax.random.split(jax.random.key(0), 3)
-        start = default_hyperparameters(2)
+        start = default_hyperparameters(2, dtype=jnp.float64)
         batch = jax.vmap(lambda k, x, y: fit_exact(k, x, y, start, config))(keys, x, y)
         for i in range(3):
             single = fit_exact(keys[i], x[i], y[i], start, config)

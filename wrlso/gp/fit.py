@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from wrlso.gp.kernels import default_lengthscale
 from wrlso.maximize import maximize
@@ -68,10 +69,12 @@ LogEvidence = Callable[[Hyperparameters], Array]
 """The log marginal likelihood, or a bound of it, ``[]`` nats."""
 
 
-def default_hyperparameters(dimensions: int, config: FitConfig | None = None) -> Hyperparameters:
-    """The priors' medians."""
+def default_hyperparameters(
+    dimensions: int, config: FitConfig | None = None, dtype: DTypeLike = jnp.float32
+) -> Hyperparameters:
+    """The priors' medians, in a type that a fit from them keeps."""
     config = config or FitConfig()
-    return _unpack(_prior(dimensions, config)[0], dimensions)
+    return _unpack(_prior(dimensions, config, dtype)[0], dimensions)
 
 
 def fit(
@@ -82,20 +85,24 @@ def fit(
     Args:
       key: typed PRNG key, for the random starts.
       log_evidence: pure; called ``evaluations`` times a start, with its gradient.
-      start: to begin with, such as those of the last fit.
+      start: to begin with, such as those of the last fit. Their type is that of the fit.
       config: priors, bounds, effort (static).
 
     Returns:
       The best found, and there ``log_evidence`` plus the log prior of the logarithms
-      without its constant ``[]``; never worse than ``start`` (put within the bounds),
-      which is returned where nothing is finite.
+      without its constant ``[]``; never worse than ``start`` (put within the bounds).
+      Where no evidence is finite, as with NaN among the data, ``start`` is returned, with
+      the value -inf. The value's derivative is that of ``log_evidence`` at the hyperparameters
+      found (envelope theorem), which count as constants.
     """
     config = config or FitConfig()
     d = start.lengthscales.shape[0]
-    centre, spread = _prior(d, config)
-    lower, upper = _bounds(d, config)
+    dtype = start.lengthscales.dtype
+    centre, spread = _prior(d, config, dtype)
+    lower, upper = _bounds(d, config, dtype)
     centre = jnp.clip(centre, lower, upper)
-    random = centre + spread * jax.random.normal(key, (max(config.restarts - 2, 0), d + 2))
+    shape = (max(config.restarts - 2, 0), d + 2)
+    random = centre[None] + spread[None] * jax.random.normal(key, shape, dtype)
     starts = jnp.concatenate([_pack(start)[None], centre[None], random])[: config.restarts]
 
     def log_posterior(packed: Array) -> Array:
@@ -106,7 +113,7 @@ def fit(
     value_and_grad = jax.value_and_grad(log_posterior)
     found = maximize(
         None,
-        starts.astype(centre.dtype),
+        starts.astype(dtype),
         lower,
         upper,
         config.evaluations,
@@ -115,19 +122,19 @@ def fit(
     return _unpack(found.points[0], d), found.values[0]
 
 
-def _prior(dimensions: int, config: FitConfig) -> tuple[Array, Array]:
+def _prior(dimensions: int, config: FitConfig, dtype: DTypeLike) -> tuple[Array, Array]:
     scale = config.lengthscale or LogNormal(default_lengthscale(dimensions), math.sqrt(3.0))
     priors = [scale] * dimensions + [config.variance, config.noise]
     return (
-        jnp.array([math.log(p.median) for p in priors]),
-        jnp.array([p.spread for p in priors]),
+        jnp.array([math.log(p.median) for p in priors], dtype),
+        jnp.array([p.spread for p in priors], dtype),
     )
 
 
-def _bounds(dimensions: int, config: FitConfig) -> tuple[Array, Array]:
+def _bounds(dimensions: int, config: FitConfig, dtype: DTypeLike) -> tuple[Array, Array]:
     bounds = [config.lengthscale_bounds] * dimensions
     bounds += [config.variance_bounds, config.noise_bounds]
-    lower, upper = jnp.log(jnp.array(bounds)).T
+    lower, upper = jnp.log(jnp.array(bounds, dtype)).T
     return lower, upper
 
 
