@@ -2,7 +2,8 @@
 
 All take the posterior's ``mean`` and ``variance`` at S points, ``[S]`` each, are
 evaluated elementwise, and in standard units (means and variances up to some thousands)
-have finite values and gradients for any variance from zero upwards.
+have finite values and gradients for any variance from zero upwards. Types of 16 bits and
+integers are computed, and returned, in float32: h(u) spans more than half precision holds.
 """
 
 import jax
@@ -18,6 +19,7 @@ _FRACTION_TERMS = 60
 
 def deviation(variance: Array) -> Array:
     """Square root, bounded away from zero so that its gradient is finite."""
+    (variance,) = _floating(variance)
     least = jnp.finfo(variance.dtype).eps ** 2
     return jnp.sqrt(jnp.where(variance > least, variance, least))
 
@@ -30,6 +32,7 @@ def log_improvement(u: Array) -> Array:
     formulas together: below -2.5, with x = -u, ``h(u) = phi(u) c / (x + c)``, where
     ``c = 1 / (x + 2 / (x + 3 / (x + ...)))`` continues Laplace's fraction of Mills' ratio.
     """
+    (u,) = _floating(u)
     tail, body = _split(u)
     log_phi = -0.5 * u * u - 0.5 * jnp.log(2 * jnp.pi)
     c = _fraction(tail)
@@ -39,14 +42,20 @@ def log_improvement(u: Array) -> Array:
 @log_improvement.defjvp
 def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     """``h' = Phi``, and in the tail ``Phi / h = 1 / c``."""
-    (u,), (du,) = primals, tangents
+    u, du = _floating(*primals)[0], tangents[0]
     tail, body = _split(u)
     slope = jnp.where(u < _TAIL, 1.0 / _fraction(tail), ndtr(body) / _excess(body))
-    return log_improvement(u), slope * du
+    return log_improvement(u), slope * du.astype(slope.dtype)
 
 
 def _split(u: Array) -> tuple[Array, Array]:
-    return jnp.maximum(-u, -_TAIL), jnp.maximum(u, _TAIL)
+    """``(x, u)``, each where its formula is used; elsewhere the constant where both meet."""
+    return jnp.where(u < _TAIL, -u, -_TAIL), jnp.where(u < _TAIL, _TAIL, u)
+
+
+def _floating(*arrays: ArrayLike) -> list[Array]:
+    """The same numbers in float32, or in their own type where that is wider."""
+    return [a.astype(jnp.promote_types(a.dtype, jnp.float32)) for a in map(jnp.asarray, arrays)]
 
 
 def _excess(u: Array) -> Array:
@@ -57,34 +66,47 @@ def _excess(u: Array) -> Array:
 def _fraction(x: Array) -> Array:
     """``1 / (x + 2 / (x + 3 / ...))``, from the inside out."""
     return lax.fori_loop(
-        0, _FRACTION_TERMS, lambda i, c: (_FRACTION_TERMS - i) / (x + c), jnp.zeros_like(x)
+        0,
+        _FRACTION_TERMS,
+        lambda i, c: jnp.asarray(_FRACTION_TERMS - i, x.dtype) / (x + c),
+        jnp.zeros_like(x),
     )
 
 
 def expected_improvement(mean: Array, variance: Array, best: ArrayLike) -> Array:
     """``E[max(f - best, 0)]`` (Jones et al. 1998, Eq. 15): ``s h((mean - best) / s)``."""
     s = deviation(variance)
-    return jnp.exp(log_improvement((mean - best) / s)) * s
+    return jnp.exp(log_improvement(_excess_in_units(mean, best, s))) * s
 
 
 def log_expected_improvement(mean: Array, variance: Array, best: ArrayLike) -> Array:
     """Log of :func:`expected_improvement`, also where that is zero in floating point
     (Ament et al. 2023)."""
     s = deviation(variance)
-    return log_improvement((mean - best) / s) + jnp.log(s)
+    return log_improvement(_excess_in_units(mean, best, s)) + jnp.log(s)
+
+
+def _excess_in_units(mean: Array, best: ArrayLike, s: Array) -> Array:
+    (mean,) = _floating(mean)
+    return (mean - best) / s
 
 
 def upper_confidence_bound(mean: Array, variance: Array, beta: ArrayLike) -> Array:
     """``mean + sqrt(beta) s`` (Srinivas et al. 2010, Eq. 6)."""
+    (mean,) = _floating(mean)
     return mean + jnp.sqrt(beta) * deviation(variance)
 
 
 def sample_joint(key: Array, mean: Array, covariance: Array, samples: int) -> Array:
-    """Joint posterior samples ``[samples, S]``; also from a singular covariance."""
+    """Joint posterior samples ``[samples, S]``; also from a singular covariance.
+
+    Differentiable where the eigenvalues of the covariance differ from each other.
+    """
+    mean, covariance = _floating(mean, covariance)
     values, vectors = jnp.linalg.eigh(covariance)
-    root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))
+    root = vectors * jnp.where(values > 0, jnp.sqrt(jnp.where(values > 0, values, 1.0)), 0.0)[None]
     noise = jax.random.normal(key, (samples, mean.shape[0]), mean.dtype)
-    return mean + jnp.matmul(noise, root.T, precision="highest")
+    return mean[None] + jnp.matmul(noise, root.T, precision="highest")
 
 
 def thompson(key: Array, mean: Array, covariance: Array, batch: int) -> Array:
@@ -92,7 +114,16 @@ def thompson(key: Array, mean: Array, covariance: Array, batch: int) -> Array:
 
     Each is the best point of its own joint sample, among those not yet taken.
     ``mean [S]``, ``covariance [S, S]``.
+
+    Raises:
+      ValueError: if the batch exceeds the number of points, also under ``jit``.
     """
+    if batch > mean.shape[0]:
+        raise ValueError(
+            f"batch must be at most the number of points, {mean.shape[0]}, got {batch}: pass more "
+            "points, or ask for fewer"
+        )
+    mean, covariance = _floating(mean, covariance)
     samples = sample_joint(key, mean, covariance, batch)
 
     def choose(taken: Array, sample: Array) -> tuple[Array, Array]:
