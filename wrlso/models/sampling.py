@@ -8,25 +8,54 @@ never be drawn, and a row of positive weight always owns at least one.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 _SCALE = 2.0**31
+_SLACK = 1e-3
+"""How far from one a sum of weights may be by rounding."""
 
 
-def build_cdf(weights: Array) -> Array:
+def build_cdf(weights: ArrayLike) -> Array:
     """Integer cumulative distribution, built once for many draws.
 
     Args:
-      weights: ``[N]`` non-negative weights that sum to one.
+      weights: ``[N]`` non-negative weights that sum to one. If their sum is further than 1e-3
+        from one, they are divided by it.
 
     Returns:
       ``[N]`` uint32, non-decreasing. Each weight is represented to within
-      2^-32 absolute, or as 2^-31 if it is positive but smaller.
+      2^-32 absolute, or as 2^-31 if it is positive but smaller. Not differentiable.
+
+    Raises:
+      ValueError: for concrete weights, if one is negative, NaN or infinite. Under ``jit`` nothing
+        is raised, and such a weight counts as zero.
     """
-    share = jnp.round(weights.astype(jnp.float32) * _SCALE).astype(jnp.uint32)
-    share = jnp.where(weights > 0, jnp.maximum(share, 1), 0)
+    if not isinstance(weights, jax.core.Tracer):
+        values = np.asarray(weights, np.float64)
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise ValueError(
+                "weights must be finite and not negative, got "
+                f"{values[~(np.isfinite(values) & (values >= 0))][:5].tolist()}"
+            )
+    given = jnp.asarray(weights)
+    positive = jnp.isfinite(given) & (given > 0)
+    share = jnp.round(_summing_to_one(given, positive) * _SCALE).astype(jnp.uint32)
+    share = jnp.where(positive, jnp.maximum(share, 1), 0)
     return jnp.cumsum(share, dtype=jnp.uint32)
+
+
+def _summing_to_one(weights: Array, positive: Array) -> Array:
+    """Float32 weights ``[N]`` that do not overflow a table; as they are if they sum to one."""
+    largest = jnp.where(positive, weights, 0).max()
+    # In units of the largest first: a sum of large numbers may overflow.
+    unit = jnp.where(positive, weights / jnp.where(largest > 0, largest, 1), 0)
+    unit = unit.astype(jnp.float32)
+    parts = jnp.maximum(unit.sum(), 1)
+    weights = jnp.where(positive, weights, 0).astype(jnp.float32)
+    near = jnp.abs(parts * largest.astype(jnp.float32) - 1) <= _SLACK
+    return jnp.where(near, weights, unit / parts)
 
 
 def draw(key: Array, cdf: Array, n: int) -> Array:
