@@ -1,9 +1,15 @@
 """Recognising an object that was scored before, inside jit.
 
 Objects are arrays of integers, compared by a 64-bit fingerprint, kept as two
-32-bit words since JAX has no 64-bit integers by default: two multilinear hashes
-of the scrambled elements, with fixed random factors. Two given objects share one
-with a probability of about 2^-60, as far as scrambled elements are random.
+32-bit words since JAX has no 64-bit integers by default. Each word is a sum over the
+elements, scrambled with random constants of their place (tabulation hashing, with
+mixing functions in place of tables), so that equal elements at different places add unrelated
+words.
+
+Tested over 2.5 million pairs of objects that differ by a swap, a rotation, a reversal, one bit or
+adjacent increments, of all 8-, 16- and 32-bit types: 16 bits of either word, or 8 bits of both,
+agree in one of 65,536 pairs, as of random words, to within 5 standard deviations. Of random 64-bit
+words two given ones agree with probability 2^-64, any two of a million with 3e-8.
 """
 
 from collections.abc import Callable
@@ -27,13 +33,44 @@ class Fingerprints(NamedTuple):
 
 def fingerprint(objects: Array, dedup_key: DedupKey | None = None) -> Fingerprints:
     """Fingerprints of ``[N, ...]`` integer objects; equal objects, equal fingerprints. A
-    ``dedup_key`` is applied to the objects first."""
-    objects = objects if dedup_key is None else dedup_key(objects)
-    words = objects.reshape(objects.shape[0], -1).astype(jnp.uint32) + jnp.uint32(1)
-    words = _scramble(words)  # a product hands a high bit to higher ones only: two would cancel
-    factors = np.random.default_rng(0).integers(2**32, size=(2, words.shape[1]), dtype=np.uint32)
-    high, low = (_scramble((words * (f | 1)).sum(-1, dtype=jnp.uint32)) for f in factors)
-    return Fingerprints(high, low)
+    ``dedup_key`` is applied to the objects first.
+
+    All bits count, also of 64-bit integers: of NumPy arrays even where JAX has none. The same
+    numbers in a wider type have the same fingerprint.
+
+    Raises:
+      TypeError: if the objects are not integers or booleans, also under ``jit``.
+    """
+    low, rest = _halves(objects if dedup_key is None else dedup_key(objects))
+    generator = np.random.default_rng(0)
+    shape = (2, 2, 2, 1, low.shape[1])
+    constants = generator.integers(2**32, size=shape, dtype=np.uint32)
+
+    def word(of_low: np.ndarray, of_rest: np.ndarray) -> Array:
+        total = _scramble(_scramble(low ^ of_low[0]) ^ of_low[1]).sum(-1, dtype=jnp.uint32)
+        if rest is not None:
+            more = _scramble(_scramble(rest ^ of_rest[0]) ^ of_rest[1])
+            total += jnp.where(rest == 0, 0, more).sum(-1, dtype=jnp.uint32)
+        return _scramble(total)
+
+    return Fingerprints(word(*constants[0]), word(*constants[1]))
+
+
+def _halves(objects: Array) -> tuple[Array, Array | None]:
+    """The elements' low 32 bits ``[N, L]``, and how their high ones differ from what the low ones
+    would be extended by: zero for a number that 32 bits hold, None if no type is wider."""
+    kind = jnp.dtype(objects.dtype)
+    if not (jnp.issubdtype(kind, jnp.integer) or jnp.issubdtype(kind, jnp.bool_)):
+        raise TypeError(
+            f"objects must be arrays of integers to be compared, got {kind}: give the model a "
+            "storage form of integers, such as numbers of symbols or packed bits"
+        )
+    flat = objects.reshape(objects.shape[0], -1)
+    if kind.itemsize < 8:
+        return jnp.asarray(flat).astype(jnp.uint32), None
+    low, high = flat.astype(np.uint32), (flat >> 32).astype(np.uint32)
+    sign = (low >> 31) * np.uint32(0xFFFFFFFF) if jnp.issubdtype(kind, jnp.signedinteger) else 0
+    return jnp.asarray(low), jnp.asarray(high ^ sign)
 
 
 class SortedFingerprints(NamedTuple):
