@@ -33,7 +33,8 @@ def _product_backward(
 ) -> tuple[Array, Array]:
     x, kernel = saved
     flat, flat_bar = (a.reshape(-1, a.shape[-1]) for a in (x, bar))
-    return contract(bar, kernel, bar.ndim - 1, 1, compute), contract(flat, flat_bar, 0, 0, compute)
+    x_bar = contract(bar, kernel, bar.ndim - 1, 1, compute)
+    return x_bar.astype(x.dtype), contract(flat, flat_bar, 0, 0, compute).astype(kernel.dtype)
 
 
 product.defvjp(_product_forward, _product_backward)
@@ -71,11 +72,16 @@ lookup.defvjp(_lookup_forward, _lookup_backward)
 
 
 def init_dense(key: Array, inputs: int, outputs: int) -> dict[str, Array]:
-    """LeCun-normal kernel, zero bias."""
-    kernel = jax.nn.initializers.lecun_normal()(key, (inputs, outputs))
-    return {"kernel": kernel, "bias": jnp.zeros(outputs)}
+    """LeCun-normal kernel ``[I, O]``, zero bias ``[O]``, in float32."""
+    kernel = jax.nn.initializers.lecun_normal()(key, (inputs, outputs), jnp.float32)
+    return {"kernel": kernel, "bias": jnp.zeros(outputs, jnp.float32)}
 
 
 def dense(layer: dict[str, Array], x: Array, compute: Compute = None) -> Array:
     """``x [..., I] -> [..., O]``."""
-    return product(x, layer["kernel"], compute) + layer["bias"]
+    return with_bias(product(x, layer["kernel"], compute), layer["bias"])
+
+
+def with_bias(x: Array, bias: Array) -> Array:
+    """``x [..., O]`` plus ``bias [O]``."""
+    return x + bias.reshape(*[1] * (x.ndim - 1), -1)

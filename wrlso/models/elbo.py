@@ -80,7 +80,7 @@ def weighted_negative_elbo(
       ``[]`` nats an object.
     """
     log_likelihood, kl = elbo_terms(key, params, vae, objects)
-    loss = beta * kl - log_likelihood
+    loss = jnp.asarray(beta, kl.dtype) * kl - log_likelihood
     return (loss if loss_weights is None else loss_weights * loss).mean()
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from wrlso.models.dense import Compute, contract, product
+from wrlso.models.dense import Compute, contract, product, with_bias
 
 _UNROLLED = 40
 """Steps at most of a loop that is unrolled where no gradient is asked for.
@@ -35,33 +35,34 @@ class GRU(NamedTuple):
 
 
 def init_gru(key: Array, inputs: int, units: int) -> GRU:
-    """LeCun-normal input kernel, orthogonal recurrent one, zero biases."""
+    """LeCun-normal input kernel, orthogonal recurrent one, zero biases, in float32."""
     key_in, key_rec = jax.random.split(key)
     orthogonal = jax.nn.initializers.orthogonal()
     # One by one: XLA's thread pool on a CPU can wait for itself for ever when several batches of
     # LAPACK calls meet in a program (jaxlib 0.10.2).
-    blocks = [orthogonal(k, (units, units)) for k in jax.random.split(key_rec, 3)]
+    blocks = [orthogonal(k, (units, units), jnp.float32) for k in jax.random.split(key_rec, 3)]
     return GRU(
-        jax.nn.initializers.lecun_normal()(key_in, (inputs, 3 * units)),
+        jax.nn.initializers.lecun_normal()(key_in, (inputs, 3 * units), jnp.float32),
         jnp.concatenate(blocks, axis=1),
-        jnp.zeros(3 * units),
-        jnp.zeros(3 * units),
+        jnp.zeros(3 * units, jnp.float32),
+        jnp.zeros(3 * units, jnp.float32),
     )
 
 
 def gru_step(gru: GRU, state: Array, x: Array) -> Array:
     """One step: ``state [B, H]``, ``x [B, I]`` to the next state."""
-    return advance(gru, state, x @ gru.input + gru.bias)
+    return advance(gru, state, with_bias(x @ gru.input, gru.bias))
 
 
 def advance(gru: GRU, state: Array, projected: Array) -> Array:
     """One step, given ``projected [B, 3H]``, the input's part of the gates with its bias."""
-    return _gates(state @ gru.recurrent + gru.recurrent_bias, state, projected)[0]
+    return _gates(with_bias(state @ gru.recurrent, gru.recurrent_bias), state, projected)[0]
 
 
 def gru_states(gru: GRU, start: Array, x: Array, compute: Compute = None) -> Array:
     """All states ``[T, B, H]`` after inputs ``x [T, B, I]``, from ``start [B, H]``."""
-    return states_from(gru, start, product(x, gru.input, compute) + gru.bias, compute=compute)
+    projected = with_bias(product(x, gru.input, compute), gru.bias)
+    return states_from(gru, start, projected, compute=compute)
 
 
 def states_from(
@@ -73,7 +74,8 @@ def states_from(
 ) -> Array:
     """All states ``[T, B, H]``, given ``projected [T, B, 3H]`` as for :func:`advance`, and
     ``constant [B, 3H]``, added at every step. Where inputs are tokens, a table of projected
-    tokens saves a matrix product."""
+    tokens saves a matrix product. States are in the widest type among the arguments."""
+    start = start.astype(jnp.result_type(start, projected, gru.recurrent, gru.recurrent_bias))
     if constant is None:
         constant = jnp.zeros_like(projected[0])
     return _states(compute, gru.recurrent, gru.recurrent_bias, start, projected, constant)
@@ -88,7 +90,7 @@ def over_steps(x: Array) -> Array:
 
 # Derived step by step, the adjoint would be a sum of as many padded arrays as there are steps.
 over_steps.defvjp(
-    lambda x: (over_steps(x), jnp.zeros((len(x), 0))),
+    lambda x: (over_steps(x), jnp.zeros((len(x), 0), x.dtype)),
     lambda steps, bar: (jnp.broadcast_to(bar, (len(steps), *bar.shape)),),
 )
 
@@ -122,20 +124,19 @@ def _run(
     kept = compute or projected.dtype
 
     def step(state: Array, x: Array) -> tuple[Array, tuple]:
-        product = contract(state, kernel, 1, 0, compute).astype(state.dtype) + bias
+        product = with_bias(contract(state, kernel, 1, 0, compute).astype(state.dtype), bias)
         after, gates = _gates(product, state, x + constant)
         return after, (after, tuple(gate.astype(kept) for gate in gates))
 
     whole = 0 < len(projected) <= unrolled
     _, (states, gates) = lax.scan(step, start, projected, unroll=len(projected) if whole else 1)
     before = jnp.concatenate([start[None], states[:-1]])
-    return states, (recurrent, before.astype(kept), gates)
+    types = tuple(jnp.zeros(0, a.dtype) for a in (bias, start, projected, constant))
+    return states, (recurrent, before.astype(kept), gates, types)
 
 
-def _states_backward(
-    compute: Compute, saved: tuple, states_bar: Array
-) -> tuple[Array, Array, Array, Array, Array]:
-    recurrent, before, gates = saved
+def _states_backward(compute: Compute, saved: tuple, states_bar: Array) -> tuple[Array, ...]:
+    recurrent, before, gates, types = saved
     kernel = recurrent.astype(compute or recurrent.dtype)
     kept = before.dtype
 
@@ -160,9 +161,10 @@ def _states_backward(
         (states_bar, before, *gates),
         reverse=True,
     )
-    states, bars = (a.reshape(-1, a.shape[-1]) for a in (before, product_bar))
-    recurrent_bar = contract(states, bars, 0, 0).astype(recurrent.dtype)
-    return recurrent_bar, bias_bar.sum(0), start_bar, projected_bar, constant_bar
+    states, flat_bar = (a.reshape(-1, a.shape[-1]) for a in (before, product_bar))
+    recurrent_bar = contract(states, flat_bar, 0, 0).astype(recurrent.dtype)
+    bars = (bias_bar.sum(0), start_bar, projected_bar, constant_bar)
+    return recurrent_bar, *(b.astype(t.dtype) for b, t in zip(bars, types, strict=True))
 
 
 _states.defvjp(partial(_run, 0), _states_backward)

@@ -4,6 +4,7 @@ Objects are ``[B, L] uint8``: numbers of symbols, ended by a 0 where shorter tha
 parameters work for any L.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -84,9 +85,9 @@ def standardize_latents(params: Any, shift: Array, scale: Array) -> Any:
     """
     latent_dim = len(shift)
     out = params["encoder"]["out"]
-    factor = jnp.concatenate([1 / scale, jnp.ones(latent_dim)])
+    factor = jnp.concatenate([1 / scale, jnp.ones(latent_dim, scale.dtype)])
     moved = jnp.concatenate([-shift / scale, -jnp.log(scale)])
-    encoder = {"kernel": out["kernel"] * factor, "bias": out["bias"] * factor + moved}
+    encoder = {"kernel": out["kernel"] * factor[None], "bias": out["bias"] * factor + moved}
     decoder = {
         name: {
             "kernel": params["decoder"][name]["kernel"] * scale[:, None],
@@ -103,7 +104,7 @@ def standardize_latents(params: Any, shift: Array, scale: Array) -> Any:
 def lengths(objects: Array) -> Array:
     """``[B]``: symbols before the first 0."""
     ended = objects == 0
-    return jnp.where(ended.any(-1), jnp.argmax(ended, -1), objects.shape[-1])
+    return jnp.where(ended.any(-1), jnp.argmax(ended, -1).astype(jnp.int32), objects.shape[-1])
 
 
 def cut_lengths(full: int) -> list[int]:
@@ -117,23 +118,24 @@ def _cut(function: Callable[[Array], Any], objects: Array) -> Any:
     cuts = [c for c in _SWITCHED if c < full] + [full]
     # One more than the longest: the 0 that ends it counts.
     longest = jnp.minimum(lengths(objects).max() + 1, full)
-    which = jnp.searchsorted(jnp.asarray(cuts), longest)
+    which = jnp.searchsorted(jnp.asarray(cuts, jnp.int32), longest)
     return lax.switch(which, [partial(lambda c, x: function(x[:, :c]), c) for c in cuts], objects)
 
 
 def _token_gru(key: Array, symbols: int, units: int) -> dict[str, Array]:
     """A recurrent unit whose input kernel is a table, a row a symbol."""
     gru_key, table_key = jax.random.split(key)
-    table = jax.random.normal(table_key, (symbols, 3 * units)) / jnp.sqrt(units)
+    table = jax.random.normal(table_key, (symbols, 3 * units), jnp.float32) / math.sqrt(units)
     return init_gru(gru_key, symbols, units)._replace(input=table)._asdict()
 
 
 @jax.custom_vjp
 def _turn(states: Array, n: Array) -> Array:
     """``[T, B, H]``: the first ``n [B]`` steps of each string in reverse order, zero behind."""
-    steps = jnp.arange(states.shape[0])[:, None]
-    turned = states[jnp.clip(n - 1 - steps, 0), jnp.arange(states.shape[1])]
-    return jnp.where((steps < n)[..., None], turned, 0.0)
+    steps = jnp.arange(states.shape[0], dtype=n.dtype)[:, None]
+    place = jnp.clip(n[None] - 1 - steps, 0)
+    turned = states[place, jnp.arange(states.shape[1], dtype=n.dtype)[None]]
+    return jnp.where((steps < n[None])[..., None], turned, 0.0)
 
 
 # Turning is its own inverse and its own adjoint.
@@ -153,24 +155,25 @@ def _encoder(
         }
 
     def read(gru: GRU, rows: Array) -> Array:
-        start = jnp.zeros((rows.shape[0], units))
-        bias = jnp.broadcast_to(gru.bias, (rows.shape[0], 3 * units))
+        start = jnp.zeros((rows.shape[0], units), gru.input.dtype)
+        bias = jnp.broadcast_to(gru.bias[None], (rows.shape[0], 3 * units))
         return states_from(gru, start, lookup(gru.input, rows.T, compute), bias, compute)
 
     def encode(params: dict, objects: Array) -> tuple[Array, Array]:
-        n, steps = lengths(objects), objects.shape[1]
+        n, place = lengths(objects), jnp.arange(objects.shape[1], dtype=jnp.int32)
         rows = objects.astype(jnp.int32)
         # Backwards from the last symbol, so that neither direction reads padding first.
-        turned = jnp.take_along_axis(rows, jnp.clip(n[:, None] - 1 - jnp.arange(steps), 0), 1)
+        turned = jnp.take_along_axis(rows, jnp.clip(n[:, None] - 1 - place[None], 0), 1)
         ahead = read(GRU(**params["forward"]), rows)
         back = read(GRU(**params["backward"]), turned)
-        used = (jnp.arange(steps)[:, None] < n)[..., None]
-        last = (jnp.arange(steps)[:, None] == jnp.clip(n - 1, 0))[..., None]
+        used = (place[:, None] < n[None])[..., None]
+        last = (place[:, None] == jnp.clip(n - 1, 0)[None])[..., None]
         final = [over_steps(jnp.where(last, states, 0.0)) for states in (ahead, back)]
         # The state at a place, from either side.
         both = jnp.concatenate([ahead, _turn(back, n)], -1)
         both = jax.nn.relu(dense(params["pooled"], both, compute))
-        pooled = over_steps(jnp.where(used, both, 0.0)) / jnp.sqrt(jnp.maximum(n, 1.0))[:, None]
+        count = jnp.maximum(n, 1).astype(both.dtype)
+        pooled = over_steps(jnp.where(used, both, 0.0)) / jnp.sqrt(count)[:, None]
         out = dense(params["out"], jnp.concatenate([*final, pooled], -1))
         return out[:, :latent_dim], out[:, latent_dim:]
 
@@ -195,7 +198,7 @@ def _decoder(
         }
 
     def begin(params: dict, latents: Array) -> tuple[Array, Array, GRU]:
-        latents = latents.astype(jnp.float32)
+        latents = latents.astype(params["start"]["kernel"].dtype)
         start = jnp.tanh(dense(params["start"], latents))
         return start, dense(params["gates"], latents), GRU(**params["gru"])
 
@@ -205,9 +208,10 @@ def _decoder(
         before = jnp.concatenate([jnp.zeros_like(rows[:1]), rows[:-1]])
         states = states_from(gru, state, lookup(gru.input, before, compute), gates, compute)
         log_p = jax.nn.log_softmax(dense(params["logits"], states, compute))
-        chosen = jnp.where(jnp.arange(symbols) == rows[..., None], log_p, 0.0).sum(-1)
+        symbol = jnp.arange(symbols, dtype=jnp.int32)[None, None]
+        chosen = jnp.where(symbol == rows[..., None], log_p, 0.0).sum(-1)
         # The 0 that ends a string counts, what follows does not.
-        counts = jnp.arange(len(rows))[:, None] <= lengths(objects)
+        counts = jnp.arange(len(rows), dtype=jnp.int32)[:, None] <= lengths(objects)[None]
         return jnp.where(counts, chosen, 0.0).sum(0)
 
     def decode(params: dict, latents: Array) -> Array:

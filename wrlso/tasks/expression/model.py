@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from wrlso.models.gru import GRU, gru_states, gru_step, init_gru
 from wrlso.models.vae import VAE
@@ -51,8 +52,13 @@ def make_vae(
     return _MODELS[architecture](latent_dim, decoding)
 
 
-def _one_hot(derivations: Array) -> Array:
-    return jax.nn.one_hot(derivations, SYMBOLS, dtype=jnp.float32)
+def _one_hot(derivations: Array, dtype: DTypeLike) -> Array:
+    return jax.nn.one_hot(derivations, SYMBOLS, dtype=dtype)
+
+
+def _type(params: Any) -> DTypeLike:
+    """The parameters' type, which everything that meets them takes."""
+    return jax.tree.leaves(params)[0].dtype
 
 
 def _masked(logits: Array, possible: Array) -> Array:
@@ -75,11 +81,13 @@ def _decoder(
     """
 
     def argmax(params: Any, latents: Array) -> Array:
-        return decode(params, latents, jnp.zeros((*latents.shape[:1], MAX_STEPS, SYMBOLS)))
+        shape = (*latents.shape[:1], MAX_STEPS, SYMBOLS)
+        return decode(params, latents, jnp.zeros(shape, _type(params)))
 
     def majority(params: Any, latents: Array) -> Array:
-        draw = partial(jax.random.gumbel, shape=(_SAMPLES, MAX_STEPS, SYMBOLS))
-        noise = jax.vmap(draw)(jax.vmap(_key_of)(latents))
+        shape = (_SAMPLES, MAX_STEPS, SYMBOLS)
+        draw = partial(jax.random.gumbel, shape=shape, dtype=jnp.float32)
+        noise = jax.vmap(draw)(jax.vmap(_key_of)(latents)).astype(_type(params))
         samples = jax.vmap(decode, (None, None, 1), 1)(params, latents, noise)
         equal = (samples[:, :, None] == samples[:, None]).all(-1)
         most_frequent = jnp.argmax(equal.sum(-1), axis=-1)
@@ -89,11 +97,11 @@ def _decoder(
 
 
 def _key_of(latent: Array) -> Array:
-    """A key that depends on the bits of a latent ``[d]``, so that decoding is a function of it."""
+    """A key that depends on the bits of a latent ``[d]``, so that decoding is a function of it,
+    whatever the process's default generator is."""
     words = lax.bitcast_convert_type(latent.astype(jnp.float32), jnp.uint32)
-    return lax.fori_loop(
-        0, len(words), lambda i, key: jax.random.fold_in(key, words[i]), jax.random.key(0)
-    )
+    start = jax.random.key(0, impl="threefry2x32")
+    return lax.fori_loop(0, len(words), lambda i, key: jax.random.fold_in(key, words[i]), start)
 
 
 class FeedbackEncoder(nn.Module):
@@ -141,20 +149,19 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
         }
 
     def encode(params: dict, objects: Array) -> tuple[Array, Array]:
-        out = jnp.asarray(encoder.apply(params["encoder"], _one_hot(objects)))
+        out = jnp.asarray(encoder.apply(params["encoder"], _one_hot(objects, _type(params))))
         return out[:, :latent_dim], out[:, latent_dim:]
 
     def unit_input(latents: Array, before: Array, possible: Array, step: Array) -> Array:
         """The latent, the last production, the allowed productions, and the step's number."""
         number = jnp.broadcast_to(
-            jax.nn.one_hot(step, MAX_STEPS, dtype=jnp.float32), (*before.shape, MAX_STEPS)
+            jax.nn.one_hot(step, MAX_STEPS, dtype=latents.dtype), (*before.shape, MAX_STEPS)
         )
-        return jnp.concatenate(
-            [latents, _one_hot(before), possible.astype(jnp.float32), number], axis=-1
-        )
+        shown = [latents, _one_hot(before, latents.dtype), possible.astype(latents.dtype), number]
+        return jnp.concatenate(shown, axis=-1)
 
     def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
-        latents = latents.astype(jnp.float32)
+        latents = latents.astype(_type(params))
         possible = allowed(stacks(objects)[:, :-1], _left())
         before = jnp.concatenate([jnp.full_like(objects[:, :1], NOTHING), objects[:, :-1]], 1)
         repeated = jnp.broadcast_to(latents[:, None], (*objects.shape, latent_dim))
@@ -165,7 +172,7 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
         return _log_likelihood(logits, possible, objects)
 
     def decode(params: dict, latents: Array, noise: Array) -> Array:
-        latents = latents.astype(jnp.float32)
+        latents = latents.astype(_type(params))
         gru = GRU(**params["gru"])
 
         def step(carry: tuple[Array, ...], at: tuple[Array, Array, Array]) -> Any:
@@ -181,7 +188,8 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
         start = jnp.asarray(ends.apply(params["ends"], latents, method="first"))
         start = start.astype(jnp.result_type(start, *gru))  # float64 if the parameters are
         carry = (start, jnp.full(rows, START, jnp.int32), jnp.full(rows, NOTHING, jnp.uint8))
-        _, chosen = lax.scan(step, carry, (jnp.arange(MAX_STEPS), _left(), noise.swapaxes(0, 1)))
+        at = (jnp.arange(MAX_STEPS), _left(), noise.swapaxes(0, 1))
+        _, chosen = lax.scan(step, carry, at)
         return chosen.swapaxes(0, 1)
 
     return VAE(latent_dim, init, encode, _decoder(decode, decoding), log_likelihood)
@@ -215,14 +223,15 @@ def _paper(latent_dim: int, decoding: Decoding, units: int = 100, layers: int = 
         }
 
     def encode(params: dict, objects: Array) -> tuple[Array, Array]:
-        out = jnp.asarray(encoder.apply(params["encoder"], _one_hot(objects)))
+        out = jnp.asarray(encoder.apply(params["encoder"], _one_hot(objects, _type(params))))
         return out[:, :latent_dim], out[:, latent_dim:]
 
     def logits(params: dict, latents: Array) -> Array:
-        x = nn.relu(jnp.asarray(first.apply(params["first"], latents.astype(jnp.float32))))
-        x = jnp.broadcast_to(x, (MAX_STEPS, *x.shape))
+        latents = latents.astype(_type(params))
+        x = nn.relu(jnp.asarray(first.apply(params["first"], latents)))
+        x = jnp.broadcast_to(x[None], (MAX_STEPS, *x.shape))
         for gru in params["grus"]:
-            x = gru_states(GRU(**gru), jnp.zeros((x.shape[1], units)), x)
+            x = gru_states(GRU(**gru), jnp.zeros((x.shape[1], units), x.dtype), x)
         return jnp.asarray(last.apply(params["last"], x)).swapaxes(0, 1)
 
     def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:

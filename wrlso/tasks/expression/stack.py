@@ -44,11 +44,16 @@ def allowed(stack: Array, left: Array | int, finish: bool = True) -> Array:
       finish: exclude productions after which the derivation cannot be completed in these steps.
     """
     top_is_t = (stack & 1) == 1
-    fits = jnp.asarray(_EXPANDS_T) == top_is_t[..., None]
+    one = [1] * jnp.ndim(stack)  # Axes are added explicitly: strict codebases forbid the rest.
+    expands_t, nothing = (jnp.asarray(a).reshape(*one, -1) for a in (_EXPANDS_T, _IS_NOTHING))
+    fits = expands_t == top_is_t[..., None]
     if finish:
-        after = push(stack[..., None], jnp.arange(len(PRODUCTIONS)))
-        fits &= steps_needed(after) <= jnp.asarray(left)[..., None] - 1
-    return jnp.where((stack == EMPTY)[..., None], _IS_NOTHING, fits & ~_IS_NOTHING)
+        productions = jnp.arange(len(PRODUCTIONS), dtype=jnp.int32).reshape(*one, -1)
+        after = push(stack[..., None], productions)
+        left = jnp.asarray(left, jnp.int32)
+        left = left.reshape(*[1] * (jnp.ndim(stack) - left.ndim), *left.shape)
+        fits &= steps_needed(after) <= left[..., None] - 1
+    return jnp.where((stack == EMPTY)[..., None], nothing, fits & ~nothing)
 
 
 def stacks(derivations: Array) -> Array:
@@ -65,7 +70,7 @@ def stacks(derivations: Array) -> Array:
 def is_complete(derivations: Array) -> Array:
     """``[...]`` booleans: whether productions ``[..., L]`` are complete left-most derivations."""
     before = stacks(derivations)
-    left = derivations.shape[-1] - jnp.arange(derivations.shape[-1])
+    left = derivations.shape[-1] - jnp.arange(derivations.shape[-1], dtype=jnp.int32)
     possible = allowed(before[..., :-1], left, finish=False)
     chosen = jnp.take_along_axis(possible, derivations.astype(jnp.int32)[..., None], -1)[..., 0]
     return chosen.all(-1) & (before[..., -1] == EMPTY)
