@@ -66,8 +66,10 @@ def rwr_weights(scores: ArrayLike, alpha: ArrayLike, mask: ArrayLike | None = No
     scores, valid = usable_scores(scores, mask)
     # The best comes off first: alpha times a large score may overflow.
     top = jnp.where(valid, scores, -jnp.inf).max()
-    below = jnp.where(valid, scores - top, 0.0)
-    power = jnp.where(below < 0, alpha * below, 0.0)  # also where alpha is infinite
+    below = jnp.where(valid, scores, 0.0) - jnp.where(valid.any(), top, 0.0)
+    lower = valid & (below < 0)
+    # Also where alpha is infinite: zero times infinity is not computed.
+    power = jnp.where(lower, alpha * jnp.where(lower, below, -1.0), 0.0)
     return normalise(jnp.where(valid, jnp.exp(power), 0.0))
 
 
@@ -101,7 +103,7 @@ def feedback_weights(
     entered = valid & (rounds != BASE) & (scores >= threshold)
     # The newest as many rows as the base data had, of all that ever were in the buffer.
     ever = base | entered
-    newer = ever[::-1].cumsum()[::-1] - ever
+    newer = ever[::-1].cumsum(dtype=jnp.int32)[::-1] - ever.astype(jnp.int32)
     return normalise(jnp.where(ever & (newer < base.sum()), 1.0, 0.0).astype(scores.dtype))
 
 
@@ -140,23 +142,29 @@ def cem_pi_reference_weights(
 def masked_quantile(scores: Array, valid: Array, quantile: ArrayLike) -> Array:
     """``[]``: as ``np.quantile`` of the valid scores, between neighbours linear; NaN of none."""
     ordered = jnp.sort(jnp.where(valid, scores, jnp.inf))
-    return _quantile_of_part(ordered, jnp.int32(0), valid.sum(), quantile)
+    count = valid.sum(dtype=jnp.int32)
+    found = _quantile_of_part(ordered, jnp.int32(0), count, quantile)
+    return jnp.where(count > 0, found, jnp.nan)
 
 
 def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: ArrayLike) -> Array:
-    """The quantile of the ``count`` sorted values from place ``first`` on; NaN of none."""
-    place = jnp.asarray(quantile, ordered.dtype) * (count - 1)
+    """The quantile of the ``count`` sorted values from place ``first`` on, both int32; infinite,
+    so that nothing reaches it, of none."""
+    place = jnp.asarray(quantile, ordered.dtype) * (count - 1).astype(ordered.dtype)
     below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
     above = jnp.minimum(below + 1, jnp.maximum(count - 1, 0))
     low, high = (ordered[jnp.minimum(first + at, len(ordered) - 1)] for at in (below, above))
-    between = low + (place - below) * (high - low)
+    low, high = (jnp.where(count > 0, a, 0.0) for a in (low, high))
+    beyond = place - below.astype(ordered.dtype)
+    between = low + beyond * (high - low)
     # Not beyond its neighbours by rounding: of equal scores none is below their quantile.
-    found = jnp.where(place > below, jnp.minimum(between, high), low)
-    return jnp.where(count > 0, found, jnp.nan)
+    found = jnp.where(beyond > 0, jnp.minimum(between, high), low)
+    return jnp.where(count > 0, found, jnp.inf)
 
 
 def _reaching(scores: Array, valid: Array, threshold: Array, noise: ArrayLike) -> Array:
     """In logarithms, so that rows far below the threshold still differ."""
+    scores = jnp.where(valid, scores, 0.0)
     log_w = jax.scipy.stats.norm.logcdf((scores - threshold) / noise)
     log_w = jnp.where(valid, log_w, -jnp.inf)
     top = log_w.max()
@@ -177,14 +185,17 @@ def _last_round(
     threshold = _by_round(scores, valid, rounds, quantile)
     last = jnp.where(valid, rounds, BASE).max()
     highest = jnp.where(valid & jnp.isfinite(threshold), threshold, -jnp.inf).max()
-    return scores, valid & (rounds == last), highest
+    return jnp.where(valid, scores, 0.0), valid & (rounds == last), highest
 
 
 def _by_round(scores: Array, valid: Array, rounds: Array, quantile: ArrayLike) -> Array:
     """``[N]``: the ``quantile`` of the valid scores of each row's round. One sort."""
     last = jnp.iinfo(jnp.int32).max
-    keys = jnp.where(valid, rounds.astype(jnp.int32), last), jnp.where(valid, scores, jnp.inf)
+    rounds = rounds.astype(jnp.int32)
+    keys = jnp.where(valid, rounds, last), jnp.where(valid, scores, jnp.inf)
     in_order, ordered = lax.sort(keys, num_keys=2)
-    first = jnp.searchsorted(in_order, rounds, side="left")
-    end = jnp.searchsorted(in_order, rounds, side="right")
+    first, end = (
+        jnp.searchsorted(in_order, rounds, side=side).astype(jnp.int32)
+        for side in ("left", "right")
+    )
     return _quantile_of_part(ordered, first, end - first, quantile)

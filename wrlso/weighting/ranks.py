@@ -100,7 +100,8 @@ def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
     ``ln((k + high) / (k + low)) / ln((k + 1) / k)``: independent of N. ``high - low`` at
     ``k = inf``.
     """
-    k, low, high = (jnp.asarray(a, float) for a in (k, low, high))
+    dtype = jnp.result_type(k, low, high, 1.0)
+    k, low, high = (jnp.asarray(a, dtype) for a in (k, low, high))
     finite = jnp.where(jnp.isinf(k), 1.0, k)
     share = jnp.log1p((high - low) / (finite + low)) / jnp.log1p(1 / finite)
     return jnp.where(jnp.isinf(k), high - low, share)
