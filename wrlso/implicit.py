@@ -93,7 +93,7 @@ def _along(function: Callable[..., Array], primals: Any, tangents: Any) -> Array
         all_leaves = list(leaves)
         for i, leaf in zip(live, moving, strict=True):
             all_leaves[i] = leaf
-        return function(*tree.unflatten(all_leaves))
+        return function(*jax.tree.unflatten(tree, all_leaves))
 
     if not live:
         like = jax.eval_shape(of_live)

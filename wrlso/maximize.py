@@ -134,9 +134,7 @@ def maximize(
     return Maxima(moving if differentiable_points else points, values, order)
 
 
-def _bounds(
-    starts: Array, lower: ArrayLike, upper: ArrayLike
-) -> tuple[Array, Array, Array | None]:
+def _bounds(starts: Array, lower: ArrayLike, upper: ArrayLike) -> tuple[Array, Array, Array | None]:
     """Bounds in one type, ``[S, d]`` or ``[1, d]`` for all rows, and which rows have a box ``[S]``;
     None for all of them."""
     concrete = not any(isinstance(bound, jax.core.Tracer) for bound in (lower, upper))
@@ -159,7 +157,8 @@ def _pure(
     The constants are all arrays that the function closes over. As arguments they can be
     held fixed, and differentiated by a rule that is asked for after the present trace has ended.
     """
-    traced = jax.make_jaxpr(function if value_and_grad is None else value_and_grad)(x)
+    given: Any = function if value_and_grad is None else value_and_grad
+    traced = jax.make_jaxpr(given)(x)
 
     def call(constants: Any, points: Array) -> Any:
         return jax.core.eval_jaxpr(traced.jaxpr, constants, points)

@@ -21,7 +21,14 @@ from jax import Array
 from jax.typing import ArrayLike
 from tinygp.kernels import Kernel
 
-from wrlso.gp.linalg import check_finite, gaussian_log_density, matmul, refined_solve, times_lower, whiten
+from wrlso.gp.linalg import (
+    check_finite,
+    gaussian_log_density,
+    matmul,
+    refined_solve,
+    times_lower,
+    whiten,
+)
 
 
 class ExactGP(NamedTuple):

@@ -181,9 +181,7 @@ def _(
     return (gram, projected), (half + half.T, along)
 
 
-def _projection(
-    prior: Array, cross: Array, y: Array
-) -> tuple[tuple[Array, Array], Array, Array]:
+def _projection(prior: Array, cross: Array, y: Array) -> tuple[tuple[Array, Array], Array, Array]:
     """``(A A^T [M, M], A y [M])``, ``L^-1 [M, M]`` and ``A [M, n]``."""
     inverse, _ = whiten(prior)
     a = matmul(inverse, cross)
