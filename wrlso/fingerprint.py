@@ -8,8 +8,10 @@ words.
 
 Tested over 2.5 million pairs of objects that differ by a swap, a rotation, a reversal, one bit or
 adjacent increments, of all 8-, 16- and 32-bit types: 16 bits of either word, or 8 bits of both,
-agree in one of 65,536 pairs, as of random words, to within 5 standard deviations. Of random 64-bit
-words two given ones agree with probability 2^-64, any two of a million with 3e-8.
+agree in one of 65,536 pairs, as of random words, to within 5 standard deviations. Over all swaps of
+two 16-bit numbers at any two of 8 places, 6e10 of them, a word is the same as rarely as a random
+one, and never are both. Of random 64-bit words two given ones agree with probability 2^-64, any two
+of a million with 3e-8.
 """
 
 from collections.abc import Callable
@@ -41,19 +43,24 @@ def fingerprint(objects: Array, dedup_key: DedupKey | None = None) -> Fingerprin
     Raises:
       TypeError: if the objects are not integers or booleans, also under ``jit``.
     """
-    low, rest = _halves(objects if dedup_key is None else dedup_key(objects))
+    high, low = _sums(*_halves(objects if dedup_key is None else dedup_key(objects)))
+    return Fingerprints(_scramble(high), _scramble(low))
+
+
+def _sums(low: Array, rest: Array | None = None) -> list[Array]:
+    """Two sums ``[N]`` over scrambled elements, of what :func:`_halves` returns."""
     generator = np.random.default_rng(0)
     shape = (2, 2, 2, 1, low.shape[1])
     constants = generator.integers(2**32, size=shape, dtype=np.uint32)
 
-    def word(of_low: np.ndarray, of_rest: np.ndarray) -> Array:
-        total = _scramble(_scramble(low ^ of_low[0]) ^ of_low[1]).sum(-1, dtype=jnp.uint32)
-        if rest is not None:
-            more = _scramble(_scramble(rest ^ of_rest[0]) ^ of_rest[1])
-            total += jnp.where(rest == 0, 0, more).sum(-1, dtype=jnp.uint32)
-        return _scramble(total)
+    def total(of_low: np.ndarray, of_rest: np.ndarray) -> Array:
+        out = _scramble(_scramble(low ^ of_low[0]) ^ of_low[1]).sum(-1, dtype=jnp.uint32)
+        if rest is None:
+            return out
+        more = _scramble(_scramble(rest ^ of_rest[0]) ^ of_rest[1])
+        return out + jnp.where(rest == 0, 0, more).sum(-1, dtype=jnp.uint32)
 
-    return Fingerprints(word(*constants[0]), word(*constants[1]))
+    return [total(*both) for both in constants]
 
 
 def _halves(objects: Array) -> tuple[Array, Array | None]:
