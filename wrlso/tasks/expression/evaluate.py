@@ -61,12 +61,14 @@ def log_mse_scores(derivations: ArrayLike, target: ArrayLike) -> Array:
         return _one_by_one(score, jnp.asarray(derivations))
 
 
+@jax.jit
 def same_values(derivations: Array) -> Array:
     """``[B, 17] uint32``, equal if two derivations are the same function of x.
 
     The key holds the values at 16 points to about four digits, so ``x + 1 / 3`` and
     ``1 / 3 + (x)`` have equal keys. The key of an incomplete derivation holds its productions. It
-    is independent of the target.
+    is independent of the target. The function is one compiled program, so that ``jax_debug_nans``
+    sees its result alone: an undefined value is NaN on the way.
     """
     with jax.enable_x64(True):
         points = jnp.asarray(_KEY_POINTS, jnp.float64)
