@@ -129,7 +129,7 @@ def _masked(
     check_finite("points", points, mask)
     check_finite("targets", targets, mask)
     check_finite("noise", noise)
-    rows = jnp.ones(targets.shape, bool) if mask is None else mask
+    rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     identity = jnp.eye(points.shape[0], dtype=points.dtype)
     trace = jnp.where(rows, kernel(points), 0.0).sum()

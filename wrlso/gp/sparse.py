@@ -154,7 +154,7 @@ def _masked(
     check_finite("points", points, mask)
     check_finite("targets", targets, mask)
     check_finite("inducing", inducing)
-    rows = jnp.ones(targets.shape, bool) if mask is None else mask
+    rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     cross = jnp.where(rows[None, :], kernel(inducing, points), 0.0)
     return rows, cross, jnp.where(rows, targets, 0.0)
@@ -202,7 +202,7 @@ def k_means(key: Array, points: Array, clusters: int, mask: Array | None = None)
       Centres ``[M, d]``, each the mean of its rows; a centre that lost all its
       rows stays where it was. 2 n M d FLOPs a step.
     """
-    rows = jnp.ones(points.shape[:1], bool) if mask is None else mask
+    rows = jnp.ones(points.shape[:1], bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape, jnp.float32), 2.0))
     seeds = order[jnp.arange(clusters) % jnp.maximum(rows.sum(), 1)]

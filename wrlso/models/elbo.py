@@ -85,8 +85,9 @@ def weighted_negative_elbo(
 
 
 def constant_beta(beta: ArrayLike) -> BetaSchedule:
-    """The same beta at every step, as in retraining."""
-    return lambda step: jnp.asarray(beta, jnp.float32)
+    """The same beta at every step, as in retraining: in float32, or an array's wider type."""
+    dtype = jnp.promote_types(getattr(beta, "dtype", jnp.float32), jnp.float32)
+    return lambda step: jnp.asarray(beta, dtype)
 
 
 def geometric_beta(
