@@ -309,3 +309,37 @@ def test_thompson_without_doubt_takes_the_best_first():
     mean = np.array([0.3, 2.0, -1.0, 1.0], np.float32)
     rows = thompson(jax.random.key(0), mean, np.zeros((4, 4), np.float32), 4)
     np.testing.assert_array_equal(rows, [1, 3, 0, 2])
+
+
+@pytest.mark.parametrize("lift", [lambda f: f, jax.jit])
+def test_more_thompson_rows_than_points_are_refused(lift):
+    """The last of them were repeats."""
+    pick = lift(lambda mean: thompson(jax.random.key(0), mean, jnp.eye(3), 4))
+    with pytest.raises(ValueError, match="batch must be at most the number of points, 3, got 4"):
+        pick(jnp.zeros(3))
+
+
+# --- Types ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("half", [jnp.float16, jnp.bfloat16, jnp.int32])
+def test_narrow_types_are_computed_in_single_precision(name, half):
+    """In half precision, the variance's floor, the square of 1e-3, is next to nothing."""
+    mean, variance = jnp.array([1, -6, 2], half), jnp.array([2, 1, 0], half)
+    f = jax.jit(FUNCTIONS[name])
+    ours = f(mean, variance, 0.5)
+    expected = f(*(a.astype(jnp.float32) for a in (mean, variance)), 0.5)
+    assert ours.dtype == jnp.float32
+    np.testing.assert_array_equal(ours, expected)
+    if jnp.issubdtype(half, jnp.floating):
+        slope = jax.grad(lambda m: FUNCTIONS[name](m, variance, 0.5).sum())(mean)
+        assert slope.dtype == half
+        assert np.isfinite(slope.astype(jnp.float32)).all()
+
+
+def test_samples_of_a_singular_covariance_have_finite_derivatives():
+    """Here eigenvalues of 0, 1 and 2: the root of zero has a slope of infinity."""
+    covariance = jnp.diag(jnp.array([0.0, 1.0, 2.0]))
+    slope = jax.grad(lambda c: sample_joint(jax.random.key(0), jnp.zeros(3), c, 4).sum())
+    assert np.isfinite(slope(covariance)).all()

@@ -364,3 +364,119 @@ def test_starts_without_a_value_have_not_arrived():
     lower, upper = box(1, 0, 1)
     found = maximize(function, jnp.zeros((4, 1)), lower, upper, 40, until_arrived=True)
     assert found.values[0] == pytest.approx(0, abs=1e-6)
+
+
+# --- Derivatives and bounds -----------------------------------------------------------------------
+
+
+def ridge(c, x):
+    """Several hills; the second dimension ends at a bound."""
+    return (
+        -((x[:, 0] - jnp.sin(c)) ** 2) * (1 + c**2)
+        + 0.3 * jnp.cos(3 * x[:, 0] * c)
+        + 2 * c * x[:, 1]
+    )
+
+
+@pytest.mark.parametrize("until_arrived", [False, True])
+def test_derivatives_of_maxima(until_arrived):
+    """Against differences of whole climbs: of values with points fixed, and of points that move
+    with the function and, at a bound, with that."""
+    starts = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+
+    def found(c, differentiable_points=False):
+        result = maximize(
+            partial(ridge, c),
+            jnp.asarray(starts),
+            -jnp.ones(2),
+            jnp.array([1.0, 0.5]) * c,
+            40,
+            until_arrived=until_arrived,
+            differentiable_points=differentiable_points,
+        )
+        return result.values[0], result.points[0]
+
+    @jax.jit
+    def derivatives(c):
+        forward = lambda f: jax.jvp(f, (c,), (jnp.ones_like(c),))[1]  # noqa: E731
+        moving = lambda c: found(c, True)[1]  # noqa: E731
+        values = jax.grad(lambda c: found(c)[0])(c), forward(lambda c: found(c)[0])
+        points = jax.jacrev(moving)(c), forward(moving)
+        return found(c), values, points, jax.jacrev(lambda c: found(c)[1])(c)
+
+    with jax.enable_x64(True):
+        c, step = jnp.float64(0.7), 1e-5
+        (up, _, _, _), (down, _, _, _) = derivatives(c + step), derivatives(c - step)
+        by_value, by_points = jax.tree.map(lambda a, b: (a - b) / (2 * step), up, down)
+        _, values, points, constant = derivatives(c)
+    error = 1e-5 if until_arrived else 1e-6  # of climbs that end early
+    np.testing.assert_allclose(values, [by_value] * 2, rtol=error)
+    np.testing.assert_allclose(points, [by_points] * 2, rtol=200 * error)
+    assert abs(by_points[1] - 0.5) < 1e-8
+    np.testing.assert_array_equal(constant, 0.0)
+
+
+def test_second_derivatives_of_values_follow_the_points():
+    starts = jnp.zeros((2, 2))
+
+    def value(c):
+        bounds = -jnp.ones(2), jnp.array([1.0, 0.5])
+        found = maximize(partial(ridge, c), starts, *bounds, 30, differentiable_points=True)
+        return found.values[0]
+
+    with jax.enable_x64(True):
+        slopes = jax.jit(lambda c: (jax.grad(value)(c), jax.hessian(value)(c)))
+        up, down = slopes(0.7 + 1e-4)[0], slopes(0.7 - 1e-4)[0]
+        np.testing.assert_allclose(slopes(0.7)[1], (up - down) / 2e-4, rtol=1e-5)
+
+
+def test_a_derivative_is_finite_beside_starts_without_a_value():
+    """Those have a slope of NaN in reach of the reverse mode, and do not move."""
+    starts = jnp.array([[0.5], [-1.0]])
+
+    def found(c):
+        function = lambda x: jnp.log(x[:, 0]) - c * x[:, 0]  # noqa: E731
+        narrow = jnp.array([[0.1], [-1.0]]), jnp.array([[2.0], [-0.5]])
+        result = maximize(function, starts, *narrow, 20, differentiable_points=True)
+        return result.values[0] + 0 * result.points.sum(), result.points[0, 0]
+
+    slope, move = jax.jit(jax.jacrev(found))(2.0)
+    assert slope == pytest.approx(-0.5, rel=1e-2)
+    assert move == pytest.approx(-0.25, rel=5e-2)
+
+
+def test_a_function_of_its_own_gradient_only_and_what_it_closes_over():
+    """A custom VJP has no forward mode; the closure holds keys and whole numbers of the trace."""
+
+    @jax.custom_vjp
+    def square(x):
+        return x * x
+
+    square.defvjp(lambda x: (square(x), x), lambda x, bar: (2 * x * bar,))
+
+    @jax.jit
+    def best(c, key, row):
+        at = jax.random.uniform(key, (3,))[row]
+        function = lambda x: -square(x[:, 0] - at) + c * x[:, 0]  # noqa: E731
+        return maximize(function, jnp.zeros((2, 1)), *box(1), 20).values[0]
+
+    key = jax.random.key(0)
+    slope = jax.grad(best)(0.3, key, 2)
+    assert slope == pytest.approx(float(jax.random.uniform(key, (3,))[2]) + 0.15, abs=1e-3)
+
+
+@pytest.mark.parametrize("bad", [(1.0, -1.0), (np.nan, 1.0), (-1.0, np.nan)])
+def test_bounds_without_a_box_are_refused_or_give_nan(bad):
+    lower, upper = (jnp.array([value, side]) for value, side in zip(bad, (-1.0, 1.0), strict=True))
+    climb = lambda lower, upper: maximize(  # noqa: E731
+        lambda x: -(x**2).sum(-1), jnp.zeros((2, 2)), lower, upper, 5
+    )
+    with pytest.raises(ValueError, match="lower must not exceed upper"):
+        climb(lower, upper)
+    found = jax.jit(climb)(lower, upper)
+    assert np.isnan(found.points).all()
+    np.testing.assert_array_equal(found.values, -np.inf)
+    own = jax.jit(climb)(jnp.stack([lower, -jnp.ones(2)]), jnp.stack([upper, jnp.ones(2)]))
+    assert own.origin.tolist() == [1, 0]
+    np.testing.assert_array_equal(own.points[0], 0.0)
+    assert np.isnan(own.points[1]).all()

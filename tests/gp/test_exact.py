@@ -121,7 +121,7 @@ def test_derivatives_of_the_evidence_equal_finite_differences(kind, d):
 
     with jax.enable_x64(True):
         arguments = cast(np.float64, lengthscales, variance, NOISE, x, y)
-        check_grads(jax.jit(evidence), arguments, 1, modes=["rev"], eps=1e-5, rtol=1e-5)
+        check_grads(jax.jit(evidence), arguments, 2, modes=["fwd", "rev"], eps=1e-5, rtol=1e-4)
 
 
 def test_derivatives_of_the_posterior():
@@ -133,7 +133,7 @@ def test_derivatives_of_the_posterior():
 
     with jax.enable_x64(True):
         arguments = cast(np.float64, lengthscales, variance, NOISE, x, y, z)
-        check_grads(jax.jit(posterior), arguments, 1, modes=["rev"], eps=1e-5, rtol=1e-5)
+        check_grads(jax.jit(posterior), arguments, 2, modes=["fwd", "rev"], eps=1e-5, rtol=1e-4)
 
 
 def embed(seed, capacity, x, y, rubbish):
@@ -328,3 +328,45 @@ def test_samples_have_the_moments_of_the_posterior(dtype):
     np.testing.assert_allclose(samples[:, 2], samples[:, 3], atol=5e-3)
     standard = (samples[:, 0] - mean[0]) / deviation[0]
     assert scipy.stats.kstest(standard, "norm").pvalue > 1e-4
+
+
+def test_the_hessian_in_hyperparameters_in_both_modes():
+    """Against differences of gradients, for one matrix and a batch."""
+    x, y, _, lengthscales, variance = data(7, 9, 3)
+
+    def evidence(packed):
+        kernel = Matern52(jnp.exp(packed[:3]), jnp.exp(packed[3]))
+        return exact.log_marginal_likelihood(kernel, jnp.exp(packed[4]), x, y)
+
+    with jax.enable_x64(True):
+        packed = jnp.log(jnp.array([*lengthscales, variance, NOISE]))
+        both = jnp.stack([packed, packed + 0.1])
+        forward = jax.jit(jax.vmap(jax.hessian(evidence)))(both)
+        reverse = jax.jit(jax.jacrev(jax.grad(evidence)))(packed)
+        slope = jax.jit(jax.grad(evidence))
+        differences = jnp.stack(
+            [(slope(packed + e) - slope(packed - e)) / 2e-5 for e in 1e-5 * jnp.eye(5)]
+        )
+    np.testing.assert_allclose(forward[0], reverse, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(reverse, differences, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("broken", ["points", "targets", "noise"])
+def test_nan_among_the_data_is_refused_or_makes_the_evidence_nan(broken):
+    """It used to give -inf to every hyperparameter, so that a fit returned its start."""
+    x, y, z, lengthscales, variance = data(8, 6, 2)
+    arguments = {"points": x, "targets": y, "noise": np.array(NOISE)}
+    arguments[broken] = arguments[broken].copy()
+    arguments[broken][(2,) if broken != "noise" else ()] = np.nan
+    kernel = Matern52(*cast(np.float32, lengthscales, variance))
+    single = {name: jnp.asarray(a, jnp.float32) for name, a in arguments.items()}
+    for function in (exact.log_marginal_likelihood, exact.condition):
+        with pytest.raises(ValueError, match=rf"{broken} must be finite.*NaN"):
+            function(kernel, **single)
+    traced = jax.jit(lambda a: exact.log_marginal_likelihood(kernel, **a))(single)
+    assert np.isnan(traced)
+    mean, _ = jax.jit(lambda a: exact.predict(exact.condition(kernel, **a), z))(single)
+    assert np.isnan(mean).all()
+    if broken != "noise":  # Outside the mask it is nobody's concern.
+        mask = np.arange(6) != 2
+        assert np.isfinite(exact.log_marginal_likelihood(kernel, **single, mask=mask))

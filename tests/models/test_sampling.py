@@ -57,3 +57,33 @@ def test_extreme_words_hit_the_first_and_last_row():
     for word, row in ((0, 0), (2**32 - 1, 2)):
         target = _multiply_high(jnp.uint32(word), cdf[-1])
         assert int(jnp.searchsorted(cdf, target, side="right")) == row
+
+
+@pytest.mark.parametrize("lift", [lambda f: f, jax.jit])
+@pytest.mark.parametrize("total", [1e-30, 0.3, 3.0, 1e3, 1e38])
+def test_weights_are_divided_by_their_sum(lift, total):
+    """Beyond two they wrapped around in 32 bits, and all draws were one row."""
+    weights = np.random.default_rng(0).uniform(0, 1, 400)
+    weights[7] = 0
+    weights = total * weights / weights.sum()
+    share = np.diff(
+        np.asarray(lift(build_cdf)(jnp.asarray(weights, jnp.float32)), np.int64), prepend=0
+    )
+    assert (share >= 0).all()
+    np.testing.assert_allclose(share / share.sum(), weights / weights.sum(), atol=1e-8)
+    assert share[7] == 0
+
+
+def test_weights_that_sum_to_one_by_rounding_are_taken_as_they_are():
+    weights = jnp.asarray([0.25, 0.25, 0.5001], jnp.float32)
+    share = np.diff(np.asarray(build_cdf(weights), np.int64), prepend=0)
+    np.testing.assert_array_equal(share, np.round(np.asarray(weights, np.float64) * 2**31))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5])
+def test_weights_that_are_none_are_refused_or_count_as_zero(bad):
+    weights = jnp.array([0.25, bad, 0.75])
+    with pytest.raises(ValueError, match="weights must be finite and not negative"):
+        build_cdf(weights)
+    expected = build_cdf(jnp.array([0.25, 0.0, 0.75]))
+    np.testing.assert_array_equal(jax.jit(build_cdf)(weights), expected)
