@@ -16,9 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso import acquisition, baselines, elbo, maximize, sampling, weighting
+from wrlso import acquisition, maximize
 from wrlso.gp import exact, fit, kernels, linalg, sparse, standardize
-from wrlso.vae import VAE
+from wrlso.models import elbo, sampling
+from wrlso.models.vae import VAE
+from wrlso.weighting import baselines, ranks
 
 COLUMNS = ("jit", "vmap", "grad", "jvp", "vmap of grad", "x64", "debug_nans", "rank", "strict")
 MODES = {
@@ -194,25 +196,21 @@ CASES = {
     "maximize.maximize, points": Case(
         partial(climb, differentiable_points=True), (np.array([0.4, 1.1]),)
     ),
-    "weighting.rank_weights": Case(
-        lambda k: weighting.rank_weights(jnp.asarray(FINITE, k.dtype), k), (np.array(0.1),)
+    "ranks.rank_weights": Case(
+        lambda k: ranks.rank_weights(jnp.asarray(FINITE, k.dtype), k), (np.array(0.1),)
     ),
-    "weighting.rank_weights, masked": Case(
-        lambda s: weighting.rank_weights(s, 0.1, MASK), (SCORES,)
+    "ranks.rank_weights, masked": Case(lambda s: ranks.rank_weights(s, 0.1, MASK), (SCORES,)),
+    "ranks.uniform_weights": Case(lambda s: ranks.uniform_weights(s, MASK), (SCORES,)),
+    "ranks.ranks": Case(lambda s: ranks.ranks(s, jnp.asarray(MASK)), (SCORES,), WHOLE),
+    "ranks.cumulative_weight": Case(
+        ranks.cumulative_weight, (numbers(N, positive=True), np.array([0.1, 0.4]))
     ),
-    "weighting.uniform_weights": Case(lambda s: weighting.uniform_weights(s, MASK), (SCORES,)),
-    "weighting.ranks": Case(lambda s: weighting.ranks(s, jnp.asarray(MASK)), (SCORES,), WHOLE),
-    "weighting.cumulative_weight": Case(
-        weighting.cumulative_weight, (numbers(N, positive=True), np.array([0.1, 0.4]))
+    "ranks.rank_weight_share": Case(
+        ranks.rank_weight_share, (np.array(0.1), np.array(0.2), np.array(0.7))
     ),
-    "weighting.rank_weight_share": Case(
-        weighting.rank_weight_share, (np.array(0.1), np.array(0.2), np.array(0.7))
-    ),
-    "weighting.effective_sample_size": Case(
-        weighting.effective_sample_size, (numbers(N, positive=True),)
-    ),
-    "weighting.usable_scores": Case(lambda s: weighting.usable_scores(s, MASK), (FINITE,)),
-    "weighting.normalise": Case(weighting.normalise, (numbers(N, positive=True),)),
+    "ranks.effective_sample_size": Case(ranks.effective_sample_size, (numbers(N, positive=True),)),
+    "ranks.usable_scores": Case(lambda s: ranks.usable_scores(s, MASK), (FINITE,)),
+    "ranks.normalise": Case(ranks.normalise, (numbers(N, positive=True),)),
     "baselines.dbas_weights": Case(
         lambda s, q, n: baselines.dbas_weights(s, q, n, MASK),
         (DISTINCT, np.array(0.7), np.array(0.3)),
@@ -275,7 +273,6 @@ NO_FUNCTIONS_OF_ARRAYS = {
     "exact.ExactGP",
     "sparse.SparseGP",
     "maximize.Maxima",
-    "weighting.Weighting",
 }
 
 
@@ -401,7 +398,7 @@ def test_the_table_is_complete():
     """Every public function of the modules has a row."""
     rows = {name.split(",")[0] for name in CASES} | NO_FUNCTIONS_OF_ARRAYS
     modules = (
-        *(acquisition, baselines, elbo, maximize, sampling, weighting),
+        *(acquisition, baselines, elbo, maximize, ranks, sampling),
         *(exact, fit, kernels, linalg, sparse, standardize),
     )
     for module in modules:

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso import nn
-from wrlso.dense import lookup, product
-from wrlso.expressions import model
-from wrlso.expressions.evaluate import log_mse_scores, same_values
-from wrlso.expressions.grammar import parse
-from wrlso.recurrent import GRU, gru_states, init_gru, over_steps
-from wrlso.strings import make_vae, standardize_latents
+from wrlso.models import conv
+from wrlso.models.dense import lookup, product
+from wrlso.models.gru import GRU, gru_states, init_gru, over_steps
+from wrlso.models.sequence_vae import make_vae, standardize_latents
+from wrlso.tasks.expression import model
+from wrlso.tasks.expression.evaluate import log_mse_scores, same_values
+from wrlso.tasks.expression.grammar import parse
 
 OBJECTS = {
     "strings": np.array([[3, 1, 0, 0, 0, 0], [4, 4, 2, 1, 2, 3]], np.uint8),
@@ -95,7 +95,7 @@ def test_gradients_have_the_type_of_what_they_belong_to(dtype):
             (lambda table: lookup(table, rows), (gru.input,)),
             (lambda *a: gru_states(GRU(*a[:4]), a[4], a[5]), (*gru, start, x)),
             (over_steps, (x,)),
-            (nn.conv, (image, kernel)),
+            (conv.conv, (image, kernel)),
         ):
             slopes = jax.eval_shape(
                 jax.grad(lambda *a, f=function: f(*a).sum().astype(dtype), range(len(arrays))),
