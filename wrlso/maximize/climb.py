@@ -1,10 +1,10 @@
 """Maximise a function within bounds from many starts at once.
 
-A projected L-BFGS in which every step evaluates one trial point of every start, in
-one batch: a start whose trial is good enough moves there, one whose trial is not
-tries again closer by, and one that has arrived sets out again elsewhere. So no
-evaluation is wasted, nothing waits for the slowest start, and seeds can be batched on
-top. The number of evaluations is fixed, unless the caller is content once most have arrived.
+A projected L-BFGS evaluates one trial point of every start per step, in one batch. A start whose
+trial is good enough moves there. One whose trial is not tries again closer by. One that has arrived
+sets out again elsewhere. No evaluation is wasted, nothing waits for the slowest start, and seeds
+can be batched on top. The number of evaluations is fixed, unless the caller is content once most
+have arrived.
 
 The climb itself is not differentiated. Values have the function's own derivative at the points
 found (envelope theorem), and points, on request, that of one Newton step (implicit function
@@ -21,7 +21,7 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from wrlso.implicit import placed, valued
+from wrlso.maximize.implicit import placed, valued
 
 ValueAndGrad = Callable[[Array], tuple[Array, Array]]
 """``points [S, d] -> (values [S], gradients [S, d])``."""
@@ -35,8 +35,13 @@ _ROUNDING = 8
 
 
 class Maxima(NamedTuple):
-    """Where each start ended, the best first: ``points [S, d]``, ``values [S]``, and the
-    number of the start, ``origin [S]``."""
+    """The end of each climb, the best first.
+
+    Attributes:
+      points: ``[S, d]``.
+      values: ``[S]``.
+      origin: ``[S]``, the number of the start.
+    """
 
     points: Array
     values: Array
@@ -89,7 +94,7 @@ def maximize(
       function: ``[S, d] -> [S]``, each value depending on its own row only.
       starts: ``[S, d]``; put within the bounds first. A NaN starts mid-way.
       lower, upper: bounds, ``[d]``, or ``[S, d]`` where each start has its own.
-      evaluations: of the function, each of all S points (static).
+      evaluations: maximum number of evaluations of the function, each of all S points (static).
       value_and_grad: instead of ``function``.
       until_arrived: end as soon as three quarters of the starts have arrived at a maximum,
         among them the one that stands highest (static).
@@ -97,8 +102,8 @@ def maximize(
         where asked for, from the Hessian of each row: d further gradients.
 
     Returns:
-      Where every start ended, the best first. Values never fall below those of
-      the starts, and points never leave the bounds. NaN counts as minus infinity.
+      The end of every climb, the best first. Values never fall below those of the starts, and
+      points never leave the bounds. NaN counts as minus infinity.
 
       Values are differentiable, in either mode, in all that ``function`` closes over and in
       bounds that are reached, the points held fixed: ``dV = df(x)``. Points then are constants;
