@@ -29,8 +29,8 @@ lint: $(VENV)/.installed-test
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m benchmarks.speed
-	$(BIN)/python -m benchmarks.gp
-	$(BIN)/python -m benchmarks.molecule_loop
+	$(BIN)/python -m benchmarks.speed.gp
+	$(BIN)/python -m benchmarks.speed.molecule_loop
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

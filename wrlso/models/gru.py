@@ -20,7 +20,7 @@ _UNROLLED = 40
 
 XLA on a CPU shares the work outside products among cores only where it does not stand in a loop.
 Training gains nothing by it, and takes several times as long to compile. Measured by
-``benchmarks.molecule_loop``, the latter when loops of training ceased to be unrolled."""
+``benchmarks.speed.molecule_loop``, the latter when loops of training ceased to be unrolled."""
 
 
 class GRU(NamedTuple):

@@ -49,7 +49,7 @@ def invert(
         return latents
     needed = jnp.ones(n, bool) if needed is None else needed
     # Slices of rows that need it, of like length where longer objects cost more.
-    cost = jnp.zeros(n) if vae.lengths is None else vae.lengths(objects)
+    cost = jnp.zeros(n, jnp.float32) if vae.lengths is None else vae.lengths(objects)
     order = jnp.lexsort((cost, ~needed))
     size = min(_SLICE, n)
     optimizer = optax.adam(rate)

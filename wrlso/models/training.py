@@ -43,8 +43,10 @@ def minibatches(weights: Array, mask: Array, form: WeightForm = "sample") -> Min
     elif form == "loss":
         probability = uniform_weights(jnp.zeros_like(weights), mask)
     elif form == "split":
-        copies = jnp.where(mask, jnp.maximum(jnp.ceil(weights * mask.sum()), 1.0), 0.0)
-        probability = copies / copies.sum()
+        rows = mask.sum().astype(weights.dtype)
+        copies = jnp.where(mask, jnp.maximum(jnp.ceil(weights * rows), 1.0), 0.0)
+        total = copies.sum()
+        probability = copies / jnp.where(total > 0, total, 1.0)
     else:
         raise ValueError(f"form must be 'sample', 'loss' or 'split', got {form!r}")
     factor = weights / jnp.where(probability > 0, probability, 1.0)

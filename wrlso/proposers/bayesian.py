@@ -221,7 +221,7 @@ class _Starts(NamedTuple):
 
 
 def _box(surrogate: Surrogate, config: BOConfig) -> tuple[Array, Array]:
-    corner = jnp.full(surrogate.latents.shape[1], config.bound)
+    corner = jnp.full((1, surrogate.latents.shape[1]), config.bound, jnp.float32)
     return surrogate.latent_units.apply(-corner), surrogate.latent_units.apply(corner)
 
 
@@ -230,7 +230,7 @@ def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) ->
     lower, upper = _box(surrogate, config)
     centres = jnp.clip(points, lower, upper)
     region = jnp.inf if config.region is None else config.region
-    reach = region / surrogate.latent_units.deviation
+    reach = (region / surrogate.latent_units.deviation)[None]
     lower, upper = jnp.maximum(lower, centres - reach), jnp.minimum(upper, centres + reach)
     return _Starts(jnp.clip(points + step, lower, upper), lower, upper)
 
@@ -244,11 +244,13 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _
     prior_key, near_key, scale_key = jax.random.split(key, 3)
     n, d = config.candidates // 2, surrogate.latents.shape[1]
     lower, upper = _box(surrogate, config)
-    draws = surrogate.latent_units.apply(jax.random.normal(prior_key, (config.candidates - n, d)))
+    prior = jax.random.normal(prior_key, (config.candidates - n, d), jnp.float32)
+    draws = surrogate.latent_units.apply(prior)
     box = (jnp.broadcast_to(side, draws.shape) for side in (lower, upper))
     anywhere = _Starts(jnp.clip(draws, lower, upper), *box)
-    scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), minval=-0.5, maxval=0.0)
-    step = scale * jax.random.normal(near_key, (n, d)) / surrogate.latent_units.deviation
+    scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), jnp.float32, minval=-0.5, maxval=0.0)
+    step = scale * jax.random.normal(near_key, (n, d), jnp.float32)
+    step = step / surrogate.latent_units.deviation[None]
     farthest = min(1.0, config.region or 1.0)
     near = _near(surrogate, config, good[jnp.arange(n) % len(good)], farthest * step)
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), anywhere, near)
@@ -256,7 +258,7 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _
 
 def _good_data(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
     """Good data, each moved a little."""
-    return _near(surrogate, config, good, 0.1 * jax.random.normal(key, good.shape))
+    return _near(surrogate, config, good, 0.1 * jax.random.normal(key, good.shape, jnp.float32))
 
 
 def _best_data(surrogate: Surrogate, n: int) -> Array:

@@ -101,9 +101,14 @@ class Surrogate(NamedTuple):
     next: Array
 
 
+def _gp_type() -> Any:
+    """The type that the Gaussian process computes in: float64 where it is enabled."""
+    return jnp.result_type(float)
+
+
 def initial_memory(vae: VAE, config: SurrogateConfig) -> Hyperparameters:
     """Hyperparameters to start the first fit from."""
-    return default_hyperparameters(vae.latent_dim, config.fit)
+    return default_hyperparameters(vae.latent_dim, config.fit, _gp_type())
 
 
 def fit_surrogate(
@@ -137,7 +142,7 @@ def fit_surrogate(
     lowest = jnp.where(real, base_scores, jnp.inf).min()
     own, usable = _own_scores(view.history, aligned, config.penalty, lowest)
     scores = jnp.concatenate([own, base_scores])
-    z, scores = (a.astype(jnp.result_type(float)) for a in (z, scores))  # double where enabled
+    z, scores = (a.astype(_gp_type()) for a in (z, scores))
     mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1) & jnp.isfinite(scores)
     latent_units = standardizer(z, mask, least=_COLLAPSED)
     score_units = standardizer(scores, mask)
@@ -263,7 +268,7 @@ def choose_rows(
     best = min(best, n)
     distinct = distinct & jnp.isfinite(base.scores)
     _, top = lax.top_k(jnp.where(distinct, base.scores, -jnp.inf), best)
-    drawn = jnp.where(distinct, jax.random.uniform(key, (n,)), -1.0).at[top].set(-1.0)
+    drawn = jnp.where(distinct, jax.random.uniform(key, (n,), jnp.float32), -1.0).at[top].set(-1.0)
     luck, others = lax.top_k(drawn, min(random, n - best))
     return jnp.concatenate([top, others]), jnp.concatenate([distinct[top], luck >= 0])
 
