@@ -22,7 +22,7 @@ os.environ.setdefault(
 import jax
 import pytest
 
-from wrlso.models import gru as recurrent
+from wrlso.models import gru
 
 # Tracing makes millions of short-lived objects: looked through at the usual rate, they cost a tenth
 # of the suite.
@@ -38,10 +38,10 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 @pytest.fixture(scope="module")
 def rolled_loops():
-    """Loops of the recurrent unit are not unrolled: ``test_recurrent`` compares both ways, and this
-    one compiles in a fraction of the time."""
+    """Do not unroll the loops of the recurrent unit, which then compiles in a fraction of the time:
+    ``test_gru`` compares both ways."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recurrent, "_UNROLLED", 0)
+        patch.setattr(gru, "_UNROLLED", 0)
         yield
 
 
