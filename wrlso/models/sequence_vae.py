@@ -197,13 +197,8 @@ def _decoder(
             "logits": init_dense(keys[3], units, symbols),
         }
 
-    def begin(params: dict, latents: Array) -> tuple[Array, Array, GRU]:
-        latents = latents.astype(params["start"]["kernel"].dtype)
-        start = jnp.tanh(dense(params["start"], latents))
-        return start, dense(params["gates"], latents), GRU(**params["gru"])
-
     def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
-        state, gates, gru = begin(params, latents)
+        state, gates, gru = _begin(params, latents)
         rows = objects.astype(jnp.int32).T
         before = jnp.concatenate([jnp.zeros_like(rows[:1]), rows[:-1]])
         states = states_from(gru, state, lookup(gru.input, before, compute), gates, compute)
@@ -215,31 +210,46 @@ def _decoder(
         return jnp.where(counts, chosen, 0.0).sum(0)
 
     def decode(params: dict, latents: Array) -> Array:
-        state, gates, gru = begin(params, latents)
-        table = gru.input
-
-        def step(carry: Any) -> Any:
-            place, state, before, room, out = carry
-            state = advance(gru, state, table[before] + gates)
-            logits = dense(params["logits"], state)
-            # A string of no symbol would be no object.
-            logits = logits.at[:, 0].add(jnp.where(place == 0, -jnp.inf, 0.0))
-            symbol = jnp.argmax(logits, -1).astype(jnp.int32)
-            room = room - jnp.asarray(sizes, jnp.int32)[symbol]
-            symbol = jnp.where(room < 0, 0, symbol)
-            room = jnp.where(symbol == 0, -1, room)
-            out = out.at[place].set(symbol.astype(jnp.uint8))
-            return place + 1, state, symbol, room, out
-
-        batch = latents.shape[0]
-        carry = (
-            jnp.int32(0),
-            state,
-            jnp.zeros(batch, jnp.int32),
-            jnp.full(batch, length, jnp.int32),
-            jnp.zeros((length, batch), jnp.uint8),
-        )
-        unfinished = lambda carry: (carry[0] < length) & (carry[3] >= 0).any()  # noqa: E731
-        return lax.while_loop(unfinished, step, carry)[-1].T
+        return _most_likely(params, latents, length, sizes)
 
     return init, log_likelihood, decode
+
+
+def _begin(params: dict, latents: Array) -> tuple[Array, Array, GRU]:
+    """The decoder's first state, what a latent adds to the gates, and the recurrent unit."""
+    latents = latents.astype(params["start"]["kernel"].dtype)
+    start = jnp.tanh(dense(params["start"], latents))
+    return start, dense(params["gates"], latents), GRU(**params["gru"])
+
+
+def _most_likely(params: dict, latents: Array, length: int, sizes: np.ndarray) -> Array:
+    """``[B, length] uint8``: the most likely symbol at each step, as long as there is space for it.
+
+    ``sizes [symbols]`` is the number of places that each symbol takes.
+    """
+    state, gates, gru = _begin(params, latents)
+    table = gru.input
+
+    def step(carry: Any) -> Any:
+        position, state, before, places_left, out = carry
+        state = advance(gru, state, table[before] + gates)
+        logits = dense(params["logits"], state)
+        # A string of no symbol would be no object.
+        logits = logits.at[:, 0].add(jnp.where(position == 0, -jnp.inf, 0.0))
+        symbol = jnp.argmax(logits, -1).astype(jnp.int32)
+        places_left = places_left - jnp.asarray(sizes, jnp.int32)[symbol]
+        symbol = jnp.where(places_left < 0, 0, symbol)
+        places_left = jnp.where(symbol == 0, -1, places_left)
+        out = out.at[position].set(symbol.astype(jnp.uint8))
+        return position + 1, state, symbol, places_left, out
+
+    batch = latents.shape[0]
+    carry = (
+        jnp.int32(0),
+        state,
+        jnp.zeros(batch, jnp.int32),
+        jnp.full(batch, length, jnp.int32),
+        jnp.zeros((length, batch), jnp.uint8),
+    )
+    unfinished = lambda carry: (carry[0] < length) & (carry[3] >= 0).any()  # noqa: E731
+    return lax.while_loop(unfinished, step, carry)[-1].T
