@@ -11,13 +11,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
+from jaxtyping import Float, Int, Num, PRNGKeyArray
 
 _TAIL = -2.5
 """Below this, h(u) is a difference of nearly equal numbers: a continued fraction instead."""
 _FRACTION_TERMS = 60
 
 
-def deviation(variance: Array) -> Array:
+def deviation(variance: Num[Array, "*s"]) -> Float[Array, "*s"]:
     """Square root, bounded away from zero so that its gradient is finite."""
     (variance,) = _floating(variance)
     least = jnp.finfo(variance.dtype).eps ** 2
@@ -73,13 +74,17 @@ def _fraction(x: Array) -> Array:
     )
 
 
-def expected_improvement(mean: Array, variance: Array, best: ArrayLike) -> Array:
+def expected_improvement(
+    mean: Num[Array, "*s"], variance: Num[Array, "*s"], best: ArrayLike
+) -> Float[Array, "*s"]:
     """``E[max(f - best, 0)]`` (Jones et al. 1998, Eq. 15): ``s h((mean - best) / s)``."""
     s = deviation(variance)
     return jnp.exp(log_improvement(_excess_in_units(mean, best, s))) * s
 
 
-def log_expected_improvement(mean: Array, variance: Array, best: ArrayLike) -> Array:
+def log_expected_improvement(
+    mean: Num[Array, "*s"], variance: Num[Array, "*s"], best: ArrayLike
+) -> Float[Array, "*s"]:
     """Log of :func:`expected_improvement`, also where that is zero in floating point
     (Ament et al. 2023)."""
     s = deviation(variance)
@@ -91,13 +96,17 @@ def _excess_in_units(mean: Array, best: ArrayLike, s: Array) -> Array:
     return (mean - best) / s
 
 
-def upper_confidence_bound(mean: Array, variance: Array, beta: ArrayLike) -> Array:
+def upper_confidence_bound(
+    mean: Num[Array, "*s"], variance: Num[Array, "*s"], beta: ArrayLike
+) -> Float[Array, "*s"]:
     """``mean + sqrt(beta) s`` (Srinivas et al. 2010, Eq. 6)."""
     (mean,) = _floating(mean)
     return mean + jnp.sqrt(beta) * deviation(variance)
 
 
-def sample_joint(key: Array, mean: Array, covariance: Array, samples: int) -> Array:
+def sample_joint(
+    key: PRNGKeyArray, mean: Num[Array, " s"], covariance: Num[Array, "s s"], samples: int
+) -> Float[Array, "samples s"]:
     """Joint posterior samples ``[samples, S]``; also from a singular covariance.
 
     Differentiable where the eigenvalues of the covariance differ from each other.
@@ -109,7 +118,9 @@ def sample_joint(key: Array, mean: Array, covariance: Array, samples: int) -> Ar
     return mean[None] + jnp.matmul(noise, root.T, precision="highest")
 
 
-def thompson(key: Array, mean: Array, covariance: Array, batch: int) -> Array:
+def thompson(
+    key: PRNGKeyArray, mean: Num[Array, " s"], covariance: Num[Array, "s s"], batch: int
+) -> Int[Array, " batch"]:
     """Thompson sampling among S points: rows ``[batch]`` of a batch of distinct points.
 
     Each is the best point of its own joint sample, among those not yet taken.

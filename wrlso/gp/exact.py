@@ -19,6 +19,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float
 from tinygp.kernels import Kernel
 
 from wrlso.gp.linalg import (
@@ -45,8 +46,12 @@ class ExactGP(NamedTuple):
 
 
 def log_marginal_likelihood(
-    kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None = None
-) -> Array:
+    kernel: Kernel,
+    noise: ArrayLike,
+    points: Float[Array, "n d"],
+    targets: Float[Array, " n"],
+    mask: Bool[Array, " n"] | None = None,
+) -> Float[Array, ""]:
     """``log p(targets | points)`` of the rows in ``mask``.
 
     Args:
@@ -70,7 +75,11 @@ def log_marginal_likelihood(
 
 
 def condition(
-    kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None = None
+    kernel: Kernel,
+    noise: ArrayLike,
+    points: Float[Array, "n d"],
+    targets: Float[Array, " n"],
+    mask: Bool[Array, " n"] | None = None,
 ) -> ExactGP:
     """The posterior given the rows in ``mask``; arguments as :func:`log_marginal_likelihood`."""
     covariance, noise, y, rows = _masked(kernel, noise, points, targets, mask)
@@ -79,21 +88,23 @@ def condition(
     return ExactGP(kernel, noise, points, y, rows, whitening, alpha)
 
 
-def predict(gp: ExactGP, x: Array) -> tuple[Array, Array]:
+def predict(gp: ExactGP, x: Float[Array, "s d"]) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s n^2)."""
     cross = _cross(gp, x)
     explained = (times_lower(cross, gp.whitening) ** 2).sum(1)
     return matmul(cross, gp.alpha), jnp.maximum(gp.kernel(x) - explained, 0.0)
 
 
-def predict_joint(gp: ExactGP, x: Array) -> tuple[Array, Array]:
+def predict_joint(
+    gp: ExactGP, x: Float[Array, "s d"]
+) -> tuple[Float[Array, " s"], Float[Array, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
     cross = _cross(gp, x)
     root = times_lower(cross, gp.whitening)
     return matmul(cross, gp.alpha), gp.kernel(x, x) - matmul(root, root.T)
 
 
-def add(gp: ExactGP, slot: ArrayLike, point: Array, target: ArrayLike) -> ExactGP:
+def add(gp: ExactGP, slot: ArrayLike, point: Float[Array, " d"], target: ArrayLike) -> ExactGP:
     """The posterior with one more observation, at fixed hyperparameters, in O(n^2).
 
     Args:

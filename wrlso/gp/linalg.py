@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 matmul = partial(jnp.matmul, precision="highest")
 """Matrix product at full precision, also where an accelerator's default is lower."""
@@ -39,7 +40,7 @@ def check_finite(name: str, values: ArrayLike, mask: ArrayLike | None = None) ->
 _BLOCKS, _LARGE = 4, 512
 
 
-def times_lower(x: Array, lower: Array) -> Array:
+def times_lower(x: Float[Array, "s n"], lower: Float[Array, "n n"]) -> Float[Array, "s n"]:
     """``x [s, n] @ lower.T`` of a lower triangular matrix ``[n, n]``. A large one is taken in four
     blocks of rows without their zeros: five eighths of the work."""
     n = lower.shape[0]
@@ -77,7 +78,7 @@ def inverse_of_lower(factor: Array) -> Array:
 
 
 @jax.jit
-def safe_cholesky(matrix: Array) -> Array:
+def safe_cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """Lower Cholesky factor ``[n, n]`` of a symmetric matrix, with jitter only where it must be.
 
     Rungs of the ladder: no jitter, then 8 eps times the mean of the diagonal, then four times
@@ -145,7 +146,9 @@ def half_lower(matrix: Array) -> Array:
     return jnp.tril(matrix) - 0.5 * jnp.diag(jnp.diagonal(matrix))
 
 
-def refined_solve(matrix: Array, inverse: Array, y: Array) -> Array:
+def refined_solve(
+    matrix: Float[Array, "n n"], inverse: Float[Array, "n n"], y: Float[Array, " n"]
+) -> Float[Array, " n"]:
     """``matrix^-1 y``, given ``inverse = L^-1``: with one step of iterative refinement, O(n^2),
     which takes most of the error off in float32."""
     solve = lambda b: matmul(inverse.T, matmul(inverse, b))  # noqa: E731

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
 from wrlso.gp.linalg import check_finite, half_lower, matmul, relative_change, whiten
@@ -39,11 +40,11 @@ class SparseGP(NamedTuple):
 def log_marginal_bound(
     kernel: Kernel,
     noise: ArrayLike,
-    points: Array,
-    targets: Array,
-    inducing: Array,
-    mask: Array | None = None,
-) -> Array:
+    points: Float[Array, "n d"],
+    targets: Float[Array, " n"],
+    inducing: Float[Array, "m d"],
+    mask: Bool[Array, " n"] | None = None,
+) -> Float[Array, ""]:
     """Titsias' lower bound of the log marginal likelihood (Eq. 9).
 
     Args:
@@ -80,10 +81,10 @@ def log_marginal_bound(
 def condition(
     kernel: Kernel,
     noise: ArrayLike,
-    points: Array,
-    targets: Array,
-    inducing: Array,
-    mask: Array | None = None,
+    points: Float[Array, "n d"],
+    targets: Float[Array, " n"],
+    inducing: Float[Array, "m d"],
+    mask: Bool[Array, " n"] | None = None,
 ) -> SparseGP:
     """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
     check_finite("noise", noise)
@@ -104,7 +105,7 @@ def condition(
     return _with_alpha(gp)
 
 
-def predict(gp: SparseGP, x: Array) -> tuple[Array, Array]:
+def predict(gp: SparseGP, x: Float[Array, "s d"]) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s M^2)."""
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
@@ -114,7 +115,9 @@ def predict(gp: SparseGP, x: Array) -> tuple[Array, Array]:
     return matmul(cross, gp.alpha), jnp.maximum(gp.kernel(x) - explained, 0.0) + uncertain
 
 
-def predict_joint(gp: SparseGP, x: Array) -> tuple[Array, Array]:
+def predict_joint(
+    gp: SparseGP, x: Float[Array, "s d"]
+) -> tuple[Float[Array, " s"], Float[Array, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
@@ -123,7 +126,7 @@ def predict_joint(gp: SparseGP, x: Array) -> tuple[Array, Array]:
     return matmul(cross, gp.alpha), covariance
 
 
-def add(gp: SparseGP, point: Array, target: ArrayLike) -> SparseGP:
+def add(gp: SparseGP, point: Float[Array, " d"], target: ArrayLike) -> SparseGP:
     """The posterior with one more observation, at fixed hyperparameters and inducing points.
 
     O(M^2): with ``w = root a`` the inner matrix's inverse becomes
@@ -188,7 +191,12 @@ def _projection(prior: Array, cross: Array, y: Array) -> tuple[tuple[Array, Arra
     return (matmul(a, a.T), matmul(a, y)), inverse, a
 
 
-def k_means(key: Array, points: Array, clusters: int, mask: Array | None = None) -> Array:
+def k_means(
+    key: PRNGKeyArray,
+    points: Float[Array, "n d"],
+    clusters: int,
+    mask: Bool[Array, " n"] | None = None,
+) -> Float[Array, "clusters d"]:
     """Initial inducing points: 10 steps of Lloyd's algorithm from distinct random rows.
 
     Args:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import PRNGKeyArray
 
 from wrlso.data import Dataset, History, empty_history
 from wrlso.fingerprint import DedupKey
@@ -118,7 +118,7 @@ def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
     return State(params, history, algorithm.proposer.memory)
 
 
-def query_key(seed: ArrayLike, round: ArrayLike, ask: ArrayLike) -> Array:
+def query_key(seed: ArrayLike, round: ArrayLike, ask: ArrayLike) -> PRNGKeyArray:
     """The key of one ask; ``RETRAIN`` and ``FIT`` stand for the round's retraining and fit.
 
     Any query of any run can be computed again from its seed, round and ask alone.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int, Integer
 
 from wrlso.data import Dataset, History, in_use
 from wrlso.fingerprint import (
@@ -97,11 +98,11 @@ class Evaluation(NamedTuple):
 
 
 def choose(
-    latents: Array,
-    objects: Array,
+    latents: Float[Array, "p d"],
+    objects: Integer[Array, "p ..."],
     history: History,
     base: BaseData,
-    remaining: Array,
+    remaining: Int[Array, ""],
     *,
     batch: int,
     max_duplicates: int,

@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
+from jaxtyping import Float, Int, PRNGKeyArray
 
 from wrlso.loop.algorithm import Algorithm, Hyper, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
@@ -22,7 +23,7 @@ from wrlso.status import Status
 
 def retrain(
     algorithm: Algorithm,
-    key: Array,
+    key: PRNGKeyArray,
     state: State,
     base: BaseData,
     steps: ArrayLike,
@@ -58,7 +59,7 @@ def retrain(
     return state._replace(params=params), info
 
 
-def fit(algorithm: Algorithm, key: Array, state: State, base: BaseData) -> tuple[State, Any]:
+def fit(algorithm: Algorithm, key: PRNGKeyArray, state: State, base: BaseData) -> tuple[State, Any]:
     """Lines 4 and 5: encode data and fit the surrogate, which lasts until the next retraining.
 
     Returns:
@@ -70,7 +71,7 @@ def fit(algorithm: Algorithm, key: Array, state: State, base: BaseData) -> tuple
 
 def ask(
     algorithm: Algorithm,
-    key: Array,
+    key: PRNGKeyArray,
     state: State,
     surrogate: Any,
     base: BaseData,
@@ -167,6 +168,6 @@ def score(objective: Objective, candidates: Candidates) -> Evaluation:
     return Evaluation(scores, status, jnp.zeros(status.shape, bool))
 
 
-def status_after(scores: Array, status: Array) -> Array:
+def status_after(scores: Float[Array, " q"], status: Int[Array, " q"]) -> Int[Array, " q"]:
     """``[q]`` status after evaluation: an OK candidate without a finite score is FAILED."""
     return jnp.where((status == Status.OK) & ~jnp.isfinite(scores), Status.FAILED, status)

@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Int
 
 from wrlso.data import append, append_aliases
 from wrlso.fingerprint import fingerprint
@@ -59,7 +60,7 @@ class Consequences(NamedTuple):
     alias: Array
 
 
-def consequences(asked_status: Array, evaluation: Evaluation) -> Consequences:
+def consequences(asked_status: Int[Array, " q"], evaluation: Evaluation) -> Consequences:
     """The table above.
 
     Args:

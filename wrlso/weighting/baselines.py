@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float
 
 from wrlso.weighting.ranks import normalise, usable_scores
 
@@ -26,7 +27,7 @@ _CUTOFF = 1e-6
 
 def dbas_weights(
     scores: ArrayLike, quantile: ArrayLike, noise: ArrayLike, mask: ArrayLike | None = None
-) -> Array:
+) -> Float[Array, " n"]:
     """Design by adaptive sampling: the probability that a noisy score reaches the threshold.
 
     ``w ~ Phi((f - t) / noise)``, ``t`` the ``quantile`` of all scores (Brookes and Listgarten
@@ -48,7 +49,9 @@ def dbas_weights(
     return _reaching(scores, valid, masked_quantile(scores, valid, quantile), noise)
 
 
-def cem_pi_weights(scores: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None = None) -> Array:
+def cem_pi_weights(
+    scores: ArrayLike, quantile: ArrayLike, mask: ArrayLike | None = None
+) -> Float[Array, " n"]:
     """Cross-entropy method: equal weights for scores not below the ``quantile`` of all.
 
     Arguments, returns and errors as of :func:`dbas_weights`.
@@ -57,7 +60,9 @@ def cem_pi_weights(scores: ArrayLike, quantile: ArrayLike, mask: ArrayLike | Non
     return _above(scores, valid, masked_quantile(scores, valid, quantile))
 
 
-def rwr_weights(scores: ArrayLike, alpha: ArrayLike, mask: ArrayLike | None = None) -> Array:
+def rwr_weights(
+    scores: ArrayLike, alpha: ArrayLike, mask: ArrayLike | None = None
+) -> Float[Array, " n"]:
     """Reward-weighted regression (Peters and Schaal 2007): ``w ~ exp(alpha f)``.
 
     ``alpha`` is positive, per unit of the scores, and may be traced; otherwise arguments, returns
@@ -78,7 +83,7 @@ def feedback_weights(
     rounds: ArrayLike,
     quantile: ArrayLike,
     mask: ArrayLike | None = None,
-) -> Array:
+) -> Float[Array, " n"]:
     """Feedback (FB-VAE, after Gupta and Zou 2019): equal weights for a buffer of fixed size.
 
     It begins with the base data. After each round, those new points enter that reach the
@@ -113,7 +118,7 @@ def dbas_reference_weights(
     quantile: ArrayLike,
     noise: ArrayLike,
     mask: ArrayLike | None = None,
-) -> Array:
+) -> Float[Array, " n"]:
     """DbAS on the samples of the last round that has any score; the threshold never falls.
 
     Arguments, returns and errors as of :func:`feedback_weights`; ``noise`` as of
@@ -129,7 +134,7 @@ def cem_pi_reference_weights(
     rounds: ArrayLike,
     quantile: ArrayLike,
     mask: ArrayLike | None = None,
-) -> Array:
+) -> Float[Array, " n"]:
     """The cross-entropy method on the samples of the last round that has any score; the threshold
     never falls.
 
@@ -139,7 +144,9 @@ def cem_pi_reference_weights(
     return _above(scores, valid, threshold)
 
 
-def masked_quantile(scores: Array, valid: Array, quantile: ArrayLike) -> Array:
+def masked_quantile(
+    scores: Float[Array, " n"], valid: Bool[Array, " n"], quantile: ArrayLike
+) -> Float[Array, ""]:
     """``[]``: as ``np.quantile`` of the valid scores, between neighbours linear; NaN of none."""
     ordered = jnp.sort(jnp.where(valid, scores, jnp.inf))
     count = valid.sum(dtype=jnp.int32)

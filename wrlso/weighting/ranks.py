@@ -14,9 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Int32
 
 
-def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None = None) -> Array:
+def rank_weights(
+    scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None = None
+) -> Float[Array, " n"]:
     r"""Rank weights, Eq. 1 of the paper.
 
     .. math:: w(x) \propto \frac{1}{kN + \mathrm{rank}(x)}, \qquad
@@ -57,7 +60,7 @@ def rank_weights(scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None 
     return normalise(jnp.where(valid, weight, 0.0))
 
 
-def uniform_weights(scores: ArrayLike, mask: ArrayLike | None = None) -> Array:
+def uniform_weights(scores: ArrayLike, mask: ArrayLike | None = None) -> Float[Array, " n"]:
     """Equal weights for all usable rows: ``rank_weights`` at ``k = inf``.
 
     Args and returns as in :func:`rank_weights`.
@@ -66,7 +69,7 @@ def uniform_weights(scores: ArrayLike, mask: ArrayLike | None = None) -> Array:
     return normalise(valid.astype(scores.dtype))
 
 
-def ranks(scores: Array, valid: Array) -> Array:
+def ranks(scores: Float[Array, " n"], valid: Bool[Array, " n"]) -> Int32[Array, " n"]:
     """``[N]`` int32: how many valid rows score strictly higher. O(N log N).
 
     One sort of integers, which XLA sorts several times faster than floats,
@@ -78,7 +81,7 @@ def ranks(scores: Array, valid: Array) -> Array:
     return (scores.shape[0] - not_higher).astype(jnp.int32)
 
 
-def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Array:
+def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Float[Array, "*q"]:
     """Share of the total weight that the heaviest fraction of rows holds (Fig. 6).
 
     Args:
@@ -94,7 +97,7 @@ def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Array:
     return jnp.interp(position, jnp.arange(held.shape[0], dtype=held.dtype), held)
 
 
-def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
+def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Float[Array, "*q"]:
     """Limit of the weight between rank quantiles ``low`` and ``high`` as N grows (Sec. 4.2).
 
     ``ln((k + high) / (k + low)) / ln((k + 1) / k)``: independent of N. ``high - low`` at
@@ -107,14 +110,16 @@ def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
     return jnp.where(jnp.isinf(k), high - low, share)
 
 
-def effective_sample_size(weights: ArrayLike) -> Array:
+def effective_sample_size(weights: ArrayLike) -> Float[Array, ""]:
     """Kish's effective sample size, ``(sum w)^2 / sum w^2``, in [1, N]; 0 if all are zero."""
     w = jnp.asarray(weights)
     total, squares = w.sum(), (w * w).sum()
     return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
 
 
-def usable_scores(scores: ArrayLike, mask: ArrayLike | None) -> tuple[Array, Array]:
+def usable_scores(
+    scores: ArrayLike, mask: ArrayLike | None
+) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
     """Scores as floats, and which rows count; complains about concrete rubbish."""
     scores = jnp.asarray(scores)
     if not jnp.issubdtype(scores.dtype, jnp.floating):
@@ -147,7 +152,7 @@ def _check_k(k: ArrayLike) -> None:
         raise ValueError(f"k must be positive (inf for uniform weights), got {k}")
 
 
-def normalise(weight: Array) -> Array:
+def normalise(weight: Float[Array, " n"]) -> Float[Array, " n"]:
     """Weights that sum to one; all zero if they are."""
     total = weight.sum()
     return weight / jnp.where(total > 0, total, 1.0)

@@ -4,7 +4,7 @@ A weighting of your own is any function of this form; give it to ``wrlso.Method`
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jax import Array
 from jax.typing import ArrayLike
@@ -20,6 +20,7 @@ from wrlso.weighting.baselines import (
 from wrlso.weighting.ranks import rank_weights, uniform_weights
 
 
+@runtime_checkable
 class Weighting(Protocol):
     """A pure function from scores to training weights.
 
