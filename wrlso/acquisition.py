@@ -6,19 +6,28 @@ have finite values and gradients for any variance from zero upwards. Types of 16
 integers are computed, and returned, in float32: h(u) spans more than half precision holds.
 """
 
+from typing import TYPE_CHECKING, TypeAlias
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num, PRNGKeyArray
+
+if TYPE_CHECKING:
+    AnyArray: TypeAlias = Array
+else:
+    AnyArray = Array | np.ndarray
+    """Arrays of JAX or NumPy; to a type checker both are JAX's, as in ``jax.numpy``."""
 
 _TAIL = -2.5
 """Below this, h(u) is a difference of nearly equal numbers: a continued fraction instead."""
 _FRACTION_TERMS = 60
 
 
-def deviation(variance: Num[Array, "*s"]) -> Float[Array, "*s"]:
+def deviation(variance: Num[AnyArray, "*s"]) -> Float[Array, "*s"]:
     """Square root, bounded away from zero so that its gradient is finite."""
     (variance,) = _floating(variance)
     least = jnp.finfo(variance.dtype).eps ** 2
@@ -75,7 +84,7 @@ def _fraction(x: Array) -> Array:
 
 
 def expected_improvement(
-    mean: Num[Array, "*s"], variance: Num[Array, "*s"], best: ArrayLike
+    mean: Num[AnyArray, "*s"], variance: Num[AnyArray, "*s"], best: ArrayLike
 ) -> Float[Array, "*s"]:
     """``E[max(f - best, 0)]`` (Jones et al. 1998, Eq. 15): ``s h((mean - best) / s)``."""
     s = deviation(variance)
@@ -83,7 +92,7 @@ def expected_improvement(
 
 
 def log_expected_improvement(
-    mean: Num[Array, "*s"], variance: Num[Array, "*s"], best: ArrayLike
+    mean: Num[AnyArray, "*s"], variance: Num[AnyArray, "*s"], best: ArrayLike
 ) -> Float[Array, "*s"]:
     """Log of :func:`expected_improvement`, also where that is zero in floating point
     (Ament et al. 2023)."""
@@ -97,7 +106,7 @@ def _excess_in_units(mean: Array, best: ArrayLike, s: Array) -> Array:
 
 
 def upper_confidence_bound(
-    mean: Num[Array, "*s"], variance: Num[Array, "*s"], beta: ArrayLike
+    mean: Num[AnyArray, "*s"], variance: Num[AnyArray, "*s"], beta: ArrayLike
 ) -> Float[Array, "*s"]:
     """``mean + sqrt(beta) s`` (Srinivas et al. 2010, Eq. 6)."""
     (mean,) = _floating(mean)
@@ -105,7 +114,7 @@ def upper_confidence_bound(
 
 
 def sample_joint(
-    key: PRNGKeyArray, mean: Num[Array, " s"], covariance: Num[Array, "s s"], samples: int
+    key: PRNGKeyArray, mean: Num[AnyArray, " s"], covariance: Num[AnyArray, "s s"], samples: int
 ) -> Float[Array, "samples s"]:
     """Joint posterior samples ``[samples, S]``; also from a singular covariance.
 
@@ -119,7 +128,7 @@ def sample_joint(
 
 
 def thompson(
-    key: PRNGKeyArray, mean: Num[Array, " s"], covariance: Num[Array, "s s"], batch: int
+    key: PRNGKeyArray, mean: Num[AnyArray, " s"], covariance: Num[AnyArray, "s s"], batch: int
 ) -> Int[Array, " batch"]:
     """Thompson sampling among S points: rows ``[batch]`` of a batch of distinct points.
 

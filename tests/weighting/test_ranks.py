@@ -136,9 +136,9 @@ def test_cumulative_weight_does_not_depend_on_the_number_of_rows():
 
 def test_cumulative_weight_is_interpolated_between_rows():
     weights = np.array([0.1, 0.6, 0.3], np.float32)
-    np.testing.assert_allclose(
-        cumulative_weight(weights, [0, 1 / 3, 0.5, 2 / 3, 1]), [0, 0.6, 0.75, 0.9, 1], rtol=1e-6
-    )
+    quantiles = np.array([0, 1 / 3, 0.5, 2 / 3, 1])
+    held = cumulative_weight(weights, quantiles)
+    np.testing.assert_allclose(held, [0, 0.6, 0.75, 0.9, 1], rtol=1e-6)
 
 
 def test_effective_sample_size_counts_rows_of_equal_weight():
@@ -156,7 +156,7 @@ def test_effective_sample_size_counts_rows_of_equal_weight():
         ([], 0.1, "non-empty"),
         ([[1.0]], 0.1, "vmap"),
         ([np.nan, np.inf], 0.1, "no usable row"),
-        ([1.0, 2.0], [0.1, 0.2], "k must be a single number, got shape"),
+        ([1.0, 2.0], np.array([0.1, 0.2]), "k must be a single number, got shape"),
     ],
 )
 def test_arguments_that_cannot_be_ranked_are_refused(scores, k, message):

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from tinygp.kernels import Kernel
 
 from wrlso.gp.linalg import (
+    AnyArray,
     check_finite,
     gaussian_log_density,
     matmul,
@@ -48,9 +49,9 @@ class ExactGP(NamedTuple):
 def log_marginal_likelihood(
     kernel: Kernel,
     noise: ArrayLike,
-    points: Float[Array, "n d"],
-    targets: Float[Array, " n"],
-    mask: Bool[Array, " n"] | None = None,
+    points: Float[AnyArray, "n d"],
+    targets: Float[AnyArray, " n"],
+    mask: Bool[AnyArray, " n"] | None = None,
 ) -> Float[Array, ""]:
     """``log p(targets | points)`` of the rows in ``mask``.
 
@@ -77,9 +78,9 @@ def log_marginal_likelihood(
 def condition(
     kernel: Kernel,
     noise: ArrayLike,
-    points: Float[Array, "n d"],
-    targets: Float[Array, " n"],
-    mask: Bool[Array, " n"] | None = None,
+    points: Float[AnyArray, "n d"],
+    targets: Float[AnyArray, " n"],
+    mask: Bool[AnyArray, " n"] | None = None,
 ) -> ExactGP:
     """The posterior given the rows in ``mask``; arguments as :func:`log_marginal_likelihood`."""
     covariance, noise, y, rows = _masked(kernel, noise, points, targets, mask)
@@ -88,7 +89,9 @@ def condition(
     return ExactGP(kernel, noise, points, y, rows, whitening, alpha)
 
 
-def predict(gp: ExactGP, x: Float[Array, "s d"]) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
+def predict(
+    gp: ExactGP, x: Float[AnyArray, "s d"]
+) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s n^2)."""
     cross = _cross(gp, x)
     explained = (times_lower(cross, gp.whitening) ** 2).sum(1)
@@ -96,7 +99,7 @@ def predict(gp: ExactGP, x: Float[Array, "s d"]) -> tuple[Float[Array, " s"], Fl
 
 
 def predict_joint(
-    gp: ExactGP, x: Float[Array, "s d"]
+    gp: ExactGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[Array, " s"], Float[Array, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
     cross = _cross(gp, x)
@@ -104,7 +107,7 @@ def predict_joint(
     return matmul(cross, gp.alpha), gp.kernel(x, x) - matmul(root, root.T)
 
 
-def add(gp: ExactGP, slot: ArrayLike, point: Float[Array, " d"], target: ArrayLike) -> ExactGP:
+def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: ArrayLike) -> ExactGP:
     """The posterior with one more observation, at fixed hyperparameters, in O(n^2).
 
     Args:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,12 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
+
+if TYPE_CHECKING:
+    AnyArray: TypeAlias = Array
+else:
+    AnyArray = Array | np.ndarray
+    """Arrays of JAX or NumPy; to a type checker both are JAX's, as in ``jax.numpy``."""
 
 matmul = partial(jnp.matmul, precision="highest")
 """Matrix product at full precision, also where an accelerator's default is lower."""
@@ -40,7 +47,7 @@ def check_finite(name: str, values: ArrayLike, mask: ArrayLike | None = None) ->
 _BLOCKS, _LARGE = 4, 512
 
 
-def times_lower(x: Float[Array, "s n"], lower: Float[Array, "n n"]) -> Float[Array, "s n"]:
+def times_lower(x: Float[AnyArray, "s n"], lower: Float[AnyArray, "n n"]) -> Float[Array, "s n"]:
     """``x [s, n] @ lower.T`` of a lower triangular matrix ``[n, n]``. A large one is taken in four
     blocks of rows without their zeros: five eighths of the work."""
     n = lower.shape[0]
@@ -78,7 +85,7 @@ def inverse_of_lower(factor: Array) -> Array:
 
 
 @jax.jit
-def safe_cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+def safe_cholesky(matrix: Float[AnyArray, "n n"]) -> Float[Array, "n n"]:
     """Lower Cholesky factor ``[n, n]`` of a symmetric matrix, with jitter only where it must be.
 
     Rungs of the ladder: no jitter, then 8 eps times the mean of the diagonal, then four times
@@ -147,7 +154,7 @@ def half_lower(matrix: Array) -> Array:
 
 
 def refined_solve(
-    matrix: Float[Array, "n n"], inverse: Float[Array, "n n"], y: Float[Array, " n"]
+    matrix: Float[AnyArray, "n n"], inverse: Float[AnyArray, "n n"], y: Float[AnyArray, " n"]
 ) -> Float[Array, " n"]:
     """``matrix^-1 y``, given ``inverse = L^-1``: with one step of iterative refinement, O(n^2),
     which takes most of the error off in float32."""

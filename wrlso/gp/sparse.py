@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
-from wrlso.gp.linalg import check_finite, half_lower, matmul, relative_change, whiten
+from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
 
 
 class SparseGP(NamedTuple):
@@ -40,10 +40,10 @@ class SparseGP(NamedTuple):
 def log_marginal_bound(
     kernel: Kernel,
     noise: ArrayLike,
-    points: Float[Array, "n d"],
-    targets: Float[Array, " n"],
-    inducing: Float[Array, "m d"],
-    mask: Bool[Array, " n"] | None = None,
+    points: Float[AnyArray, "n d"],
+    targets: Float[AnyArray, " n"],
+    inducing: Float[AnyArray, "m d"],
+    mask: Bool[AnyArray, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Titsias' lower bound of the log marginal likelihood (Eq. 9).
 
@@ -81,10 +81,10 @@ def log_marginal_bound(
 def condition(
     kernel: Kernel,
     noise: ArrayLike,
-    points: Float[Array, "n d"],
-    targets: Float[Array, " n"],
-    inducing: Float[Array, "m d"],
-    mask: Bool[Array, " n"] | None = None,
+    points: Float[AnyArray, "n d"],
+    targets: Float[AnyArray, " n"],
+    inducing: Float[AnyArray, "m d"],
+    mask: Bool[AnyArray, " n"] | None = None,
 ) -> SparseGP:
     """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
     check_finite("noise", noise)
@@ -105,7 +105,9 @@ def condition(
     return _with_alpha(gp)
 
 
-def predict(gp: SparseGP, x: Float[Array, "s d"]) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
+def predict(
+    gp: SparseGP, x: Float[AnyArray, "s d"]
+) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s M^2)."""
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
@@ -116,7 +118,7 @@ def predict(gp: SparseGP, x: Float[Array, "s d"]) -> tuple[Float[Array, " s"], F
 
 
 def predict_joint(
-    gp: SparseGP, x: Float[Array, "s d"]
+    gp: SparseGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[Array, " s"], Float[Array, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
     cross = gp.kernel(x, gp.inducing)
@@ -126,7 +128,7 @@ def predict_joint(
     return matmul(cross, gp.alpha), covariance
 
 
-def add(gp: SparseGP, point: Float[Array, " d"], target: ArrayLike) -> SparseGP:
+def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> SparseGP:
     """The posterior with one more observation, at fixed hyperparameters and inducing points.
 
     O(M^2): with ``w = root a`` the inner matrix's inverse becomes
@@ -193,9 +195,9 @@ def _projection(prior: Array, cross: Array, y: Array) -> tuple[tuple[Array, Arra
 
 def k_means(
     key: PRNGKeyArray,
-    points: Float[Array, "n d"],
+    points: Float[AnyArray, "n d"],
     clusters: int,
-    mask: Bool[Array, " n"] | None = None,
+    mask: Bool[AnyArray, " n"] | None = None,
 ) -> Float[Array, "clusters d"]:
     """Initial inducing points: 10 steps of Lloyd's algorithm from distinct random rows.
 
@@ -215,7 +217,7 @@ def k_means(
     order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape, jnp.float32), 2.0))
     seeds = order[jnp.arange(clusters) % jnp.maximum(rows.sum(), 1)]
 
-    def step(_: int, centres: Array) -> Array:
+    def step(_: Array, centres: Array) -> Array:
         # |x|^2 is the same for all centres.
         distance = (centres * centres).sum(1)[None] - 2.0 * matmul(points, centres.T)
         nearest = jnp.argmin(distance, axis=1)
