@@ -10,8 +10,8 @@ Tested over 2.5 million pairs of objects that differ by a swap, a rotation, a re
 adjacent increments, of all 8-, 16- and 32-bit types: 16 bits of either word, or 8 bits of both,
 agree in one of 65,536 pairs, as of random words, to within 5 standard deviations. Over all swaps of
 two 16-bit numbers at any two of 8 places, 6e10 of them, a word is the same as rarely as a random
-one, and never are both. Of random 64-bit words two given ones agree with probability 2^-64, any two
-of a million with 3e-8.
+one, and both words never are. Two given random 64-bit words agree with probability 2^-64, any two
+of a million with probability 3e-8.
 """
 
 from collections.abc import Callable

@@ -36,16 +36,16 @@ _NOISE = LogNormal(math.exp(-4.0), 1.0)
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How hyperparameters are fitted.
+    """Priors, bounds and effort of a fit of hyperparameters.
 
     Attributes:
-      restarts: starts: the given one, the priors' medians, and draws from the priors.
-      evaluations: of the log posterior and its gradient, a start.
-      lengthscale: prior of each; None for the dimension-scaled one of Hvarfner
-        et al. (2024).
+      restarts: number of starts: the given one, the priors' medians, and draws from the priors.
+      evaluations: number of evaluations of the log posterior and its gradient per start.
+      lengthscale: prior of each lengthscale; None: the dimension-scaled prior of Hvarfner et al.
+        (2024).
       variance, noise: priors.
-      lengthscale_bounds, variance_bounds, noise_bounds: what may be returned. The exact GP
-        takes no noise below rounding error, see :mod:`wrlso.gp.exact`.
+      lengthscale_bounds, variance_bounds, noise_bounds: bounds of the result. The exact GP raises
+        noise to rounding error, see :mod:`wrlso.gp.exact`.
     """
 
     restarts: int = 3
@@ -84,7 +84,7 @@ def fit(
 
     Args:
       key: typed PRNG key, for the random starts.
-      log_evidence: pure; called ``evaluations`` times a start, with its gradient.
+      log_evidence: pure; called ``evaluations`` times per start, with its gradient.
       start: to begin with, such as those of the last fit. Their type is that of the fit.
       config: priors, bounds, effort (static).
 

@@ -1,8 +1,8 @@
-"""Stationary kernels with one lengthscale a dimension, as tinygp kernels that are fast as matrices.
+"""Stationary kernels with one lengthscale per dimension, as tinygp kernels with fast matrices.
 
-They are tinygp kernels and combine with any other (``+``, ``*``). What they add is
-their ``__call__``: a covariance matrix comes from one matrix product instead of
-one subtraction a pair and dimension, and all derivatives are finite at distance zero.
+They are tinygp kernels and combine with any other (``+``, ``*``). They add their own ``__call__``: a
+covariance matrix comes from one matrix product instead of one subtraction per pair and dimension,
+and all derivatives are finite at distance zero.
 """
 
 import math

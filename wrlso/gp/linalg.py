@@ -59,7 +59,7 @@ def times_lower(x: Float[AnyArray, "s n"], lower: Float[AnyArray, "n n"]) -> Flo
 
 
 def _one_by_one_on_cpu(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """Where vmapped, map on a CPU: XLA's thread pool there can wait for itself for ever when two
+    """Under ``vmap``, map on a CPU: XLA's thread pool there can wait for itself for ever when two
     large batches of LAPACK calls meet (seen in jaxlib 0.10.2)."""
     wrapped = jax.custom_batching.custom_vmap(function)
 

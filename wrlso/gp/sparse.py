@@ -112,7 +112,7 @@ def predict(
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     explained = (a * a).sum(1)
-    # What Z leaves unexplained, and what the data leave uncertain about Z.
+    # The variance that Z leaves unexplained, and that the data leave uncertain about Z.
     uncertain = (matmul(a, gp.root.T) ** 2).sum(1)
     return matmul(cross, gp.alpha), jnp.maximum(gp.kernel(x) - explained, 0.0) + uncertain
 
@@ -210,7 +210,7 @@ def k_means(
 
     Returns:
       Centres ``[M, d]``, each the mean of its rows; a centre that lost all its
-      rows stays where it was. 2 n M d FLOPs a step.
+      rows stays where it was. 2 n M d FLOPs per step.
     """
     rows = jnp.ones(points.shape[:1], bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)

@@ -77,7 +77,7 @@ def weighted_negative_elbo(
       loss_weights: ``[B]``, or None for ones.
 
     Returns:
-      ``[]`` nats an object.
+      ``[]`` nats per object.
     """
     log_likelihood, kl = elbo_terms(key, params, vae, objects)
     loss = jnp.asarray(beta, kl.dtype) * kl - log_likelihood

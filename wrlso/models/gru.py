@@ -1,8 +1,8 @@
 """A gated recurrent unit (Cho et al. 2014, reset gate after the product) for fast training.
 
-What does not depend on the state is one large matrix product before the loop, and the
-gradient of the recurrent kernel one after it, so the loop itself holds a single product a
-step in either direction. Time is the leading axis.
+The input's part of the gates is one large matrix product before the loop, and the gradient of the
+recurrent kernel is one after it. The loop itself holds a single product per step in either
+direction. Time is the leading axis.
 """
 
 import functools
@@ -16,17 +16,22 @@ from jax import Array, lax
 from wrlso.models.dense import Compute, contract, product, with_bias
 
 _UNROLLED = 40
-"""Steps at most of a loop that is unrolled where no gradient is asked for.
+"""Maximum number of steps of a loop that is unrolled where no gradient is asked for.
 
-XLA on a CPU shares the work outside products among cores only where it does not stand in a loop.
-Training gains nothing by it, and takes several times as long to compile. Measured by
-``benchmarks.speed.molecule_loop``, the latter when loops of training ceased to be unrolled."""
+XLA on a CPU shares the work outside products among cores only outside of loops. Training gains
+nothing by unrolling, and takes several times as long to compile. ``benchmarks.speed.molecule_loop``
+measures the former; the latter was measured when loops of training ceased to be unrolled."""
 
 
 class GRU(NamedTuple):
-    """Parameters for H units and I inputs: ``input [I, 3H]``, ``recurrent [H, 3H]`` and the
-    ``bias [3H]`` of the first, ``recurrent_bias [3H]`` of the second. Gates in the order
-    reset, update, new."""
+    """Parameters for H units and I inputs, gates in the order reset, update, new.
+
+    Attributes:
+      input: ``[I, 3H]``.
+      recurrent: ``[H, 3H]``.
+      bias: ``[3H]``, of the input's part.
+      recurrent_bias: ``[3H]``, of the state's part.
+    """
 
     input: Array
     recurrent: Array
@@ -119,7 +124,8 @@ def _run(
     projected: Array,
     constant: Array,
 ) -> tuple[Array, tuple]:
-    """All states, and what the gradient needs of them; loops of ``unrolled`` steps at most are."""
+    """All states, and the parts that the gradient needs. Loops of up to ``unrolled`` steps are
+    unrolled."""
     kernel = recurrent.astype(compute or recurrent.dtype)
     kept = compute or projected.dtype
 

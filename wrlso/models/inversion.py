@@ -1,9 +1,8 @@
 """Inversion: the latent point at which a model decodes a given object.
 
-An encoder is trained on what is likely. Of an object that is not, such as one that an optimiser
-found far from all data, it may give a point that decodes to something else. Climbing the
-likelihood from there mends this (Chu et al., "Inversion-based Latent Bayesian Optimization",
-NeurIPS 2024).
+An encoder is trained on likely objects. It may encode an unlikely one, such as an object that an
+optimiser found far from all data, to a point that decodes to something else. Climbing the
+likelihood from there mends this (Chu et al., "Inversion-based Latent Bayesian Optimization", NeurIPS 2024).
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ from wrlso.models.vae import VAE
 
 _SLICE = 64
 RATE = 0.1
-"""Adam's, in units of the prior's standard deviation."""
+"""Learning rate of Adam, in units of the prior's standard deviation."""
 
 
 def invert(
@@ -37,12 +36,12 @@ def invert(
       params: its parameters.
       latents: ``[n, d]``, to start from, such as the objects' encodings.
       objects: ``[n, ...]``.
-      steps: of Adam on ``log p(x | z)``, each row on its own (static).
-      needed: ``[n]`` booleans: rows that are to be moved, which is all that is paid for; None: all.
-      rate: Adam's.
+      steps: number of Adam steps on ``log p(x | z)``, each row on its own (static).
+      needed: ``[n]`` booleans, true for rows to be moved; other rows cost nothing. None: all rows.
+      rate: learning rate of Adam.
 
     Returns:
-      ``[n, d]``: of the points visited, start included, the likeliest of each row.
+      ``[n, d]``: for each row the likeliest of the points visited, start included.
     """
     n = len(latents)
     if steps == 0 or n == 0:

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 _SCALE = 2.0**31
 _SLACK = 1e-3
-"""How far from one a sum of weights may be by rounding."""
+"""The distance from one that a sum of weights may have by rounding."""
 
 
 def build_cdf(weights: ArrayLike) -> Array:

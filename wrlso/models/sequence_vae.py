@@ -22,8 +22,8 @@ _CUTS = (8, 10, 12, 14, 16, 18, 20, 24, 28, 34, 48, 72, 112, 168, 232)
 """Lengths at which a batch may be cut, so that padding is not computed."""
 
 _SWITCHED = (16, 24, 34, 72, 168)
-"""Of them, those between which one compiled program chooses: each is compiled into it, and a
-batch drawn at random has a long string in it anyway."""
+"""The lengths between which one compiled program chooses. Each is compiled into it, so there are
+few: a batch drawn at random has a long string in it anyway."""
 
 
 def make_vae(
@@ -39,14 +39,14 @@ def make_vae(
     """A VAE of strings of at most ``length`` of ``symbols`` different symbols, the 0 included.
 
     Args:
-      symbols: numbers of symbols are below this.
-      length: L. Decodes end where one more symbol would exceed it.
+      symbols: number of symbols, the 0 included.
+      length: L. A decode ends where one more symbol would exceed it.
       latent_dim: d.
-      encoder_units: in each direction.
-      decoder_units: of the decoder.
-      sizes: ``[symbols]``: places that each symbol takes of ``length``; one each if None.
+      encoder_units: units of the encoder in each direction.
+      decoder_units: units of the decoder.
+      sizes: ``[symbols]``, the number of places of ``length`` that each symbol takes; None: one.
       compute: type in which products are computed while training; None: float32.
-      cut: leave out columns that are empty in a whole batch: less to compute, and a few
+      cut: leave out columns that are empty in a whole batch. There is less to compute, and a few
         lengths to compile. False where batches come cut.
     """
     encoder_init, encode = _encoder(symbols, latent_dim, encoder_units, compute)
@@ -75,13 +75,13 @@ def make_vae(
 def standardize_latents(params: Any, shift: Array, scale: Array) -> Any:
     """The same model in other coordinates of its latent space.
 
-    A KL term of small weight hardly says where in the space the data lie: they end up in a small
-    part of what the prior covers. The first layers of the decoder and the last of the encoder
-    are linear, so that they can be moved without any change to what the model does.
+    A KL term of small weight hardly determines where the data lie: they end up in a small part of
+    the prior. The first layers of the decoder and the last of the encoder are linear, so they can
+    absorb the change of coordinates; encodings and decodes stay the same.
 
     Args:
       params: of :func:`make_vae`.
-      shift, scale: ``[d]``. What was ``shift + scale * z`` becomes ``z``.
+      shift, scale: ``[d]``; the point ``shift + scale * z`` becomes ``z``.
     """
     latent_dim = len(shift)
     out = params["encoder"]["out"]

@@ -18,8 +18,12 @@ WeightForm = Literal["sample", "loss", "split"]
 
 
 class Minibatches(NamedTuple):
-    """How rows enter minibatches: an integer ``cdf [N]`` to draw from, and the factor
-    ``loss_weights [N]`` of a row's loss once drawn."""
+    """The way in which rows enter minibatches.
+
+    Attributes:
+      cdf: ``[N]`` integers, the cumulative distribution that rows are drawn from.
+      loss_weights: ``[N]``, the factor of a row's loss once it is drawn.
+    """
 
     cdf: Array
     loss_weights: Array
@@ -85,8 +89,13 @@ def draw_by_length(
 
 
 class TrainInfo(NamedTuple):
-    """``loss []``: mean over the steps, nats an object. ``finite []``: false if training
-    diverged or no row may be drawn, in which case the parameters are those from before."""
+    """The outcome of training.
+
+    Attributes:
+      loss: ``[]``, mean over the steps, nats per object.
+      finite: ``[]``, false if training diverged or no row may be drawn; the parameters are then
+        those from before.
+    """
 
     loss: Array
     finite: Array

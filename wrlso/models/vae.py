@@ -1,4 +1,4 @@
-"""What a generative model is to the rest of the library: a record of pure functions."""
+"""A generative model as the rest of the library sees it: a record of pure functions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

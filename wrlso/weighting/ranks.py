@@ -73,7 +73,7 @@ def ranks(scores: Float[Array, " n"], valid: Bool[Array, " n"]) -> Int32[Array, 
     """``[N]`` int32: how many valid rows score strictly higher. O(N log N).
 
     One sort of integers, which XLA sorts several times faster than floats,
-    then one binary search a row, which is what makes ties share a rank.
+    then one binary search per row, which makes ties share a rank.
     """
     key = _ordered_integers(jnp.where(valid, scores, -jnp.inf))
     ordered = lax.sort(key)
