@@ -1,7 +1,7 @@
 """Stationary kernels with one lengthscale per dimension, as tinygp kernels with fast matrices.
 
-They are tinygp kernels and combine with any other (``+``, ``*``). They add their own ``__call__``: a
-covariance matrix comes from one matrix product instead of one subtraction per pair and dimension,
+They are tinygp kernels and combine with any other (``+``, ``*``). They add their own ``__call__``:
+a covariance matrix comes from one matrix product instead of one subtraction per pair and dimension,
 and all derivatives are finite at distance zero.
 """
 

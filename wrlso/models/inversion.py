@@ -2,7 +2,8 @@
 
 An encoder is trained on likely objects. It may encode an unlikely one, such as an object that an
 optimiser found far from all data, to a point that decodes to something else. Climbing the
-likelihood from there mends this (Chu et al., "Inversion-based Latent Bayesian Optimization", NeurIPS 2024).
+likelihood from there mends this
+(Chu et al., "Inversion-based Latent Bayesian Optimization", NeurIPS 2024).
 """
 
 from typing import Any
