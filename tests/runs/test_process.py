@@ -89,16 +89,22 @@ def test_a_cache_that_the_process_has_chosen_stays():
 
 
 def test_another_default_generator_gives_the_same_queries(tmp_path):
+    """Once the task is made: the tiny one draws its data and parameters from the default."""
     code = """
-        import json, pathlib, sys, jax
-        sys.path.insert(0, ".")
-        from tests.builders import tiny_run
-        import tempfile
-        found = tiny_run(pathlib.Path(tempfile.mkdtemp()) / "run", proposer="prior", seeds=1)
+        import json, pathlib, sys, tempfile
+        from dataclasses import replace
+        import jax
+        from tests.builders import make_tiny_task, tiny_run
+        task = make_tiny_task()
+        base = task.load_data()
+        task = replace(task, load_data=lambda: base)
+        jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
+        out = pathlib.Path(tempfile.mkdtemp()) / "run"
+        found = tiny_run(out, task, proposer="prior", seeds=1)
         print(json.dumps([q.object.hex() for q in found.queries()]))
     """
     usual, other = (
-        in_a_new_process(code, tmp_path, JAX_DEFAULT_PRNG_IMPL=name)
+        in_a_new_process(code.replace("IMPLEMENTATION", repr(name)), tmp_path)
         for name in ("threefry2x32", "rbg")
     )
     assert usual == other

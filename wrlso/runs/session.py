@@ -106,7 +106,7 @@ class Session:
         rows = self.base_rows + self.counts
         goes_on = self.counts < self.algorithm.budget
         steps = [
-            self.algorithm.steps(self.round, n) if open_ else 0
+            self.algorithm.steps(self.round, int(n)) if open_ else 0
             for n, open_ in zip(rows, goes_on, strict=True)
         ]
         inputs = self.lanes.seed_inputs(self.limits, steps)
