@@ -17,7 +17,6 @@ import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 from tinygp.kernels import Kernel
@@ -38,12 +37,12 @@ class ExactGP(NamedTuple):
     ``whitening [n, n]`` (W above, lower triangular), ``alpha [n]`` (``W^T W targets``)."""
 
     kernel: Kernel
-    noise: Array
-    points: Array
-    targets: Array
-    mask: Array
-    whitening: Array
-    alpha: Array
+    noise: AnyArray
+    points: AnyArray
+    targets: AnyArray
+    mask: AnyArray
+    whitening: AnyArray
+    alpha: AnyArray
 
 
 def log_marginal_likelihood(
@@ -52,7 +51,7 @@ def log_marginal_likelihood(
     points: Float[AnyArray, "n d"],
     targets: Float[AnyArray, " n"],
     mask: Bool[AnyArray, " n"] | None = None,
-) -> Float[Array, ""]:
+) -> Float[AnyArray, ""]:
     """``log p(targets | points)`` of the rows in ``mask``.
 
     Args:
@@ -91,7 +90,7 @@ def condition(
 
 def predict(
     gp: ExactGP, x: Float[AnyArray, "s d"]
-) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
+) -> tuple[Float[AnyArray, " s"], Float[AnyArray, " s"]]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s n^2)."""
     cross = _cross(gp, x)
     explained = (times_lower(cross, gp.whitening) ** 2).sum(1)
@@ -100,7 +99,7 @@ def predict(
 
 def predict_joint(
     gp: ExactGP, x: Float[AnyArray, "s d"]
-) -> tuple[Float[Array, " s"], Float[Array, "s s"]]:
+) -> tuple[Float[AnyArray, " s"], Float[AnyArray, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
     cross = _cross(gp, x)
     root = times_lower(cross, gp.whitening)
@@ -137,8 +136,8 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
 
 
 def _masked(
-    kernel: Kernel, noise: ArrayLike, points: Array, targets: Array, mask: Array | None
-) -> tuple[Array, Array, Array, Array]:
+    kernel: Kernel, noise: ArrayLike, points: AnyArray, targets: AnyArray, mask: AnyArray | None
+) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
     """Covariance of the observations ``[n, n]``, their noise ``[]``, targets, and the mask."""
     check_finite("points", points, mask)
     check_finite("targets", targets, mask)
@@ -153,6 +152,6 @@ def _masked(
     return covariance, noise, jnp.where(rows, targets, 0.0), rows
 
 
-def _cross(gp: ExactGP, x: Array) -> Array:
+def _cross(gp: ExactGP, x: AnyArray) -> AnyArray:
     points = jnp.where(gp.mask[:, None], gp.points, 0.0)
     return jnp.where(gp.mask[None, :], gp.kernel(x, points), 0.0)

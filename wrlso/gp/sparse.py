@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
@@ -29,12 +28,12 @@ class SparseGP(NamedTuple):
     mean is ``k(x, Z) alpha``."""
 
     kernel: Kernel
-    noise: Array
-    inducing: Array
-    whitening: Array
-    root: Array
-    projected: Array
-    alpha: Array
+    noise: AnyArray
+    inducing: AnyArray
+    whitening: AnyArray
+    root: AnyArray
+    projected: AnyArray
+    alpha: AnyArray
 
 
 def log_marginal_bound(
@@ -44,7 +43,7 @@ def log_marginal_bound(
     targets: Float[AnyArray, " n"],
     inducing: Float[AnyArray, "m d"],
     mask: Bool[AnyArray, " n"] | None = None,
-) -> Float[Array, ""]:
+) -> Float[AnyArray, ""]:
     """Titsias' lower bound of the log marginal likelihood (Eq. 9).
 
     Args:
@@ -107,7 +106,7 @@ def condition(
 
 def predict(
     gp: SparseGP, x: Float[AnyArray, "s d"]
-) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
+) -> tuple[Float[AnyArray, " s"], Float[AnyArray, " s"]]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s M^2)."""
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
@@ -119,7 +118,7 @@ def predict(
 
 def predict_joint(
     gp: SparseGP, x: Float[AnyArray, "s d"]
-) -> tuple[Float[Array, " s"], Float[Array, "s s"]]:
+) -> tuple[Float[AnyArray, " s"], Float[AnyArray, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
@@ -149,13 +148,13 @@ def _with_alpha(gp: SparseGP) -> SparseGP:
     return gp._replace(alpha=matmul(gp.whitening.T, inner))
 
 
-def _inner(gram: Array, noise: ArrayLike) -> Array:
+def _inner(gram: AnyArray, noise: ArrayLike) -> AnyArray:
     return jnp.eye(gram.shape[0], dtype=gram.dtype) + gram / noise
 
 
 def _masked(
-    kernel: Kernel, points: Array, targets: Array, inducing: Array, mask: Array | None
-) -> tuple[Array, Array, Array]:
+    kernel: Kernel, points: AnyArray, targets: AnyArray, inducing: AnyArray, mask: AnyArray | None
+) -> tuple[AnyArray, AnyArray, AnyArray]:
     check_finite("points", points, mask)
     check_finite("targets", targets, mask)
     check_finite("inducing", inducing)
@@ -166,15 +165,15 @@ def _masked(
 
 
 @jax.custom_jvp
-def _project(prior: Array, cross: Array, y: Array) -> tuple[Array, Array]:
+def _project(prior: AnyArray, cross: AnyArray, y: AnyArray) -> tuple[AnyArray, AnyArray]:
     """``A A^T`` and ``A y`` with ``A = L^-1 cross`` and ``L L^T = prior``."""
     return _projection(prior, cross, y)[0]
 
 
 @_project.defjvp
 def _(
-    primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]
-) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    primals: tuple[AnyArray, AnyArray, AnyArray], tangents: tuple[AnyArray, AnyArray, AnyArray]
+) -> tuple[tuple[AnyArray, AnyArray], tuple[AnyArray, AnyArray]]:
     """With ``P = Phi(L^-1 dK L^-T)``: ``dG = T + T^T`` of ``T = L^-1 dcross A^T - P G``, so one
     product of size n is enough, and its transpose is one, too."""
     y = primals[2]
@@ -186,7 +185,9 @@ def _(
     return (gram, projected), (half + half.T, along)
 
 
-def _projection(prior: Array, cross: Array, y: Array) -> tuple[tuple[Array, Array], Array, Array]:
+def _projection(
+    prior: AnyArray, cross: AnyArray, y: AnyArray
+) -> tuple[tuple[AnyArray, AnyArray], AnyArray, AnyArray]:
     """``(A A^T [M, M], A y [M])``, ``L^-1 [M, M]`` and ``A [M, n]``."""
     inverse, _ = whiten(prior)
     a = matmul(inverse, cross)
@@ -198,7 +199,7 @@ def k_means(
     points: Float[AnyArray, "n d"],
     clusters: int,
     mask: Bool[AnyArray, " n"] | None = None,
-) -> Float[Array, "clusters d"]:
+) -> Float[AnyArray, "clusters d"]:
     """Initial inducing points: 10 steps of Lloyd's algorithm from distinct random rows.
 
     Args:
@@ -217,7 +218,7 @@ def k_means(
     order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape, jnp.float32), 2.0))
     seeds = order[jnp.arange(clusters) % jnp.maximum(rows.sum(), 1)]
 
-    def step(_: Array, centres: Array) -> Array:
+    def step(_: AnyArray, centres: AnyArray) -> AnyArray:
         # |x|^2 is the same for all centres.
         distance = (centres * centres).sum(1)[None] - 2.0 * matmul(points, centres.T)
         nearest = jnp.argmin(distance, axis=1)
