@@ -1,0 +1,82 @@
+"""A molecule's pieces in canonical order, as a list of nodes: vocabulary and numbers come later.
+
+The root is an end of the longest path through the tree, lengths counted in atoms. Children follow
+their parent: the shallow before the deep, so that the longest path comes last.
+"""
+
+from collections.abc import Collection
+
+from wrlso.chem.ringtree.ears import assemble
+from wrlso.chem.ringtree.nodes import CHILD, ROOT, Arm, Node, Subtree, join
+from wrlso.chem.ringtree.pieces import Pieces
+
+
+def nodes_of(pieces: Pieces, known: Collection[str] | None = None) -> tuple[Node, ...]:
+    """The nodes of a molecule, parents first.
+
+    Args:
+      pieces: of the molecule.
+      known: names of templates; a ring system of another is assembled from these. None: all are
+        known.
+
+    Raises:
+      Unwritable: if a ring system can neither be named nor assembled.
+    """
+    found = [_subtree(pieces, known, root, -1, -1, 0).nodes for root in _roots(pieces)]
+    return min(found)
+
+
+def _roots(pieces: Pieces) -> list[int]:
+    """Ends of longest paths: of these the largest, and of those the first by name."""
+    near = _distances(pieces, 0)
+    first = max(range(len(near)), key=near.__getitem__)
+    from_first = _distances(pieces, first)
+    last = max(range(len(near)), key=from_first.__getitem__)
+    from_last = _distances(pieces, last)
+    longest = from_first[last]
+    ends = [p for p in range(len(near)) if max(from_first[p], from_last[p]) == longest]
+
+    def rank(end: int) -> tuple[int, str]:
+        piece = pieces.pieces[end]
+        return -len(piece.sites), piece.template
+
+    best = min(map(rank, ends))
+    return [end for end in ends if rank(end) == best]
+
+
+def _distances(pieces: Pieces, start: int) -> list[int]:
+    """Atoms on the path from a piece to each other, both included."""
+    distance = [-1] * len(pieces.pieces)
+    distance[start] = len(pieces.pieces[start].sites)
+    todo = [start]
+    while todo:
+        here = todo.pop()
+        for _, other, _ in pieces.links[here]:
+            there = pieces.owner[other]
+            if distance[there] < 0:
+                distance[there] = distance[here] + len(pieces.pieces[there].sites)
+                todo.append(there)
+    return distance
+
+
+def _subtree(
+    pieces: Pieces,
+    known: Collection[str] | None,
+    number: int,
+    entered: int,
+    came_from: int,
+    order: int,
+) -> Subtree:
+    """The branch from a piece on, entered by its atom from an atom of another piece."""
+    piece = pieces.pieces[number]
+    branches = []
+    for atom, other, bond in pieces.links[number]:
+        if other != came_from:
+            inner = _subtree(pieces, known, pieces.owner[other], other, atom, bond)
+            branches.append((inner, atom, bond))
+    if known is not None and piece.template not in known and len(piece.sites) > 1:
+        return assemble(pieces, number, known, entered, order, branches)
+    branches.sort()
+    entry = ROOT if entered < 0 else (piece.sites[entered], order)
+    arms = [Arm(inner, ((CHILD, piece.sites[atom], bond),)) for inner, atom, bond in branches]
+    return join(piece.template, entry, arms)
