@@ -59,7 +59,7 @@ def make_vae(
         a, b = jax.random.split(key)
         return {"encoder": encoder_init(a), "decoder": decoder_init(b)}
 
-    short = _cut if cut else lambda function, objects: function(objects)
+    short = cut_columns if cut else lambda function, objects: function(objects)
     return VAE(
         latent_dim,
         init,
@@ -112,7 +112,7 @@ def cut_lengths(full: int) -> list[int]:
     return [c for c in _CUTS if c < full] + [full]
 
 
-def _cut(function: Callable[[Array], Any], objects: Array) -> Any:
+def cut_columns(function: Callable[[Array], Any], objects: Array) -> Any:
     """``function(objects)``, without columns that are empty in the whole batch."""
     full = objects.shape[-1]
     cuts = [c for c in _SWITCHED if c < full] + [full]
@@ -130,7 +130,7 @@ def _token_gru(key: Array, symbols: int, units: int) -> dict[str, Array]:
 
 
 @jax.custom_vjp
-def _turn(states: Array, n: Array) -> Array:
+def turn(states: Array, n: Array) -> Array:
     """``[T, B, H]``: the first ``n [B]`` steps of each string in reverse order, zero behind."""
     steps = jnp.arange(states.shape[0], dtype=n.dtype)[:, None]
     place = jnp.clip(n[None] - 1 - steps, 0)
@@ -139,7 +139,7 @@ def _turn(states: Array, n: Array) -> Array:
 
 
 # Turning is its own inverse and its own adjoint.
-_turn.defvjp(lambda states, n: (_turn(states, n), n), lambda n, bar: (_turn(bar, n), None))
+turn.defvjp(lambda states, n: (turn(states, n), n), lambda n, bar: (turn(bar, n), None))
 
 
 def _encoder(
@@ -170,7 +170,7 @@ def _encoder(
         last = (place[:, None] == jnp.clip(n - 1, 0)[None])[..., None]
         final = [over_steps(jnp.where(last, states, 0.0)) for states in (ahead, back)]
         # The state at a place, from either side.
-        both = jnp.concatenate([ahead, _turn(back, n)], -1)
+        both = jnp.concatenate([ahead, turn(back, n)], -1)
         both = jax.nn.relu(dense(params["pooled"], both, compute))
         count = jnp.maximum(n, 1).astype(both.dtype)
         pooled = over_steps(jnp.where(used, both, 0.0)) / jnp.sqrt(count)[:, None]
