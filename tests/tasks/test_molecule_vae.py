@@ -1,0 +1,165 @@
+"""The VAE of strings of ring systems."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.ringtree_cases import MOLECULES, plain, vocabulary
+from wrlso.chem.ringtree.rows import read_rows, write_rows
+from wrlso.chem.ringtree.tables import make_tables
+from wrlso.tasks.molecule import machine as machines
+from wrlso.tasks.molecule.machine import make_machine
+from wrlso.tasks.molecule.stored import StoredModel, load_model, save_model
+from wrlso.tasks.molecule.training import Settings, split, train
+from wrlso.tasks.molecule.vae import Sizes, make_vae, properties
+
+pytestmark = pytest.mark.usefixtures("rolled_loops")
+
+SIZES = Sizes(
+    latent_dim=6, embedding=8, encoder_units=12, decoder_units=16, rank=8, category=4, properties=2
+)
+LENGTH = 20
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return make_machine(make_tables(vocabulary()), 16)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return write_rows(MOLECULES, vocabulary(), LENGTH).rows
+
+
+@pytest.fixture(scope="module")
+def trained(machine, rows, tmp_path_factory):
+    vae = make_vae(machine, LENGTH, SIZES)
+    folder = tmp_path_factory.mktemp("training")
+    targets = np.stack([(rows > 0).sum(1), np.arange(len(rows)) % 2], 1).astype(np.float32)
+    settings = Settings(steps=250, batch_size=16, held_out=0.1, warmup=5, learning_rate=1e-2)
+    lines: list[str] = []
+    params = train(vae, rows, targets, folder, settings, tell=lines.append)
+    return vae, params, folder, targets, settings
+
+
+def test_likelihoods_of_short_strings_add_up_to_one(machine):
+    """All strings of at most two symbols, and all beginnings of longer ones."""
+    vae = make_vae(machine, LENGTH, SIZES)
+    params = vae.init(jax.random.key(0))
+    latent = jax.random.normal(jax.random.key(1), (1, SIZES.latent_dim))
+    state = machines.begin(machine, 1)
+    first = np.flatnonzero(machines.allowed(machine, state)[0])
+    total = 0.0
+    strings = []
+    for symbol in first:
+        after = machines.advance(machine, state, jnp.array([symbol]))
+        second = np.flatnonzero(machines.allowed(machine, after)[0])
+        strings += [(symbol, other) for other in second]
+    batch = jnp.array(strings, jnp.uint16)
+    latents = jnp.broadcast_to(latent, (len(strings), SIZES.latent_dim))
+    total = np.exp(vae.log_likelihood(params, latents, batch)).sum()
+    np.testing.assert_allclose(total, 1.0, rtol=1e-4)
+
+
+def test_padding_changes_nothing(machine, rows):
+    vae = make_vae(machine, LENGTH, SIZES)
+    params = vae.init(jax.random.key(0))
+    short = rows[(rows > 0).sum(1) <= 8][:, :9]
+    longer = np.pad(short, [(0, 0), (0, 7)])
+    latents = jax.random.normal(jax.random.key(1), (len(short), SIZES.latent_dim))
+    for a, b in zip(vae.encode(params, short), vae.encode(params, longer), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    np.testing.assert_allclose(
+        vae.log_likelihood(params, latents, short),
+        vae.log_likelihood(params, latents, longer),
+        rtol=1e-5,
+    )
+
+
+def test_a_decode_is_the_most_likely_symbol_at_each_step(machine):
+    vae = make_vae(machine, LENGTH, SIZES)
+    params = vae.init(jax.random.key(3))
+    latents = jax.random.normal(jax.random.key(1), (1, SIZES.latent_dim))
+    found = np.asarray(vae.decode(params, latents))[0]
+    state = machines.begin(machine, 1)
+    chosen: list[int] = []
+    for step in itertools.count():
+        possible = np.flatnonzero(machines.allowed(machine, state, LENGTH - step)[0])
+        if list(possible) == [0]:
+            break
+        tried = jnp.array([[*chosen, s] for s in possible], jnp.uint16)
+        repeated = jnp.broadcast_to(latents, (len(tried), SIZES.latent_dim))
+        symbol = int(possible[np.argmax(vae.log_likelihood(params, repeated, tried))])
+        assert found[step] == symbol
+        chosen.append(symbol)
+        state = machines.advance(machine, state, jnp.array([symbol]))
+    assert not found[step:].any()
+
+
+def test_decodes_are_molecules_whatever_the_parameters(machine):
+    vae = make_vae(machine, LENGTH, SIZES)
+    params = jax.tree.map(lambda a: 5 * a, vae.init(jax.random.key(0)))
+    latents = 3 * jax.random.normal(jax.random.key(1), (200, SIZES.latent_dim))
+    rows = np.asarray(vae.decode(params, latents))
+    assert rows.dtype == np.uint16
+    assert len(read_rows(rows, vocabulary())) == 200
+
+
+def test_a_large_batch_is_decoded_as_its_rows_are_alone(machine):
+    """Long strings of a large batch are completed in parts."""
+    vae = make_vae(machine, LENGTH, SIZES)
+    params = jax.tree.map(lambda a: 3 * a, vae.init(jax.random.key(0)))
+    latents = 2 * jax.random.normal(jax.random.key(1), (150, SIZES.latent_dim))
+    together = np.asarray(vae.decode(params, latents))
+    apart = [np.asarray(vae.decode(params, latents[i : i + 30])) for i in range(0, 150, 30)]
+    assert ((together > 0).sum(1) > 13).sum() > 150 / 8  # more than fit into one part
+    np.testing.assert_array_equal(together, np.concatenate(apart))
+
+
+def test_a_training_goes_on_where_it_was_stopped(trained, machine, rows, tmp_path):
+    vae, params, folder, targets, settings = trained
+    assert (folder / "log.csv").read_text().startswith("step,nats,kl,error,seconds\n250,")
+    with pytest.raises(ValueError, match="is of another training"):
+        train(vae, rows, targets, folder, Settings(steps=250, batch_size=4), tell=lambda line: None)
+    # Trained to the end: the same again, in no time.
+    again = train(vae, rows, targets, folder, settings, tell=lambda line: None)
+    jax.tree.map(np.testing.assert_array_equal, again, params)
+
+
+def test_training_helps(trained, rows):
+    vae, params, _, targets, settings = trained
+    kept = split(len(rows), settings).train
+    fresh = vae.init(jax.random.key(0))
+    mean, _ = vae.encode(params, rows[kept])
+    before, _ = vae.encode(fresh, rows[kept])
+    after = vae.log_likelihood(params, mean, rows[kept]).mean()
+    assert after > vae.log_likelihood(fresh, before, rows[kept]).mean() + 5
+    error = ((properties(params, mean) - targets[kept]) ** 2).mean()
+    assert error < ((properties(fresh, before) - targets[kept]) ** 2).mean()
+
+
+def test_a_stored_model_decodes_as_before(trained, tmp_path):
+    vae, params, *_ = trained
+    half = jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), params)
+    model = StoredModel(half, vocabulary(), SIZES, LENGTH, {"data": "cases"})
+    save_model(tmp_path / "model", model)
+    loaded = load_model(tmp_path / "model")
+    assert loaded.vocabulary == vocabulary()
+    assert (loaded.sizes, loaded.length, loaded.card) == (SIZES, LENGTH, {"data": "cases"})
+    latents = jax.random.normal(jax.random.key(1), (20, SIZES.latent_dim))
+    np.testing.assert_array_equal(
+        loaded.vae().decode(loaded.params, latents), vae.decode(half, latents)
+    )
+    for other in (b"text", b""):
+        (tmp_path / "other").write_bytes(other)
+        with pytest.raises(ValueError, match="is no model of molecules"):
+            load_model(tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match="there is no model"):
+        load_model(tmp_path / "none")
+
+
+def test_cases_are_what_they_seem():
+    assert len({plain(smiles) for smiles in MOLECULES}) == len(MOLECULES)
