@@ -10,7 +10,8 @@ import pytest
 
 import wrlso
 from wrlso.runs.molecule_training import train_molecules
-from wrlso.runs.sequence_training import TrainingConfig
+from wrlso.tasks.molecule.training import Settings
+from wrlso.tasks.molecule.vae import Sizes
 
 ROOT = Path(__file__).parents[1]
 SMALLER = {
@@ -73,10 +74,10 @@ def test_the_readme_scores_molecules(tmp_path, monkeypatch):
     """With a small model, as the shipped one takes minutes to retrain."""
     smiles = [f"{'C' * n}{end}" for n in range(1, 20) for end in ("Cl", "O", "N")]
     (tmp_path / "mine.smi").write_text("".join(f"{one}\n" for one in smiles))
-    config = TrainingConfig(epochs=2, decay=1, batch_size=16, held_out=0.2)
-    sizes = {"latent_dim": 4, "encoder_units": 8, "decoder_units": 16}
+    settings = Settings(steps=20, batch_size=16, held_out=0.2, warmup=5)
+    sizes = Sizes(4, 8, 8, 16, 8, 4, properties=2)
     files = tmp_path / "mine.smi", tmp_path / "small.safetensors"
-    train_molecules(*files, config, sizes=sizes, symbols=20, workers=1, progress=False)
+    train_molecules(*files, settings, sizes=sizes, workers=1, progress=False)
     monkeypatch.setitem(SMALLER, "budget=200, seeds=2", "budget=4, seeds=1")
     monkeypatch.setitem(SMALLER, "weighted_retraining()", "weighted_retraining(retrain_every=2)")
     monkeypatch.setitem(

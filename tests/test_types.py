@@ -11,18 +11,15 @@ import pytest
 from wrlso.models import conv
 from wrlso.models.dense import lookup, product
 from wrlso.models.gru import GRU, gru_states, init_gru, over_steps
-from wrlso.models.sequence_vae import make_vae, standardize_latents
 from wrlso.tasks.expression import model
 from wrlso.tasks.expression.evaluate import log_mse_scores, same_values
 from wrlso.tasks.expression.grammar import parse
 
 OBJECTS = {
-    "strings": np.array([[3, 1, 0, 0, 0, 0], [4, 4, 2, 1, 2, 3]], np.uint8),
     "feedback": np.zeros((2, 15), np.uint8),
     "paper": np.zeros((2, 15), np.uint8),
 }
 MODELS = {
-    "strings": lambda: make_vae(5, 6, 3, 4, 6),
     "feedback": lambda: model.make_vae("feedback", 3),
     "paper": lambda: model.make_vae("paper", 3, "majority"),
 }
@@ -72,14 +69,10 @@ def test_models_rely_on_no_promotion(name):
 
 def test_a_model_computes_no_nan():
     with jax.debug_nans(True):
-        vae = MODELS["strings"]()
+        vae = MODELS["feedback"]()
         params = vae.init(jax.random.key(0))
-        mean, _ = vae.encode(params, jnp.asarray(OBJECTS["strings"]))
+        mean, _ = vae.encode(params, jnp.asarray(OBJECTS["feedback"]))
         vae.decode(params, mean)
-        moved = standardize_latents(params, jnp.ones(3), jnp.full(3, 2.0))
-    np.testing.assert_allclose(
-        vae.encode(moved, jnp.asarray(OBJECTS["strings"]))[0], (mean - 1) / 2, atol=1e-5
-    )
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32, jnp.float64])

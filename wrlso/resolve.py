@@ -81,7 +81,10 @@ def algorithm(
         _refuse(gradient_of, "gradient_of", chosen.name, GRADIENT_METHODS)
     retraining = task.retrain
     if method.epochs is not None:
-        retraining = replace(retraining, first_epochs=method.epochs, epochs=method.epochs)
+        passes = method.epochs
+        retraining = replace(
+            retraining, first_epochs=passes, epochs=passes, first_steps=None, steps=None
+        )
     if method.beta is not None:
         retraining = replace(retraining, beta=method.beta)
     return Algorithm(

@@ -27,7 +27,7 @@ from wrlso.chem.scores import penalized_logp, qed
 from wrlso.gp import exact
 from wrlso.gp.fit import FitConfig, default_hyperparameters, fit
 from wrlso.gp.kernels import KERNELS
-from wrlso.tasks.molecule.stored import StoredModel, load_model
+from wrlso.tasks.molecule.model import MoleculeModel, load_model
 from wrlso.tasks.molecule.training import Settings, split
 
 _SLICE = 500
@@ -41,7 +41,7 @@ class Case:
     """A model, molecules ``train`` and ``held_out`` with rows, a pool's maps over molecules and
     over chunks of them, and a number of samples."""
 
-    model: StoredModel
+    model: MoleculeModel
     train: list[str]
     held_out: list[str]
     over: Map

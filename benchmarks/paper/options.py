@@ -17,7 +17,7 @@ _PAPER_MODEL: Mapping[str, Mapping[str, str]] = {
     "shapes": {"architecture": "paper"},
     "expressions": {"architecture": "paper", "decoding": "majority", "distinct": "spelling"},
 }
-_LIMITS = ("max-tokens", "max-heavy-atoms")
+_LIMITS = ("max-heavy-atoms",)
 
 
 def parse_options(description: str | None) -> Namespace:
@@ -80,10 +80,7 @@ def _add_tasks(parser: argparse.ArgumentParser) -> None:
         "--molecules-model", type=Path, help="a trained model (default: that of the package)"
     )
     parser.add_argument(
-        "--max-tokens", type=int, default=297, help="maximum number of tokens of a molecule"
-    )
-    parser.add_argument(
-        "--max-heavy-atoms", type=int, default=173, help="maximum number of its heavy atoms"
+        "--max-heavy-atoms", type=int, default=38, help="maximum number of a molecule's heavy atoms"
     )
     parser.add_argument(
         "--half-products",
@@ -114,7 +111,7 @@ def task_options(name: str, model: Model, options: Namespace) -> dict[str, Any]:
     """Arguments of the task's factory."""
     chosen = {key.split("_")[-1]: str(getattr(options, key)) for key in _files(name, options)}
     if name == "molecules":
-        keys = ("max_tokens", "max_heavy_atoms", "half_products")
+        keys = ("max_heavy_atoms", "half_products")
         chosen |= {key: getattr(options, key) for key in keys}
     return chosen | dict(model)
 

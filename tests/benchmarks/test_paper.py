@@ -153,7 +153,7 @@ def made_up(setting, scores):
     """A finished run with these scores of each seed."""
     best = [None if np.isnan(s).all() else float(np.nanmax(s)) for s in scores]
     summary = {
-        "task_options": {"data": "a/b.txt", "max_tokens": 3},
+        "task_options": {"data": "a/b.txt", "max_heavy_atoms": 3},
         "budget": setting.budget,
         "proposer": setting.proposer or "bo",
         "seeds": [
@@ -269,13 +269,13 @@ def test_rows_are_kept_with_the_results(tmp_path):
     with pytest.raises(ValueError, match="do not belong together: restore both"):
         read_records(*paths)
 
-    task = make_tiny_task(options={"data": "elsewhere/b.txt", "max_tokens": 3})
+    task = make_tiny_task(options={"data": "elsewhere/b.txt", "max_heavy_atoms": 3})
     found = finished(task, grid, tmp_path, kept)
     assert [row.name for row in found] == [row.name for row in rows]
     np.testing.assert_equal([row.scores for row in found], [row.scores for row in rows])
     assert [len(scores) for scores in found[1].scores] == [4, 4]
     np.testing.assert_equal([row.best for row in found], [row.best for row in rows])
-    assert finished(make_tiny_task(options={"max_tokens": 4}), grid, tmp_path, kept) == []
+    assert finished(make_tiny_task(options={"max_heavy_atoms": 4}), grid, tmp_path, kept) == []
 
     # In less precision it is the same task, and the table says so.
     kept[grid[1].name].summary["task_options"]["half_products"] = True

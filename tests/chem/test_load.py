@@ -9,9 +9,9 @@ from tests.builders import ZINC
 
 pytest.importorskip("rdkit")
 
-from wrlso.chem import load
+from wrlso.chem import checks, load
 from wrlso.chem.load import Rejection, find_zinc, load_molecules, report
-from wrlso.chem.tokens import make_alphabet, split
+from wrlso.chem.ringtree.learn import learn_vocabulary
 
 
 def write(path, text, packed=False):
@@ -58,44 +58,55 @@ def test_tables_are_read_by_their_columns(tmp_path, name, mark, packed):
         read(path, score_column="docking")
 
 
+def vocabulary(*smiles):
+    return learn_vocabulary(smiles * 2)
+
+
 def test_every_reason_for_rejection(tmp_path):
     lines = ["CCO", "C(", "CN(C)(C)(C)C", "OCC", "C*", "CCBr", "C" * 9, "C[C@H](O)F",
              "C[C@@H](O)F", "CCCCCO"]  # fmt: skip
-    alphabet = make_alphabet([["[C]", "[O]", "[F]", "[Branch1]"]])
-    found = read(write(tmp_path / "a.smi", "\n".join(lines)), alphabet=alphabet,
-                 max_tokens=5, max_heavy_atoms=8)  # fmt: skip
-    assert found.smiles == ["CCO"]
+    known = vocabulary("CCO", "CC(O)F", "CCCCCO")
+    options = {"vocabulary": known, "max_symbols": 5, "max_heavy_atoms": 8}
+    found = read(write(tmp_path / "a.smi", "\n".join(lines)), **options)
+    assert found.smiles == ["CCO", "CC(O)F"]
+    assert [known.write(smiles) for smiles in found.smiles] == [
+        [int(number) for number in row if number] for row in found.rows
+    ]
+    assert found.rows.dtype == np.uint16
     assert found.rejected == [
         Rejection(2, "C(", "not a molecule", "'C(' is not a molecule: it cannot be read as SMILES"),
         Rejection(3, "CN(C)(C)(C)C", "not a molecule", found.rejected[1].reason),
         Rejection(4, "OCC", "duplicates", "the molecule of line 1"),
-        Rejection(5, "C*", "not in SELFIES", "'*C' has no SELFIES: failed to parse input"),
-        Rejection(6, "CCBr", "outside the alphabet", "needs [Br]"),
+        Rejection(5, "C*", "wildcard atoms", "'*' stands for no element"),
+        Rejection(6, "CCBr", "not writable: piece", "no template for Br"),
         Rejection(7, "C" * 9, "too many heavy atoms", "9, more than 8"),
-        Rejection(8, "C[C@H](O)F", "too many tokens", "6, more than 5"),
-        Rejection(9, "C[C@@H](O)F", "too many tokens", "6, more than 5"),
-        Rejection(10, "CCCCCO", "too many tokens", "6, more than 5"),
+        Rejection(9, "C[C@@H](O)F", "duplicates", "the molecule of line 8"),
+        Rejection(10, "CCCCCO", "too many symbols", "6, more than 5"),
     ]
     assert "valence" in found.rejected[1].reason
-    text = report(found.rejected, examples=2)
+    text = report([*found.rejected, found.rejected[0]], examples=2)
     assert text.splitlines()[:4] == [
         "9 lines rejected",
-        "  3 too many tokens",
-        "    line 8: C[C@H](O)F: 6, more than 5",
-        "    line 9: C[C@@H](O)F: 6, more than 5",
+        "  3 not a molecule",
+        f"    line 2: C(: {found.rejected[0].reason}",
+        f"    line 3: CN(C)(C)(C)C: {found.rejected[1].reason[:160]}",
     ]
-    assert "line 10" not in text
+    assert "line 10: CCCCCO" in text
     assert report([]) == "no line rejected"
 
 
-def test_stereo_makes_the_difference_between_duplicates(tmp_path):
+def test_without_a_vocabulary_all_that_could_be_written_is_kept(tmp_path):
+    found = read(write(tmp_path / "a.smi", "C[Si](C)(C)C\nC*\nCC"))
+    assert found.smiles == ["C[Si](C)(C)C", "CC"]
+    assert found.rows is None
+    assert [one.line for one in found.rejected] == [2]
+
+
+def test_configurations_are_dropped(tmp_path):
     path = write(tmp_path / "a.smi", "C[C@H](O)F\nC[C@@H](O)F\nCC(O)F\n")
-    assert read(path).smiles == ["CC(O)F"]
-    assert len(read(path, stereo=True).smiles) == 3
-    alphabet = make_alphabet(
-        [split(s, True) for s in ("C[C@H](O)F", "C[C@@H](O)F", "CC(O)F")], True
-    )
-    assert len(read(path, alphabet=alphabet).smiles) == 3
+    found = read(path)
+    assert found.smiles == ["CC(O)F"]
+    assert [one.kind for one in found.rejected] == ["duplicates", "duplicates"]
 
 
 def test_large_files_go_through_workers_and_keep_their_order(tmp_path):
@@ -107,12 +118,12 @@ def test_large_files_go_through_workers_and_keep_their_order(tmp_path):
     assert many.smiles[0] == "CO"
 
 
-def test_salts_are_told_from_unknown_tokens(tmp_path):
-    alphabet = make_alphabet([["[C]", "[O]", "[Cl]"]])
-    found = read(write(tmp_path / "a.smi", "CCO\nClCCCl.O\nC[Si]"), alphabet=alphabet)
+def test_salts_are_told_from_unknown_pieces(tmp_path):
+    known = vocabulary("CCO", "ClCCCl")
+    found = read(write(tmp_path / "a.smi", "CCO\nClCCCl.O\nC[SiH3]"), vocabulary=known)
     assert [one.reason for one in found.rejected] == [
         "several molecules, joined by '.': keep one of them",
-        "needs [Si]",
+        "no template for [SiH4]",
     ]
 
 
@@ -155,16 +166,18 @@ def test_the_second_time_nothing_is_examined(tmp_path, monkeypatch):
     path = write(tmp_path / "a.csv", "smiles,y\nOCC,1\nC(,2\nCCBr,3\n")
     kept = tmp_path / "kept"
     options = {"score_column": "y", "directory": kept}
-    limits = {"max_tokens": 3, "alphabet": make_alphabet([["[C]", "[Br]"]])}
+    limits = {"max_symbols": 3, "vocabulary": vocabulary("CCBr")}
     first, limited = read(path, **options), read(path, **options, **limits)
     assert first.smiles == ["CCO", "CCBr"]
-    assert [one.kind for one in limited.rejected] == ["outside the alphabet", "not a molecule"]
-    monkeypatch.setattr(load, "map_chunks", None)
+    assert [one.kind for one in limited.rejected] == ["not writable: piece", "not a molecule"]
+    monkeypatch.setattr(checks, "map_chunks", None)
     for before, now in (
         (first, read(path, **options)),
         (limited, read(path, **options, **limits)),
     ):
-        assert now._replace(scores=None, lines=None) == before._replace(scores=None, lines=None)
+        alike = [one._replace(scores=None, lines=None, rows=None) for one in (now, before)]
+        assert alike[0] == alike[1]
+        np.testing.assert_array_equal(now.rows, before.rows)
         np.testing.assert_array_equal(now.scores, before.scores)
         np.testing.assert_array_equal(now.lines, before.lines)
     with pytest.raises(TypeError):

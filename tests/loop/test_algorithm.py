@@ -26,6 +26,8 @@ def test_the_method_decides_when_the_model_is_retrained():
     least = retraining(weighted, min_steps=8)
     assert [least.steps(0, 160), least.steps(2, 168)] == [10, 8]
     assert retraining(least, epochs=0.0).steps(2, 168) == 0
+    stated = retraining(weighted, first_steps=5, steps=3)
+    assert [stated.steps(0, 160), stated.steps(2, 100_000)] == [5, 3]
 
 
 def test_seed_round_and_ask_all_change_the_key():

@@ -14,7 +14,7 @@ from wrlso.gp.kernels import Matern52
 from wrlso.gp.standardize import Standardizer
 from wrlso.loop.candidates import prepare_base
 from wrlso.proposers.base import View
-from wrlso.proposers.bayesian import BOConfig, _best_data, _draws, bo, optimize
+from wrlso.proposers.bayesian import BOConfig, _best_data, _draws, _within, bo, optimize
 from wrlso.proposers.gradient import gradient_ascent
 from wrlso.proposers.surrogate import Surrogate
 
@@ -58,9 +58,9 @@ def test_draws_are_from_the_prior_and_around_good_data():
     assert away[200:].min() > 0.01
 
 
-def test_climbs_from_good_data_stay_in_their_region():
-    """The data lie on a slope: at its foot a region ends before the top, from elsewhere one may
-    climb on."""
+def test_climbs_stay_in_the_region_of_their_start():
+    """The data lie on a slope: at its foot a region ends before the top, which is reached from
+    draws near it."""
     surrogate = known_surrogate()
     low = surrogate.latents[:, 0] < -0.5
     scores = jnp.where(low, surrogate.scores, -100.0)
@@ -74,12 +74,21 @@ def test_climbs_from_good_data_stay_in_their_region():
     assert (np.abs(points[:8] - jnp.array([1.0, -0.5])).max(1) < 0.25).sum() >= 1
     draws = _draws(jax.random.key(0), surrogate, config, _best_data(surrogate, config.starts))
     near = slice(32, None)
-    assert (draws.upper[near] - draws.lower[near]).max() <= 0.5 + 1e-6
+    assert (draws.upper - draws.lower).max() <= 0.5 + 1e-6
     assert ((draws.points <= draws.upper) & (draws.points >= draws.lower)).all()
-    assert (draws.upper[:32] == config.bound).all()
-    assert (draws.lower[:32] == -config.bound).all()
+    # Draws from the prior stand in the middle of their region, if no bound cuts it.
+    middle = 0.5 * (draws.upper + draws.lower)[:32]
+    inner = np.abs(np.asarray(draws.points[:32])).max(1) < config.bound - 0.25
+    assert inner.sum() > 16
+    np.testing.assert_allclose(draws.points[:32][inner], middle[inner], atol=1e-6)
     apart = np.abs(np.asarray(draws.points[near] - 0.5 * (draws.upper + draws.lower)[near]))
     assert 0.05 < np.median(apart.max(1)) <= 0.25 + 1e-6
+
+
+def test_points_beyond_the_norm_are_moved_towards_the_origin():
+    points = jnp.array([[3.0, 4.0], [0.3, -0.4], [0.0, 0.0]])
+    np.testing.assert_allclose(_within(points, 1.0), [[0.6, 0.8], [0.3, -0.4], [0, 0]], atol=1e-6)
+    np.testing.assert_array_equal(_within(points, None), points)
 
 
 def test_good_data_differ_in_score():
@@ -135,6 +144,7 @@ def test_without_retraining_the_surrogate_is_fitted_every_50_queries():
     ("make", "message"),
     [
         (lambda: BOConfig(region=0.0), "region must be positive or None"),
+        (lambda: BOConfig(max_norm=0.0), "max_norm must be positive or None"),
         (lambda: BOConfig(acquisition="pi"), "acquisition must be"),
         (lambda: BOConfig(starts=200), "starts must be between 1 and a third of candidates = 256"),
         (lambda: BOConfig(bound=0.0), "bound = 0"),

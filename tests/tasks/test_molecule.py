@@ -9,24 +9,25 @@ import pytest
 pytest.importorskip("rdkit")
 
 from wrlso import methods, run
-from wrlso.chem.fragments import Fragments
+from wrlso.chem.ringtree.learn import learn_vocabulary
 from wrlso.chem.scores import penalized_logp
 from wrlso.chem.spelling import RowScore, Spelling
-from wrlso.chem.tokens import make_alphabet, split
 from wrlso.cli.main import main
-from wrlso.models.sequence_vae import make_vae
 from wrlso.results.tables import comparison_table
 from wrlso.runs.molecule_training import train_molecules
-from wrlso.runs.sequence_training import TrainingConfig
 from wrlso.status import Status
 from wrlso.tasks import TASKS
 from wrlso.tasks.molecule import base_data
-from wrlso.tasks.molecule.model import MoleculeModel, load_model, save_model
-from wrlso.tasks.molecule.task import molecules
+from wrlso.tasks.molecule.model import load_model, model_digest, save_model
+from wrlso.tasks.molecule.task import SHIPPED, molecules
+from wrlso.tasks.molecule.training import Settings
+from wrlso.tasks.molecule.vae import Sizes
 
 pytestmark = pytest.mark.usefixtures("rolled_loops")
 
-SMALL = {"latent_dim": 4, "encoder_units": 8, "decoder_units": 16}
+SMALL = Sizes(
+    latent_dim=4, embedding=8, encoder_units=8, decoder_units=16, rank=8, category=4, properties=2
+)
 
 
 def series():
@@ -39,33 +40,39 @@ def series():
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("molecules")
     (folder / "series.smi").write_text("\n".join([*series(), "no molecule", "OCC"]) + "\n")
-    config = TrainingConfig(epochs=3, decay=1, batch_size=16, held_out=0.2)
-    arguments = folder / "series.smi", folder / "model.safetensors", config
-    card = train_molecules(*arguments, sizes=SMALL, symbols=20, workers=1, progress=False)
+    settings = Settings(steps=30, batch_size=16, held_out=0.2, warmup=5, beta=0.3)
+    arguments = folder / "series.smi", folder / "model.safetensors", settings
+    card = train_molecules(*arguments, sizes=SMALL, workers=1, progress=False)
     return folder, card, arguments
+
+
+def spelling_of(folder):
+    model = load_model(folder / "model.safetensors")
+    return Spelling(model.vocabulary, model.length)
 
 
 def test_a_model_file_holds_all_that_a_task_needs(trained):
     folder, card, arguments = trained
     assert card["molecules"] == len(series())
     assert card["held_out"] == int(0.2 * len(series()))
+    assert 0 <= card.pop("held_out_reconstructed") <= 1
     model = load_model(folder / "model.safetensors")
     assert {name: json.loads(text) for name, text in model.card.items()} == card
-    assert len(model.fragments) == 20
-    assert dict(model.sizes) == SMALL
-    rows = small_task(folder).load_data().objects
-    mean, log_std = model.vae(20).encode(model.params, rows)
-    np.testing.assert_allclose(mean.var(0) + np.exp(2 * log_std).mean(0), 1, atol=0.3)
+    assert model.sizes == SMALL
+    assert model.kl_weight == 0.3
+    task = small_task(folder)
+    assert task.retrain.beta == 0.3
+    assert task.load_data().objects.dtype == np.uint16
     # Trained to the end: the same again, in no time.
-    again = train_molecules(*arguments, sizes=SMALL, symbols=20, workers=1, progress=False)
-    assert again == card
+    again = train_molecules(*arguments, sizes=SMALL, workers=1, progress=False)
+    assert again == {**card, "held_out_reconstructed": again["held_out_reconstructed"]}
+    assert model_digest(load_model(folder / "model.safetensors")) == model_digest(model)
 
 
 def small_task(folder, **changes):
     arguments = dict(
         model=str(folder / "model.safetensors"),
         data=str(folder / "series.smi"),
-        max_tokens=20,
         max_heavy_atoms=14,
         workers=2,
     )
@@ -84,19 +91,19 @@ def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
     folder, *_ = trained
     task = small_task(folder)
     result = small_run(task, tmp_path / "run", budget=8, seeds=2)
-    spelling = Spelling(load_model(folder / "model.safetensors").fragments, 20)
+    spelling = spelling_of(folder)
     base = {spelling.smiles(row) for row in np.asarray(task.load_data().objects)}
     assert len(base) == len(task.load_data().scores)
     for seed in range(2):
         queries = [q for q in result.queries() if q.seed == seed]
         scored = [q for q in queries if q.status == Status.OK]
-        smiles = [spelling.smiles(np.frombuffer(q.object, np.uint8)) for q in scored]
+        smiles = [spelling.smiles(np.frombuffer(q.object, np.uint16)) for q in scored]
         assert len({*smiles} | base) == len(smiles) + len(base)
         assert [q.score for q in scored] == pytest.approx([penalized_logp(s) for s in smiles])
         failed = [q for q in queries if q.status == Status.FAILED]
-        assert all("heavy atoms" in q.reason or "without atoms" in q.reason for q in failed)
+        assert all("heavy atoms" in q.reason for q in failed)
         assert result.summary["seeds"][seed]["best_object"] in smiles
-    said = "molecules (objective = penalized_logp, max_tokens = 20, max_heavy_atoms = 14)"
+    said = "molecules (objective = penalized_logp, max_heavy_atoms = 14)"
     assert said in result.table()
     assert said in comparison_table([result.summary])
     drawn = {path.stem for path in result.plot(task, host_samples=5)}
@@ -108,7 +115,7 @@ def test_without_a_file_a_run_begins_with_samples_of_the_prior(trained, monkeypa
     monkeypatch.setattr(base_data, "_SAMPLED", 24)
     task = small_task(folder, data=None)
     base = task.load_data()
-    spelling = Spelling(load_model(folder / "model.safetensors").fragments, 20)
+    spelling = spelling_of(folder)
     smiles = [spelling.smiles(row) for row in np.asarray(base.objects)]
     assert 0 < len(smiles) == len(set(smiles)) <= 24
     np.testing.assert_allclose(base.scores, [penalized_logp(s) for s in smiles], rtol=1e-6)
@@ -158,44 +165,48 @@ def test_scores_of_a_table_are_taken_as_they_are(trained, tmp_path):
 
 def test_the_task_is_found_by_name(trained):
     """Also after its module was imported, which is not of that name."""
-    task = TASKS["molecules"](model=str(trained[0] / "model.safetensors"), max_tokens=30)
+    task = TASKS["molecules"](model=str(trained[0] / "model.safetensors"))
     assert task.name == "molecules"
     assert task.options["max_heavy_atoms"] == 38
 
 
-def test_every_spelling_becomes_one():
-    alphabet = make_alphabet(split(smiles) for smiles in [*series(), "C[Si](C)C"])
-    spelling = Spelling(Fragments(alphabet), 12)
-    ethanol = spelling.row("OCC")
-    number = alphabet.number
-    other = [number[token] for token in ("[O]", "[C]", "[C]")]
-    longer = [number[token] for token in ("[C]", "[Branch1]", "[C]", "[O]", "[C]")]
-    for row in (other, longer):
-        padded = np.pad(np.array(row, np.uint8), (0, 12 - len(row)))
-        assert spelling.smiles(padded) == "CCO"
-        np.testing.assert_array_equal(spelling.canonical(padded), ethanol)
+@pytest.fixture(scope="module")
+def spelling():
+    return Spelling(learn_vocabulary([*series(), *series()]), 12)
+
+
+def test_every_spelling_becomes_one(spelling):
+    own = spelling.row("OCC")
+    number = spelling.vocabulary.number
+    spelled = [number[part] for part in ("C", (0, 0, 1), "C", (5, 0, 1), (0, 0, 1), "O", (5, 0, 1))]
+    # Every node is spelled: its template, entry and children, and the symbol that closes it.
+    row = np.zeros(12, np.uint16)
+    row[:10] = [*spelled[:2], 1, *spelled[2:5], 1, *spelled[5:], 1]
+    assert spelling.smiles(row) == spelling.smiles(own) == "CCO"
+    assert (row != own).any()
+    np.testing.assert_array_equal(spelling.canonical(row), own)
+    np.testing.assert_array_equal(spelling.canonical(own), own)
     with pytest.raises(ValueError, match="without atoms"):
-        spelling.canonical(np.zeros(12, np.uint8))
-    # What cannot be spelled otherwise stays as it is.
-    cut = Spelling(Fragments(make_alphabet([["[C]", "[Branch1]", "[O]"]])), 5)
-    row = np.array([1, 1, 2, 0, 0], np.uint8)
-    np.testing.assert_array_equal(cut.canonical(row), cut.row(cut.smiles(row)))
+        spelling.canonical(np.zeros(12, np.uint16))
+    # What has no row of its own stays as it is.
+    short = Spelling(spelling.vocabulary, 1)
+    np.testing.assert_array_equal(short.canonical(row), row)
+    with pytest.raises(ValueError, match="symbols, more than 1"):
+        short.row("CCO")
+    with pytest.raises(ValueError, match=r"no template for \[SiH4\]"):
+        spelling.row("C[SiH3]")
 
 
-def test_molecules_are_drawn_in_ink_on_white():
-    alphabet = make_alphabet(split(smiles) for smiles in series())
-    spelling = Spelling(Fragments(alphabet), 12)
+def test_molecules_are_drawn_in_ink_on_white(spelling):
     images = spelling.pictures(np.stack([spelling.row("CCO"), spelling.row("c1ccccc1")]))
     assert images.shape == (2, 300, 300, 3)
     # White with some ink; another molecule is another picture.
     assert 0.8 < images.mean() < 1
     assert np.abs(images[0] - images[1]).max() > 0.5
-    assert spelling.pictures(np.zeros((0, 12), np.uint8)).shape == (0, 300, 300, 3)
+    assert spelling.pictures(np.zeros((0, 12), np.uint16)).shape == (0, 300, 300, 3)
 
 
-def test_limits_are_failures_with_a_reason():
-    alphabet = make_alphabet(split(smiles) for smiles in series())
-    spelling = Spelling(Fragments(alphabet), 12)
+def test_limits_are_failures_with_a_reason(spelling):
     score = RowScore(spelling, len, max_heavy_atoms=3)
     assert score(spelling.row("CCO")) == 3
     with pytest.raises(ValueError, match="4 heavy atoms, more than 3"):
@@ -206,8 +217,6 @@ def test_limits_are_failures_with_a_reason():
     ("changes", "message"),
     [
         ({"objective": "magic"}, "unknown objective 'magic'; there are: penalized_logp, qed"),
-        ({"max_tokens": 0}, "max_tokens must be between 1 and 300"),
-        ({"max_tokens": 1}, "max_tokens must be at least"),
         ({"max_heavy_atoms": 0}, "max_heavy_atoms must be at least 1"),
         ({"command": "no-such-program"}, "no program 'no-such-program'"),
         ({"penalty": np.nan}, "penalty must be a finite number"),
@@ -225,19 +234,24 @@ def test_data_that_are_not_there_are_named_at_once(trained):
         small_task(trained[0], data="none.smi")
 
 
-def test_a_file_of_another_kind_is_not_taken_for_a_model(tmp_path):
+def test_a_file_of_another_kind_is_not_taken_for_a_model(trained, tmp_path):
     with pytest.raises(FileNotFoundError, match="no model of molecules at"):
         load_model(tmp_path / "none")
-    vae = make_vae(4, 5)
-    alphabet = make_alphabet([["[C]"]])
-    model = MoleculeModel({"a": np.zeros(2)}, Fragments(alphabet), SMALL, {})
-    save_model(tmp_path / "other", model)
+    model = load_model(trained[0] / "model.safetensors")
+    save_model(tmp_path / "other", dataclasses.replace(model, params={"a": np.zeros(2)}))
     with pytest.raises(ValueError, match="another model"):
         load_model(tmp_path / "other")
     (tmp_path / "text").write_text("CCO\n")
     with pytest.raises(ValueError, match="is not a model of molecules"):
         load_model(tmp_path / "text")
-    assert vae.latent_dim == 56
+
+
+def test_the_shipped_model_is_small_and_retrained_as_it_was_trained():
+    assert SHIPPED.stat().st_size <= 10e6
+    task = molecules()
+    assert task.retrain.beta == load_model(SHIPPED).kl_weight
+    assert (task.retrain.first_steps, task.retrain.steps) == (150, 60)
+    assert task.bo.max_norm == pytest.approx(1.1 * np.sqrt(task.vae.latent_dim))
 
 
 def test_the_command_line_says_what_a_file_holds(trained, capsys):
@@ -247,11 +261,11 @@ def test_the_command_line_says_what_a_file_holds(trained, capsys):
     assert "not ZINC250k" in printed
     assert f"{len(series())} different molecules; 2 lines rejected" in printed
     assert path.with_suffix(".csv").read_text().split("\n")[1].startswith("73,no,not a molecule,")
-    # The model that comes along has no token for silicon.
-    path.with_name("silicon.smi").write_text("C[Si](C)(C)C\nCCO\n")
-    assert main(["data", str(path.with_name("silicon.smi"))]) == 0
-    assert "1 outside the alphabet" in capsys.readouterr().out
-    assert main(["data", str(path.with_name("silicon.smi")), "--any-tokens"]) == 0
+    # The model that comes along has no symbol for selenium.
+    path.with_name("selenium.smi").write_text("C[Se]C\nCCO\n")
+    assert main(["data", str(path.with_name("selenium.smi"))]) == 0
+    assert "1 not writable: piece" in capsys.readouterr().out
+    assert main(["data", str(path.with_name("selenium.smi")), "--any-model"]) == 0
     assert "2 different molecules" in capsys.readouterr().out
     assert main(["data", str(path.with_name("none.smi"))]) == 2
     assert "there is no file or folder" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from wrlso.chem.ringtree.rows import read_rows, write_rows
 from wrlso.chem.ringtree.tables import make_tables
 from wrlso.tasks.molecule import machine as machines
 from wrlso.tasks.molecule.machine import make_machine
-from wrlso.tasks.molecule.stored import StoredModel, load_model, save_model
+from wrlso.tasks.molecule.model import MoleculeModel, load_model, save_model
 from wrlso.tasks.molecule.training import Settings, split, train
 from wrlso.tasks.molecule.vae import Sizes, make_vae, properties
 
@@ -144,7 +144,7 @@ def test_training_helps(trained, rows):
 def test_a_stored_model_decodes_as_before(trained, tmp_path):
     vae, params, *_ = trained
     half = jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), params)
-    model = StoredModel(half, vocabulary(), SIZES, LENGTH, {"data": "cases"})
+    model = MoleculeModel(half, vocabulary(), SIZES, LENGTH, {"data": "cases"})
     save_model(tmp_path / "model", model)
     loaded = load_model(tmp_path / "model")
     assert loaded.vocabulary == vocabulary()
@@ -155,7 +155,7 @@ def test_a_stored_model_decodes_as_before(trained, tmp_path):
     )
     for other in (b"text", b""):
         (tmp_path / "other").write_bytes(other)
-        with pytest.raises(ValueError, match="is no model of molecules"):
+        with pytest.raises(ValueError, match="is not a model of molecules"):
             load_model(tmp_path / "other")
     with pytest.raises(FileNotFoundError, match="there is no model"):
         load_model(tmp_path / "none")

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ _DIGEST = 32
 def cache_path(directory: Path | str, kind: str, smiles: Sequence[str], *recipe: object) -> Path:
     """The file that caches arrays about ``smiles``.
 
-    Its name depends on the molecules, the recipe, and the versions of RDKit and SELFIES.
+    Its name depends on the molecules, the recipe, and the version of RDKit.
     """
     digest = hashlib.sha256(json.dumps(list(smiles)).encode())
-    digest.update(repr((rdkit.__version__, version("selfies"), *recipe)).encode())
+    digest.update(repr((rdkit.__version__, *recipe)).encode())
     return Path(directory) / f"{kind}-{digest.hexdigest()[:24]}.arrays"
 
 

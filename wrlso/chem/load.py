@@ -10,26 +10,20 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from wrlso.chem.cache import cache_path, pack, read_arrays, unpack, write_arrays
-from wrlso.chem.corpus import map_chunks
-from wrlso.chem.molecule import canonical, heavy_atoms, parse
-from wrlso.chem.tokens import Alphabet, split_as_written
+from wrlso.chem.checks import Checks, Verdict, check_all
+from wrlso.chem.molecule import parse
+from wrlso.chem.ringtree.vocabulary import Vocabulary
 
 ZINC_SHA256 = "df0aa677c770f15c9943684d6600cba8e7076c67be6a090c12f24da3aaa55b70"
 """Digest of ZINC250k's 249,455 SMILES, with a line feed after each."""
 
 _ZINC_NAMES = ("zinc250k.smi", "zinc250k.smi.gz", "250k_rndm_zinc_drugs_clean_3.csv",
                "250k_rndm_zinc_drugs_clean_3.csv.gz")  # fmt: skip
-
-
-_FORMAT = 1
-"""Version of the cached files, part of their names."""
 
 
 class Rejection(NamedTuple):
@@ -52,10 +46,12 @@ class Molecules(NamedTuple):
     """N different molecules of a file, in its order.
 
     Attributes:
-      smiles: canonical SMILES.
+      smiles: canonical SMILES, without the configuration of centres and double bonds.
       names: the file's names; empty for a molecule without one.
       scores: ``[N]`` float64; None unless a column of scores was named.
       lines: ``[N]``, the number of each molecule's line.
+      rows: ``[N, L] uint16``, the molecules' own strings, ended by a 0 where shorter than the
+        longest; None unless a vocabulary was given.
       rejected: the lines that were left out.
     """
 
@@ -63,6 +59,7 @@ class Molecules(NamedTuple):
     names: list[str]
     scores: np.ndarray | None
     lines: np.ndarray
+    rows: np.ndarray | None
     rejected: list[Rejection]
 
 
@@ -78,9 +75,8 @@ def load_molecules(
     *,
     column: str = "smiles",
     score_column: str | None = None,
-    alphabet: Alphabet | None = None,
-    stereo: bool = False,
-    max_tokens: int | None = None,
+    vocabulary: Vocabulary | None = None,
+    max_symbols: int | None = None,
     max_heavy_atoms: int | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -90,18 +86,17 @@ def load_molecules(
 
     A file whose name ends in ``.csv`` or ``.tsv`` (before ``.gz``) is a table with a header,
     separated by commas, tabs or semicolons. Any other file has one SMILES per line, optionally
-    followed by white space and a name. Empty lines do not count as rejected.
+    followed by white space and a name. Empty lines do not count as rejected. The configuration of
+    centres and double bonds is dropped: molecules that differ in nothing else are duplicates.
 
     Args:
       path: the file.
       column: name of the column that holds the SMILES of a table; case does not matter.
       score_column: name of the column that holds the scores; case does not matter. A line without a
         finite number there is rejected.
-      alphabet: the allowed tokens; a molecule with other tokens is rejected. It also decides on
-        ``stereo``.
-      stereo: keep the configuration of centres and double bonds. Without it, molecules that differ
-        only in their configuration are duplicates.
-      max_tokens: maximum number of SELFIES tokens of a molecule; None: no limit.
+      vocabulary: symbols; a molecule that they cannot write is rejected. None: only molecules that
+        no vocabulary could write are.
+      max_symbols: maximum number of symbols of a molecule; None: no limit.
       max_heavy_atoms: maximum number of atoms other than hydrogen; None: no limit.
       workers: number of processes for large files; None: one per core.
       progress: show a bar.
@@ -117,15 +112,10 @@ def load_molecules(
     entries = list(_read_entries(path, text, column, score_column)) if text.strip() else []
     if not entries:
         raise ValueError(f"{path} is empty: give a file with a SMILES on each line, or a table")
-    checks = _Checks(
-        None if alphabet is None else alphabet.tokens,
-        stereo if alphabet is None else alphabet.stereo,
-        max_tokens,
-        max_heavy_atoms,
-    )
+    checks = Checks(vocabulary, max_symbols, max_heavy_atoms)
     label = f"reading {path.name}" if progress else None
-    verdicts = _check_all([entry.smiles for entry in entries], checks, directory, workers, label)
-    molecules = _accept(entries, verdicts, score_column is not None)
+    verdicts = check_all([entry.smiles for entry in entries], checks, directory, workers, label)
+    molecules = _accept(entries, verdicts, score_column is not None, vocabulary is not None)
     if not molecules.smiles:
         raise ValueError(f"no molecule in {path} can be used:\n{report(molecules.rejected)}")
     return molecules
@@ -247,80 +237,13 @@ def _holds_molecule(header: str) -> bool:
     return False
 
 
-class _Checks(NamedTuple):
-    """The conditions that a molecule must meet.
-
-    Attributes:
-      tokens: the allowed tokens; None: all.
-      stereo: whether the configuration is kept.
-      max_tokens: maximum number of SELFIES tokens; None: no limit.
-      max_heavy_atoms: maximum number of atoms other than hydrogen; None: no limit.
-    """
-
-    tokens: tuple[str, ...] | None
-    stereo: bool
-    max_tokens: int | None
-    max_heavy_atoms: int | None
-
-
-_Verdict = tuple[str, str]
-"""``("", canonical SMILES)``, or the kind of rejection and its reason."""
-
-
-def _check_all(
-    smiles: list[str],
-    checks: _Checks,
-    directory: Path | str | None,
-    workers: int | None,
-    label: str | None,
-) -> list[_Verdict]:
-    """The verdicts on all molecules, read from the cache if they were checked before."""
-    path = None
-    if directory is not None:
-        path = cache_path(directory, "examined", smiles, _FORMAT, checks)
-        cached = read_arrays(path)
-        if cached is not None:
-            return list(zip(unpack(cached["kinds"]), unpack(cached["texts"]), strict=True))
-    chunks = map_chunks(partial(_check_chunk, checks=checks), smiles, workers, label)
-    verdicts = [verdict for chunk in chunks for verdict in chunk]
-    if path is not None:
-        kinds, texts = ([verdict[i] for verdict in verdicts] for i in range(2))
-        write_arrays(path, {"kinds": pack(kinds), "texts": pack(texts)})
-    return verdicts
-
-
-def _check_chunk(chunk: list[str], checks: _Checks) -> list[_Verdict]:
-    allowed = None if checks.tokens is None else {*checks.tokens}
-
-    def check(smiles: str) -> _Verdict:
-        try:
-            mol = parse(smiles)
-        except ValueError as error:
-            return "not a molecule", str(error)
-        atoms, text = heavy_atoms(mol), canonical(mol, checks.stereo)
-        if checks.max_heavy_atoms is not None and atoms > checks.max_heavy_atoms:
-            return "too many heavy atoms", f"{atoms}, more than {checks.max_heavy_atoms}"
-        try:
-            tokens = split_as_written(text)
-        except ValueError as error:
-            return "not in SELFIES", str(error)
-        if checks.max_tokens is not None and len(tokens) > checks.max_tokens:
-            return "too many tokens", f"{len(tokens)}, more than {checks.max_tokens}"
-        unknown = [] if allowed is None else sorted({*tokens} - allowed)
-        if "." in unknown:
-            return "outside the alphabet", "several molecules, joined by '.': keep one of them"
-        if unknown:
-            return "outside the alphabet", f"needs {', '.join(unknown)}"
-        return "", text
-
-    return [check(smiles) for smiles in chunk]
-
-
-def _accept(entries: list[_Entry], verdicts: list[_Verdict], scored: bool) -> Molecules:
+def _accept(
+    entries: list[_Entry], verdicts: list[Verdict], scored: bool, written: bool
+) -> Molecules:
     """Separate the accepted molecules from the rejected lines."""
-    accepted: dict[str, tuple[_Entry, float]] = {}
+    accepted: dict[str, tuple[_Entry, float, list[int]]] = {}
     rejected = []
-    for entry, (kind, text) in zip(entries, verdicts, strict=True):
+    for entry, (kind, text, row) in zip(entries, verdicts, strict=True):
         score = _number(entry.score) if scored else math.nan
         reason = text
         if not kind and scored and not math.isfinite(score):
@@ -330,14 +253,24 @@ def _accept(entries: list[_Entry], verdicts: list[_Verdict], scored: bool) -> Mo
         if kind:
             rejected.append(Rejection(entry.line, entry.smiles, kind, reason))
         else:
-            accepted[text] = (entry, score)
+            accepted[text] = (entry, score, row)
+    kept = list(accepted.values())
     return Molecules(
         smiles=list(accepted),
-        names=[entry.name for entry, _ in accepted.values()],
-        scores=np.array([score for _, score in accepted.values()]) if scored else None,
-        lines=np.array([entry.line for entry, _ in accepted.values()], np.int64),
+        names=[entry.name for entry, _, _ in kept],
+        scores=np.array([score for _, score, _ in kept]) if scored else None,
+        lines=np.array([entry.line for entry, _, _ in kept], np.int64),
+        rows=_stack([row for _, _, row in kept]) if written else None,
         rejected=rejected,
     )
+
+
+def _stack(rows: list[list[int]]) -> np.ndarray:
+    """``[N, L] uint16``: rows, ended by zeros where shorter than the longest."""
+    stacked = np.zeros((len(rows), max(map(len, rows), default=0)), np.uint16)
+    for filled, row in zip(stacked, rows, strict=True):
+        filled[: len(row)] = row
+    return stacked
 
 
 def _number(text: str) -> float:

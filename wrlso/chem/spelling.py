@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wrlso.chem.fragments import Fragments
 from wrlso.chem.molecule import heavy_atoms, parse
-from wrlso.chem.tokens import to_smiles, tokenize
+from wrlso.chem.ringtree.graph import Unwritable
+from wrlso.chem.ringtree.text import to_smiles
+from wrlso.chem.ringtree.vocabulary import END, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -15,23 +16,23 @@ class Spelling:
     """Translates a model's rows of symbols to molecules and back.
 
     Attributes:
-      fragments: the symbols.
-      max_tokens: maximum number of SELFIES tokens of a molecule.
+      vocabulary: the symbols.
+      length: L, the maximum number of symbols of a molecule.
     """
 
-    fragments: Fragments
-    max_tokens: int
+    vocabulary: Vocabulary
+    length: int
 
     def smiles(self, row: np.ndarray) -> str:
         """The canonical SMILES of the molecule that a row ``[L]`` spells.
 
         Raises:
-          ValueError: if the molecule has no atoms.
+          ValueError: if the row is no complete string, such as an empty one.
         """
-        smiles = to_smiles(self.fragments.expand(row), self.fragments.alphabet)
-        if not smiles:
+        numbers = np.asarray(row).tolist()
+        if not numbers or numbers[0] == END:
             raise ValueError("the row spells a molecule without atoms")
-        return smiles
+        return to_smiles(numbers, self.vocabulary)
 
     def pictures(self, rows: np.ndarray) -> np.ndarray:
         """Structural formulae of rows ``[B, L]``: ``[B, H, W, 3]`` in [0, 1]."""
@@ -40,29 +41,29 @@ class Spelling:
         return pictures([self.smiles(row) for row in rows])
 
     def row(self, smiles: str) -> np.ndarray:
-        """The canonical row ``[max_tokens]`` of a molecule.
+        """The molecule's own row ``[L] uint16``.
 
         Raises:
-          ValueError: if the molecule needs tokens outside the alphabet, or more than
-            ``max_tokens``.
+          Unwritable: with the reason, if the molecule has no string of at most L symbols.
         """
-        tokens = tokenize([smiles], self.fragments.alphabet, self.max_tokens)
-        merged = self.fragments.merge(tokens)[0]
-        return np.pad(merged, (0, self.max_tokens - len(merged)))
+        numbers = self.vocabulary.write(smiles)
+        if len(numbers) > self.length:
+            raise Unwritable("too long", f"{len(numbers)} symbols, more than {self.length}")
+        return np.pad(np.array(numbers, np.uint16), (0, self.length - len(numbers)))
 
     def canonical(self, row: np.ndarray) -> np.ndarray:
-        """The canonical row of the molecule that a row spells.
+        """The own row of the molecule that a row spells.
 
-        The row itself is returned if its molecule has no canonical row: the canonical SMILES may
-        need tokens outside the alphabet.
+        The row itself is returned if its molecule has none, such as one whose own string is longer
+        than L.
 
         Raises:
-          ValueError: if the molecule has no atoms.
+          ValueError: if the row is no complete string.
         """
         smiles = self.smiles(row)
         try:
             return self.row(smiles)
-        except ValueError:
+        except Unwritable:
             return row
 
 

@@ -29,17 +29,16 @@ class Data:
     path: Positional[Path | None] = None
     """A file of molecules, or a folder that holds ZINC250k. Without a path, the command explains
     what ZINC250k is and where to get it."""
-    max_tokens: int | None = None
-    """Maximum number of SELFIES tokens per molecule."""
     max_heavy_atoms: int | None = None
     """Maximum number of atoms other than hydrogen per molecule."""
     column: str = "smiles"
     """The column of a CSV file that holds the SMILES."""
     model: Path | None = None
-    """A model: molecules with tokens that it lacks are rejected. Default: the model that comes with
+    """A model: molecules that it cannot write are rejected. Default: the model that comes with
     wrlso."""
-    any_tokens: bool = False
-    """Accept all tokens, as 'wrlso train molecules' does."""
+    any_model: bool = False
+    """Accept all molecules that a model of their own could write, as 'wrlso train molecules'
+    does."""
     rejected: Path | None = None
     """A CSV file to which every rejected line is written, with the reason."""
 
@@ -51,18 +50,22 @@ class TrainMolecules:
     data: Path
     """A file of molecules: one SMILES per line, or a CSV file with a column 'smiles'."""
     out: Path
-    """The model's file, for 'wrlso run molecules --model'. Checkpoints and log.csv, with a line per
-    epoch, are in a folder of this name that ends in .training."""
-    epochs: float = 40.0
-    """Number of passes over the data. It can be raised later, until the learning rate falls."""
-    decay: float = 8.0
-    """Number of passes at the end in which the learning rate falls to 0."""
-    batch_size: int = 256
+    """The model's file, for 'wrlso run molecules --model'. Checkpoints and log.csv are in a folder
+    of this name that ends in .training."""
+    steps: int = 10_000
+    """Number of gradient steps. It can be raised later, until the learning rate falls."""
+    decay: float = 0.4
+    """Share of the steps, at the end, in which the learning rate falls."""
+    batch_size: int = 128
     """Number of molecules per step."""
     learning_rate: float = 1e-3
     """Learning rate of Adam."""
-    beta: float = 0.03
-    """Factor of the KL divergence."""
+    beta: float = 0.3
+    """Factor of the KL divergence; retraining keeps it. More of it makes the prior resemble the
+    data, less of it reconstructs more molecules exactly."""
+    head: float = 1.0
+    """Factor of the squared errors of the properties that a linear head predicts from the latent,
+    which orders the latent space; 0: no head."""
     seed: int = 0
     """Seed of parameters, held-out molecules, order and noise."""
     half_products: bool = False
@@ -96,12 +99,12 @@ def data(command: Data) -> int:
         return 0
     except ValueError:
         zinc = f"{path} is not ZINC250k (run 'wrlso data' for a description of ZINC250k)."
-    model = None if command.any_tokens else load_model(command.model or SHIPPED)
+    model = None if command.any_model else load_model(command.model or SHIPPED)
     loaded = load_molecules(
         path,
         column=command.column,
-        alphabet=None if model is None else model.fragments.alphabet,
-        max_tokens=command.max_tokens,
+        vocabulary=None if model is None else model.vocabulary,
+        max_symbols=None if model is None else model.length,
         max_heavy_atoms=command.max_heavy_atoms,
         directory=cache_dir() / "molecules",
     )
@@ -115,14 +118,14 @@ def data(command: Data) -> int:
 def train_molecules(command: TrainMolecules) -> int:
     """Run ``wrlso train molecules``."""
     from wrlso.runs.molecule_training import train_molecules
-    from wrlso.runs.sequence_training import TrainingConfig
+    from wrlso.tasks.molecule.training import Settings
 
-    names = ("epochs", "decay", "batch_size", "learning_rate", "beta", "seed")
-    config = TrainingConfig(**{name: getattr(command, name) for name in names})
+    names = ("steps", "decay", "batch_size", "learning_rate", "beta", "head", "seed")
+    settings = Settings(**{name: getattr(command, name) for name in names})
     card = train_molecules(
         command.data,
         command.out,
-        config,
+        settings,
         half_products=command.half_products,
         progress=command.progress,
     )

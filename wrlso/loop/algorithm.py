@@ -92,6 +92,9 @@ class Algorithm:
         if self.current_only:
             rows = 0 if round == 0 else self.retrain_every
             return math.ceil(epochs * rows / config.batch_size)
+        stated = config.first_steps if round == 0 else config.steps
+        if stated is not None:
+            return stated
         steps = math.ceil(epochs * rows / config.batch_size)
         return max(steps, config.min_steps) if epochs > 0 else 0
 

@@ -31,6 +31,9 @@ class RetrainConfig:
     Attributes:
       first_epochs: passes over the data at the first retraining.
       epochs: passes over the data at each later retraining.
+      first_steps: training steps of the first retraining, whatever the size of the data; None: as
+        many as ``first_epochs`` takes. Methods that train on the last samples only ignore it.
+      steps: the same for each later retraining, in place of ``epochs``.
       batch_size: objects per step.
       learning_rate: of the optimizer.
       beta: factor of the KL divergence.
@@ -51,6 +54,8 @@ class RetrainConfig:
     form: WeightForm = "sample"
     min_steps: int = 0
     optimizer: Optimizer = optax.adam
+    first_steps: int | None = None
+    steps: int | None = None
 
     def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
         """The optax transformation for a learning rate, which may be traced."""

@@ -80,8 +80,18 @@ def decode_all(vae: VAE, params: Any, latents: Array) -> Array:
 
 
 def encode_all(vae: VAE, params: Any, objects: Array) -> Array:
-    """Means ``[P, d]`` of the encoder for ``[P, ...]`` objects, in slices."""
-    return _in_slices(lambda x: vae.encode(params, x)[0], objects)
+    """Means ``[P, d]`` of the encoder for ``[P, ...]`` objects, in slices.
+
+    Where objects differ in length, slices hold objects of like length, which cost less.
+    """
+
+    def encode(objects: Array) -> Array:
+        return vae.encode(params, objects)[0]
+
+    if vae.lengths is None or objects.shape[0] <= _SLICE:
+        return _in_slices(encode, objects)
+    order = jnp.argsort(vae.lengths(objects))
+    return _in_slices(encode, objects[order])[jnp.argsort(order)]
 
 
 def _in_slices(function: Callable[[Array], Array], rows: Array) -> Array:

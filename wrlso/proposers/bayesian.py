@@ -60,9 +60,11 @@ class BOConfig:
       max_duplicates: maximum number of maxima per ask that decode to known objects and are observed
         although nothing is evaluated.
       bound: latent points stay in ``[-bound, bound]`` in every dimension.
-      region: distance per dimension that a climb from good data may go; None: anywhere within the
+      region: distance per dimension that a climb may go from its start; None: anywhere within the
         bounds. In many dimensions nearly all of the box is far from all data, where a model may
         decode to anything.
+      max_norm: points further from the origin are moved to this distance; None: no limit. Nearly
+        all of the prior lies within 1.1 sqrt(d).
       surrogate: the model of the scores.
     """
 
@@ -74,6 +76,7 @@ class BOConfig:
     max_duplicates: int = 2
     bound: float = 3.0
     region: float | None = None
+    max_norm: float | None = None
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
 
     def __post_init__(self) -> None:
@@ -90,6 +93,8 @@ class BOConfig:
             )
         if self.region is not None and not self.region > 0:
             raise ValueError(f"region must be positive or None, got {self.region:g}")
+        if self.max_norm is not None and not self.max_norm > 0:
+            raise ValueError(f"max_norm must be positive or None, got {self.max_norm:g}")
         if self.evaluations < 1 or self.bound <= 0 or min(self.ucb_beta, self.max_duplicates) < 0:
             raise ValueError(
                 "evaluations must be at least 1, bound positive, ucb_beta and max_duplicates not "
@@ -124,7 +129,8 @@ def bo(
         choose = _thompson if config.acquisition == "thompson" else _climb
         x = choose(key, surrogate, config, batch)
         latents = surrogate.latent_units.invert(x)
-        return Pool(jnp.clip(latents, -config.bound, config.bound).astype(jnp.float32))
+        latents = jnp.clip(latents, -config.bound, config.bound)
+        return Pool(_within(latents, config.max_norm).astype(jnp.float32))
 
     return Proposer(
         "bo",
@@ -142,6 +148,14 @@ def bo(
         memory=initial_memory(vae, config.surrogate),
         settings=config,
     )
+
+
+def _within(latents: Array, max_norm: float | None) -> Array:
+    """Points ``[P, d]``, moved towards the origin where they are further away."""
+    if max_norm is None:
+        return latents
+    norm = jnp.linalg.norm(latents, axis=1, keepdims=True)
+    return latents * jnp.minimum(1.0, max_norm / jnp.maximum(norm, 1e-12))
 
 
 def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
@@ -246,8 +260,11 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _
     lower, upper = _box(surrogate, config)
     prior = jax.random.normal(prior_key, (config.candidates - n, d), jnp.float32)
     draws = surrogate.latent_units.apply(prior)
-    box = (jnp.broadcast_to(side, draws.shape) for side in (lower, upper))
-    anywhere = _Starts(jnp.clip(draws, lower, upper), *box)
+    if config.region is None:
+        box = (jnp.broadcast_to(side, draws.shape) for side in (lower, upper))
+        anywhere = _Starts(jnp.clip(draws, lower, upper), *box)
+    else:
+        anywhere = _near(surrogate, config, draws, jnp.zeros_like(draws))
     scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), jnp.float32, minval=-0.5, maxval=0.0)
     step = scale * jax.random.normal(near_key, (n, d), jnp.float32)
     step = step / surrogate.latent_units.deviation[None]

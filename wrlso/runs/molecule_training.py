@@ -3,7 +3,8 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,27 +14,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wrlso.chem.corpus import Corpus, encode_corpus
-from wrlso.chem.fragments import SYMBOLS, Fragments, learn_fragments
+from wrlso.chem.chunks import map_parts
 from wrlso.chem.load import load_molecules, report
-from wrlso.models.sequence_vae import cut_lengths, make_vae, standardize_latents
-from wrlso.models.vae import VAE
-from wrlso.runs.sequence_training import (
-    TrainingConfig,
-    read_log,
-    reconstructed,
-    round_trip,
-    split,
-    train_strings,
-)
+from wrlso.chem.properties import PROPERTIES, standard_properties
+from wrlso.chem.ringtree.learn import learn_vocabulary
+from wrlso.chem.ringtree.rows import read_rows, write_rows
+from wrlso.chem.ringtree.tables import make_tables
+from wrlso.chem.ringtree.vocabulary import Vocabulary
+from wrlso.models.vae import VAE, decode_all, encode_all
 from wrlso.storage.cache import cache_dir
+from wrlso.tasks.molecule.machine import make_machine
 from wrlso.tasks.molecule.model import MoleculeModel, save_model
+from wrlso.tasks.molecule.training import Settings, split, train
+from wrlso.tasks.molecule.vae import Sizes, make_vae
 
-SIZES = {"latent_dim": 56, "encoder_units": 256, "decoder_units": 512}
+SIZES = Sizes(properties=len(PROPERTIES))
 """Sizes of the model that comes with the package."""
 
-_STANDARDIZED = 5000
-"""Maximum number of molecules that standardise the latent space after training."""
+_LONGEST = 64
+"""Maximum number of symbols of a molecule to train on: a few large ones would cost all others."""
+
+_RECONSTRUCTED = 10_000
+"""Maximum number of held-out molecules that are reconstructed after training."""
 
 _logger = logging.getLogger(__name__)
 
@@ -41,27 +43,27 @@ _logger = logging.getLogger(__name__)
 def train_molecules(
     data: str | Path,
     out: str | Path,
-    config: TrainingConfig,
+    settings: Settings,
     *,
-    sizes: Mapping[str, Any] = SIZES,
-    symbols: int = SYMBOLS,
+    sizes: Sizes = SIZES,
     half_products: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train a model of molecules and write it to a file, or continue a training that was stopped.
 
+    Its vocabulary is learnt from the molecules. A linear head predicts their
+    :data:`wrlso.chem.properties.PROPERTIES` from the latent, which orders the latent space.
+
     Args:
       data: a file of molecules, see ``wrlso.chem.load.load_molecules``.
       out: the model's file. A folder beside it, ``<out>.training``, holds checkpoints and the log.
-      config: see :class:`TrainingConfig`.
+      settings: see :class:`wrlso.tasks.molecule.training.Settings`.
       sizes: sizes of the model, see :data:`SIZES`.
-      symbols: maximum number of the model's symbols, up to 256: the tokens of the alphabet and
-        frequent sequences of them.
       half_products: multiply in bfloat16 while training, which is faster on processors with such
         products.
       workers: number of processes that read molecules; None: one per core.
-      progress: show bars.
+      progress: show bars, and a line every few minutes of training.
 
     Returns:
       The model's card.
@@ -74,51 +76,60 @@ def train_molecules(
     if out.is_dir():
         raise ValueError(f"out = {out} is a folder: give the path of the model's file")
     out.parent.mkdir(parents=True, exist_ok=True)
-    corpus, rows, fragments = prepare(data, symbols, workers, progress)
-    cuts = cut_lengths(rows.shape[1] + 1)
-    compute = jnp.bfloat16 if half_products else None
-    vae = make_vae(len(fragments), cuts[-1], **sizes, compute=compute, cut=False)
+    smiles, rows, vocabulary = prepare(data, workers, progress)
+    cache = cache_dir() / "molecules"
+    targets = standard_properties(smiles, cache, workers, progress)[:, : sizes.properties]
+    machine = make_machine(make_tables(vocabulary), rows.shape[1])
+    vae = make_vae(machine, rows.shape[1], sizes, jnp.bfloat16 if half_products else None)
     folder = out.with_name(out.name + ".training")
-    params = train_strings(vae, rows, cuts, folder, config, progress)
-    parts = split(len(rows), config)
-    params = _standardized(vae, params, rows[parts.train])
+    tell = print if progress else lambda line: None
+    params = train(vae, rows, targets, folder, settings, tell=tell)
     # Runs use parameters in half precision and products in float32.
     params = jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), params)
-    as_used = make_vae(len(fragments), cuts[-1], **sizes, cut=False)
-    held_out = rows[parts.held_out]
-    exact = reconstructed(jax.jit(partial(round_trip, as_used)), params, held_out)
+    held_out = split(len(rows), settings).held_out
     card = {
         "data": Path(data).name,
         "molecules": len(rows),
-        "digest": hashlib.sha256("\n".join(corpus.smiles).encode()).hexdigest()[:16],
-        "config": asdict(config),
-        "seconds": read_log(folder / "log.csv")[-1]["seconds"],
+        "digest": hashlib.sha256("\n".join(smiles).encode()).hexdigest()[:16],
+        "settings": asdict(settings),
+        "head": list(PROPERTIES[: sizes.properties]),
         "held_out": len(held_out),
-        "held_out_reconstructed": exact,
     }
     stored = {name: json.dumps(value) for name, value in card.items()}
-    save_model(out, MoleculeModel(params, fragments, dict(sizes), stored))
-    return card
+    model = MoleculeModel(params, vocabulary, sizes, rows.shape[1], stored)
+    save_model(out, model)
+    some = held_out[:_RECONSTRUCTED]
+    exact = reconstructed(model.vae(), model, [smiles[i] for i in some], rows[some])
+    return {**card, "held_out_reconstructed": exact}
 
 
-def _standardized(vae: VAE, params: Any, rows: np.ndarray) -> Any:
-    """Rescale the latent space: encodings then have mean 0 and variance 1, as the prior has."""
-    chosen = rows[:: -(-len(rows) // _STANDARDIZED)]
-    encode = jax.jit(vae.encode)
-    parts = [encode(params, chosen[i : i + 500]) for i in range(0, len(chosen), 500)]
-    mean, log_std = (np.concatenate(part) for part in zip(*parts, strict=True))
-    shift, scale = mean.mean(0), np.sqrt(mean.var(0) + np.exp(2 * log_std).mean(0))
-    return standardize_latents(params, jnp.asarray(shift), jnp.asarray(scale))
+def reconstructed(vae: VAE, model: MoleculeModel, smiles: Sequence[str], rows: np.ndarray) -> float:
+    """Share of the molecules that are decoded from the means of their encodings; NaN if none."""
+    if len(rows) == 0:
+        return math.nan
+    back = jax.jit(lambda params, x: decode_all(vae, params, encode_all(vae, params, x)))
+    decoded = np.asarray(back(model.params, jnp.asarray(rows)))
+    found = read_rows(decoded, model.vocabulary)
+    return float(np.mean([a == b for a, b in zip(smiles, found, strict=True)]))
 
 
 def prepare(
-    data: str | Path, symbols: int, workers: int | None, progress: bool
-) -> tuple[Corpus, np.ndarray, Fragments]:
-    """The distinct molecules of a file, their rows of symbols, and the symbols."""
+    data: str | Path, workers: int | None, progress: bool
+) -> tuple[list[str], np.ndarray, Vocabulary]:
+    """The distinct molecules of a file that can be written, their rows, and the vocabulary."""
     cache = cache_dir() / "molecules"
     loaded = load_molecules(data, workers=workers, progress=progress, directory=cache)
     if loaded.rejected:
         _logger.warning("%s: %s", data, report(loaded.rejected))
-    corpus = encode_corpus(loaded.smiles, cache, workers=workers, progress=progress)
-    fragments = learn_fragments(corpus.tokens, corpus.alphabet, symbols)
-    return corpus, fragments.merge(corpus.tokens), fragments
+    label = "vocabulary" if progress else None
+    over = partial(map_parts, workers=workers, label=label)
+    vocabulary = learn_vocabulary(loaded.smiles, over=over)
+    written = write_rows(loaded.smiles, vocabulary, _LONGEST, canonical=True, over=over)
+    if written.rejected:
+        first = written.rejected[0]
+        _logger.warning(
+            f"{len(written.rejected)} of {len(loaded.smiles)} molecules cannot be written; the "
+            f"first, {loaded.smiles[first.place]}: {first.reason}"
+        )
+    longest = int((written.rows > 0).sum(1).max(initial=0))
+    return [loaded.smiles[i] for i in written.places], written.rows[:, :longest], vocabulary

@@ -10,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from wrlso.chem.corpus import encode_corpus
 from wrlso.chem.load import load_molecules, report
 from wrlso.chem.objective import Objective
 from wrlso.chem.scoring import describe_failures, score_molecules
-from wrlso.chem.spelling import RowScore, Spelling
+from wrlso.chem.spelling import RowScore
 from wrlso.data import Dataset
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import decode_all
@@ -51,12 +50,12 @@ def from_file(
     score_all: ScoreAll,
     workers: int | None,
 ) -> Dataset:
-    """Base data from the molecules of a file that are within the limits and the model's tokens."""
+    """Base data from the molecules of a file that the model can write and that are small enough."""
     spelling = score.spelling
     loaded = load_molecules(
         path,
-        alphabet=spelling.fragments.alphabet,
-        max_tokens=spelling.max_tokens,
+        vocabulary=spelling.vocabulary,
+        max_symbols=spelling.length,
         max_heavy_atoms=score.max_heavy_atoms,
         workers=workers,
         directory=cache_dir() / "molecules",
@@ -65,14 +64,13 @@ def from_file(
     if loaded.rejected:
         _logger.warning("%s: %s", path, report(loaded.rejected))
     scores = score_all(loaded.smiles) if loaded.scores is None else loaded.scores
-    return _dataset(loaded.smiles, scores, spelling, workers)
+    assert loaded.rows is not None
+    return _dataset(loaded.rows, scores, spelling.length)
 
 
-def from_prior(
-    model: MoleculeModel, score: RowScore, score_all: ScoreAll, workers: int | None
-) -> Dataset:
+def from_prior(model: MoleculeModel, score: RowScore, score_all: ScoreAll) -> Dataset:
     """Base data from distinct samples of the model's prior that are within the limits."""
-    recipe = repr((model_digest(model), score.spelling.max_tokens, score.max_heavy_atoms))
+    recipe = repr((model_digest(model), score.max_heavy_atoms))
     name = hashlib.sha256(recipe.encode()).hexdigest()[:24]
     path = cache_dir() / "molecules" / f"prior-{name}.smi"
     if path.exists():
@@ -80,12 +78,13 @@ def from_prior(
     else:
         smiles = _sampled(model, score)
         write_atomically(path, "".join(f"{one}\n" for one in smiles).encode())
-    return _dataset(smiles, score_all(smiles), score.spelling, workers)
+    spelling = score.spelling
+    rows = np.stack([spelling.row(one) for one in smiles])
+    return _dataset(rows, score_all(smiles), spelling.length)
 
 
 def _sampled(model: MoleculeModel, score: RowScore) -> list[str]:
-    spelling = score.spelling
-    vae = model.vae(spelling.max_tokens)
+    vae = model.vae()
     decode = jax.jit(lambda z: decode_all(vae, model.params, z))
     sampled: dict[str, None] = {}
     with tqdm(total=_SAMPLED, desc="sampling the model's prior (once)", unit=" molecules") as bar:
@@ -97,11 +96,11 @@ def _sampled(model: MoleculeModel, score: RowScore) -> list[str]:
                 bar.update(min(len(sampled), _SAMPLED) - bar.n)
             if len(sampled) >= _SAMPLED:
                 return list(sampled)[:_SAMPLED]
-    limits = f"max_tokens = {spelling.max_tokens}, max_heavy_atoms = {score.max_heavy_atoms}"
+    limits = f"max_heavy_atoms = {score.max_heavy_atoms}"
     drawn = _DRAWS * _SAMPLED // 4
     if not sampled:
         raise ValueError(
-            f"none of {drawn:,} samples of the model's prior is within {limits}: raise these, or "
+            f"none of {drawn:,} samples of the model's prior is within {limits}: raise it, or "
             "give a file of molecules as data"
         )
     _logger.warning(
@@ -122,19 +121,13 @@ def _add_if_possible(sampled: dict[str, None], row: np.ndarray, score: RowScore)
     sampled[smiles] = None
 
 
-def _dataset(
-    smiles: list[str], scores: np.ndarray, spelling: Spelling, workers: int | None
-) -> Dataset:
-    """Rows and scores of the molecules that have a score."""
-    corpus = encode_corpus(smiles, cache_dir() / "molecules", workers=workers)
-    numbers = [spelling.fragments.alphabet.number[token] for token in corpus.alphabet.tokens]
-    rows = spelling.fragments.merge(np.array(numbers, np.uint8)[corpus.tokens])
-    rows = np.pad(rows, [(0, 0), (0, spelling.max_tokens - rows.shape[1])])
+def _dataset(rows: np.ndarray, scores: np.ndarray, length: int) -> Dataset:
+    """Rows of ``length`` symbols and scores of the molecules that have a score."""
     usable = np.isfinite(scores)
-    usable[corpus.altered] = False  # their tokens spell another molecule
     if not usable.any():
         raise ValueError(
-            f"none of the {len(smiles)} molecules of the base data has a score: see the warnings "
+            f"none of the {len(scores)} molecules of the base data has a score: see the warnings "
             "for the reasons"
         )
-    return Dataset(jnp.asarray(rows[usable]), jnp.asarray(scores[usable], jnp.float32))
+    rows = np.pad(rows[usable], [(0, 0), (0, length - rows.shape[1])])
+    return Dataset(jnp.asarray(rows), jnp.asarray(scores[usable], jnp.float32))

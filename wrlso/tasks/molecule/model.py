@@ -1,9 +1,10 @@
-"""A trained model of molecules in one file: parameters, symbols, sizes, card."""
+"""A trained model of molecules in one file: parameters, vocabulary, sizes, card."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,53 +13,64 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError
 
-from wrlso.chem.fragments import Fragments
+from wrlso.chem.ringtree.tables import make_tables
+from wrlso.chem.ringtree.vocabulary import Vocabulary
 from wrlso.models.sampling import prng_key
-from wrlso.models.sequence_vae import make_vae
 from wrlso.models.vae import VAE
 from wrlso.storage.tensors import load_metadata, load_tree, save_tree
+from wrlso.tasks.molecule.machine import Machine, make_machine
+from wrlso.tasks.molecule.vae import Sizes, make_vae
 
-_FORMAT = "1"
+_FORMAT = "ringtree-1"
 
 
 @dataclass(frozen=True, eq=False)
 class MoleculeModel:
-    """A trained model of molecules.
+    """Parameters and what they mean.
 
     Attributes:
-      params: parameters of the VAE.
-      fragments: its symbols.
-      sizes: ``latent_dim``, ``encoder_units``, ``decoder_units``.
-      card: facts about the training, as text by name.
+      params: of the VAE.
+      vocabulary: its symbols.
+      sizes: of the VAE.
+      length: L of its decodes.
+      card: facts about the training, as text by name; ``settings`` are those of
+        ``wrlso.tasks.molecule.training.Settings`` as JSON.
     """
 
     params: Any
-    fragments: Fragments
-    sizes: Mapping[str, Any]
+    vocabulary: Vocabulary
+    sizes: Sizes
+    length: int
     card: Mapping[str, str]
 
-    def vae(self, max_tokens: int, half_products: bool = False) -> VAE:
-        """The VAE for molecules of at most ``max_tokens`` SELFIES tokens.
+    @cached_property
+    def machine(self) -> Machine:
+        """The grammar of the vocabulary."""
+        return make_machine(make_tables(self.vocabulary), self.length)
+
+    @property
+    def kl_weight(self) -> float:
+        """Factor of the KL divergence with which the model was trained last."""
+        return float(json.loads(self.card["settings"])["beta"])
+
+    def vae(self, half_products: bool = False) -> VAE:
+        """The VAE.
 
         With ``half_products``, its encoder and its likelihood multiply in bfloat16; its decoder
         always multiplies in float32.
         """
-        return make_vae(
-            len(self.fragments),
-            max_tokens,
-            sizes=self.fragments.sizes,
-            compute=jnp.bfloat16 if half_products else None,
-            **dict(self.sizes),
-        )
+        compute = jnp.bfloat16 if half_products else None
+        return make_vae(self.machine, self.length, self.sizes, compute)
 
 
 def save_model(path: Path, model: MoleculeModel) -> None:
-    """Write a model; half precision keeps three digits of its parameters and halves the file."""
+    """Write a model, its parameters in half precision: three digits, half the size."""
     params = jax.tree.map(lambda a: np.asarray(a, np.float16), model.params)
     stored = {
         "format": _FORMAT,
-        "fragments": json.dumps(model.fragments.to_json()),
-        "sizes": json.dumps(dict(model.sizes)),
+        "vocabulary": json.dumps(model.vocabulary.to_json(), separators=(",", ":")),
+        "sizes": json.dumps(model.sizes.to_json()),
+        "length": str(model.length),
         "card": json.dumps(dict(model.card)),
     }
     save_tree(path, params, stored)
@@ -69,8 +81,7 @@ def load_model(path: Path | str) -> MoleculeModel:
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if the file is not of :func:`save_model`, or its tokens have another meaning in
-        this version.
+      ValueError: if it is not of :func:`save_model`.
     """
     path = Path(path)
     if not path.is_file():
@@ -79,25 +90,26 @@ def load_model(path: Path | str) -> MoleculeModel:
         stored = load_metadata(path)
     except SafetensorError:
         stored = {}
-    if stored.get("format") != _FORMAT or "fragments" not in stored:
+    if stored.get("format") != _FORMAT:
         raise ValueError(
             f"{path} is not a model of molecules of this version: train one with 'wrlso train "
             "molecules', or omit the model to use the one that comes with wrlso"
         )
-    sizes = json.loads(stored["sizes"])
-    fragments = Fragments.from_json(json.loads(stored["fragments"]))
-    vae = make_vae(len(fragments), 1, sizes=None, **sizes)
+    vocabulary = Vocabulary.from_json(json.loads(stored["vocabulary"]))
+    sizes, length = Sizes(**json.loads(stored["sizes"])), int(stored["length"])
+    empty = MoleculeModel(None, vocabulary, sizes, length, json.loads(stored["card"]))
     like = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float16),
-        jax.eval_shape(vae.init, prng_key(0)),
+        jax.eval_shape(empty.vae().init, prng_key(0)),
     )
     params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), load_tree(path, like))
-    return MoleculeModel(params, fragments, sizes, json.loads(stored["card"]))
+    return MoleculeModel(params, vocabulary, sizes, length, empty.card)
 
 
 def model_digest(model: MoleculeModel) -> str:
     """A digest of everything that a decode depends on."""
-    digest = hashlib.sha256(json.dumps([model.fragments.to_json(), dict(model.sizes)]).encode())
+    stated = [model.vocabulary.to_json(), model.sizes.to_json(), model.length]
+    digest = hashlib.sha256(json.dumps(stated).encode())
     for leaf in jax.tree.leaves(model.params):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()

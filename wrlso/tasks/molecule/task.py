@@ -1,5 +1,6 @@
 """Molecules: find a molecule of high score, such as penalised logP (the paper's third task)."""
 
+import math
 import os
 from collections.abc import Callable
 from functools import cache, partial
@@ -30,7 +31,6 @@ def molecules(
     column: str = "smiles",
     score_column: str | None = None,
     model: str | None = None,
-    max_tokens: int = 80,
     max_heavy_atoms: int | None = 38,
     penalty: float | Literal["lowest"] | None = None,
     half_products: bool = False,
@@ -56,8 +56,6 @@ def molecules(
         of the file are scored at first use, and the scores are cached; a molecule without a score
         is left out.
       model: a file of 'wrlso train molecules'. Default: the model that comes with wrlso.
-      max_tokens: maximum number of SELFIES tokens of a molecule, up to 300. The minimum is the size
-        of the model's largest symbol (12 for the model that comes with wrlso).
       max_heavy_atoms: maximum number of atoms other than hydrogen; larger molecules fail. 38 is
         ZINC250k's largest. In Python None means no limit.
       penalty: the score that the surrogate uses for a failure: a number, or 'lowest', the lowest
@@ -72,34 +70,33 @@ def molecules(
       FileNotFoundError: if the model or the data file does not exist.
     """
     made = make_objective(objective, command, feed)
-    _check_limits(max_tokens, max_heavy_atoms)
+    _check_limit(max_heavy_atoms)
     _check_data(data, column, score_column)
-    trained = _load_model(model, max_tokens)
-    spelling = Spelling(trained.fragments, max_tokens)
+    trained = _load_model(model)
+    spelling = Spelling(trained.vocabulary, trained.length)
     row_score = RowScore(spelling, made.score, max_heavy_atoms)
     penalty = made.penalty if penalty is None else penalty
     score_all = partial(scores_of, made, workers, timeout)
     if data is None:
-        load = partial(from_prior, trained, row_score, score_all, workers)
+        load = partial(from_prior, trained, row_score, score_all)
     else:
         columns = {"column": column, "score_column": score_column}
         load = partial(from_file, data, columns, row_score, score_all, workers)
     return Task(
         name="molecules",
-        vae=trained.vae(max_tokens, half_products),
+        vae=trained.vae(half_products),
         load_data=cache(load),  # a run and its figures share them
         host_objective=HostObjective(row_score, spelling.canonical, workers, timeout),
         params=trained.params,
-        retrain=_retraining(),
+        retrain=_retraining(trained.kl_weight),
         proposer="bo",
-        bo=_bayesian_optimisation(penalty),
+        bo=_bayesian_optimisation(penalty, trained.sizes.latent_dim),
         options={
             "objective": "penalized_logp" if command is not None else made.name,
             "command": None if command is None else made.name.removeprefix("command "),
             "feed": feed,
             "data": None if data is None else os.path.abspath(data),
             "model": None if model is None else os.path.abspath(model),
-            "max_tokens": max_tokens,
             "max_heavy_atoms": max_heavy_atoms,
             "penalty": penalty,
             "half_products": half_products,
@@ -110,7 +107,6 @@ def molecules(
         },
         stated={
             "objective": made.name,
-            "max_tokens": max_tokens,
             "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
         },
         to_text=spelling.smiles,
@@ -118,9 +114,7 @@ def molecules(
     )
 
 
-def _check_limits(max_tokens: int, max_heavy_atoms: int | None) -> None:
-    if not 1 <= max_tokens <= 300:
-        raise ValueError(f"max_tokens must be between 1 and 300, got {max_tokens}")
+def _check_limit(max_heavy_atoms: int | None) -> None:
     if max_heavy_atoms is not None and max_heavy_atoms < 1:
         raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
 
@@ -135,38 +129,37 @@ def _check_data(data: str | None, column: str, score_column: str | None) -> None
         raise FileNotFoundError(f"data = {str(data)!r}: there is no such file")
 
 
-def _load_model(model: str | None, max_tokens: int) -> MoleculeModel:
+def _load_model(model: str | None) -> MoleculeModel:
     """The model of a file, or the model that comes with the package."""
     if model is None and not SHIPPED.exists():
         raise FileNotFoundError(
             "this version of wrlso comes without a model of molecules: train one with 'wrlso train "
             "molecules --data FILE --out MODEL', and give it as model (--model MODEL)"
         )
-    trained = load_model(model or SHIPPED)
-    largest = int(trained.fragments.sizes.max())
-    if max_tokens < largest:
-        raise ValueError(
-            f"max_tokens must be at least {largest}, the number of tokens of the model's largest "
-            f"symbol, got {max_tokens}"
-        )
-    return trained
+    return load_model(model or SHIPPED)
 
 
-def _retraining() -> RetrainConfig:
+def _retraining(kl_weight: float) -> RetrainConfig:
+    """Steps, not passes: on large data the weights' few good molecules are seen often enough in
+    150 steps, and more of them only narrow the prior."""
     return RetrainConfig(
         first_epochs=0.1,
         epochs=0.05,
-        min_steps=80,
+        first_steps=150,
+        steps=60,
         batch_size=128,
-        learning_rate=3e-4,
-        beta=0.03,
+        learning_rate=5e-4,
+        beta=kl_weight,
     )
 
 
-def _bayesian_optimisation(penalty: float | Literal["lowest"]) -> BOConfig:
+def _bayesian_optimisation(penalty: float | Literal["lowest"], latent_dim: int) -> BOConfig:
+    """Climbs end two thirds of a posterior standard deviation from where they start, and no point
+    lies further out than the shell of the prior."""
     return BOConfig(
         evaluations=40,
-        region=0.3,
+        region=0.4,
+        max_norm=1.1 * math.sqrt(latent_dim),
         surrogate=SurrogateConfig(
             kind="sparse",
             best=2000,

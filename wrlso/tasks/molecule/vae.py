@@ -16,7 +16,7 @@ from jax import Array, lax
 
 from wrlso.models.dense import Compute, dense, init_dense, product
 from wrlso.models.gru import GRU, advance, init_gru, over_steps, states_from
-from wrlso.models.sequence_vae import cut_columns, lengths, turn
+from wrlso.models.sequences import cut_columns, lengths, turn
 from wrlso.models.vae import VAE
 from wrlso.tasks.molecule import machine as machines
 from wrlso.tasks.molecule.machine import Machine
