@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from wrlso.chem.scores import penalized_logp
 from wrlso.chem.spelling import RowScore, Spelling
 from wrlso.cli.main import main
 from wrlso.results.tables import comparison_table
+from wrlso.runs import molecule_training
 from wrlso.runs.molecule_training import train_molecules
 from wrlso.status import Status
 from wrlso.tasks import TASKS
@@ -271,3 +273,19 @@ def test_the_command_line_says_what_a_file_holds(trained, capsys):
     assert "there is no file or folder" in capsys.readouterr().err
     assert main(["data"]) == 0
     assert "249,455" in capsys.readouterr().out
+
+
+def test_the_command_line_trains_and_continues(trained, tmp_path, monkeypatch, capsys):
+    small = partial(train_molecules, sizes=SMALL, workers=1)
+    monkeypatch.setattr(molecule_training, "train_molecules", small)
+    out = tmp_path / "own.safetensors"
+    command = ["train", "molecules", "--data", str(trained[0] / "series.smi"), "--out", str(out)]
+    command += ["--batch-size", "16", "--beta", "0.5", "--no-progress", "--steps"]
+    assert main([*command, "3"]) == 0
+    assert "of 3 held-out molecules are reconstructed exactly" in capsys.readouterr().out
+    assert load_model(out).kl_weight == 0.5
+    assert main([*command, "5"]) == 0
+    log = (tmp_path / "own.safetensors.training" / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in log] == ["step", "3", "5"]
+    assert main([*command, "5", "--seed", "1"]) == 2
+    assert "of another training" in capsys.readouterr().err
