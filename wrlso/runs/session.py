@@ -103,7 +103,7 @@ class Session:
     def _retrain(self) -> list[Round | None]:
         """Retrain the seeds that go on; the row of each for the log."""
         self.progress.say("retrain")
-        rows = (self.base_rows + self.counts).tolist()
+        rows = self.base_rows + self.counts
         goes_on = self.counts < self.algorithm.budget
         steps = [
             self.algorithm.steps(self.round, int(n)) if open_ else 0
