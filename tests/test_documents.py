@@ -18,6 +18,11 @@ SMALLER = {
     "epochs=30": "epochs=5",
     "budget=100, seeds=2": "budget=24, seeds=2",
     "retrain_every=20": "retrain_every=12",
+    # A twentieth of the training.
+    "task = wrlso.tasks.shapes()\nmethod": "task = wrlso.tasks.shapes()\n"
+    "import dataclasses\n"
+    "brief = dataclasses.replace(task.retrain, first_epochs=0.05, epochs=0.05)\n"
+    "task = dataclasses.replace(task, retrain=brief)\nmethod",
     "for seed in range(2)": "for seed in range(1)",
     "half_prior(task.vae, 10)": "half_prior(task.vae, 12)",
     'hyper={"temperature": 30.0})': 'hyper={"temperature": 30.0}, retrain_every=12)',
