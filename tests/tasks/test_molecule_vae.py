@@ -79,7 +79,9 @@ def test_padding_changes_nothing(machine, rows):
     )
 
 
+@pytest.mark.slow
 def test_a_decode_is_the_most_likely_symbol_at_each_step(machine):
+    """Slow, as every length of a string is compiled."""
     vae = make_vae(machine, LENGTH, SIZES)
     params = vae.init(jax.random.key(3))
     latents = jax.random.normal(jax.random.key(1), (1, SIZES.latent_dim))
