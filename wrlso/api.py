@@ -22,7 +22,8 @@ from wrlso.methods import Method
 from wrlso.parallel import SeedMode, plan_seeds
 from wrlso.proposers.base import Proposer
 from wrlso.resolve import algorithm, record, task_record
-from wrlso.results.result import Result, task_of
+from wrlso.results.record import task_of
+from wrlso.results.result import Result
 from wrlso.results.summary import describer, summarize
 from wrlso.runs.base_data import load_base
 from wrlso.runs.checkpoints import OpenRun

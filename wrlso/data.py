@@ -145,9 +145,9 @@ def gather(base: Dataset, history: History, rows: Array) -> Array:
     """
     n = base.scores.shape[0]
     from_base = base.objects[jnp.minimum(rows, n - 1)]
-    from_acquired = history.objects[jnp.clip(rows - n, 0, history.scores.shape[0] - 1)]
+    from_history = history.objects[jnp.clip(rows - n, 0, history.scores.shape[0] - 1)]
     is_base = (rows < n).reshape(-1, *([1] * (from_base.ndim - 1)))
-    return jnp.where(is_base, from_base, from_acquired)
+    return jnp.where(is_base, from_base, from_history)
 
 
 def check_dataset(data: Dataset, name: str = "data") -> None:

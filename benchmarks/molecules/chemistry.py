@@ -1,4 +1,4 @@
-"""What a chemist asks of molecules: properties, filters, similarity; for worker processes."""
+"""Properties, filters and similarity of molecules, for worker processes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -31,8 +31,8 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 class Figures(NamedTuple):
-    """Of N molecules, each ``[N]``: penalised logP, QED, SA score; whether there is a ring of
-    more than 7 atoms; no odd group; no alert of Brenk or PAINS besides, no large ring and an SA
+    """Properties of N molecules, each ``[N]``: penalised logP, QED, SA score; a ring of more than 7
+    atoms; no odd group; no alert of Brenk or PAINS besides, no large ring and an SA
     score below 4.5; no unpaired electron; heavy atoms."""
 
     plogp: np.ndarray

@@ -93,7 +93,7 @@ def _sliced(function: Callable[[Any], Any], rows: np.ndarray) -> np.ndarray:
 
 
 def describe(found: Figures) -> dict[str, float]:
-    """What a table shows of molecules."""
+    """The rows of a table of molecules."""
     median, high, highest = np.quantile(found.plogp, [0.5, 0.9, 0.99])
     return {
         "closed-shell": found.closed_shell.mean(),

@@ -91,7 +91,7 @@ def fit(
     Returns:
       The best found, and there ``log_evidence`` plus the log prior of the logarithms
       without its constant ``[]``; never worse than ``start`` (put within the bounds).
-      Where no evidence is finite, as with NaN among the data, ``start`` is returned, with
+      If no evidence is finite, as with NaN among the data, ``start`` is returned, with
       the value -inf. The value's derivative is that of ``log_evidence`` at the hyperparameters
       found (envelope theorem), which count as constants.
     """

@@ -26,7 +26,7 @@ TRAINING_NUMBERS = ("learning_rate", "beta")
 
 @dataclass(frozen=True)
 class RetrainConfig:
-    """How a task retrains its model. Sizes are static; the loop traces the rates.
+    """Settings of a task's retraining. Sizes are static; the loop traces the rates.
 
     Attributes:
       first_epochs: passes over the data at the first retraining.

@@ -46,7 +46,7 @@ _OTHER_ACQUISITIONS = ("ucb", "thompson")
 
 @dataclass(frozen=True)
 class BOConfig:
-    """How the surrogate is optimised. All static.
+    """Settings of the search for the next points. All static.
 
     Attributes:
       acquisition: ``"log_ei"``, ``"ei"``, ``"ucb"`` (with ``ucb_beta``), ``"thompson"`` (which
@@ -281,8 +281,8 @@ def _good_data(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) 
 def _best_data(surrogate: Surrogate, n: int) -> Array:
     """At most n latents of highest score.
 
-    Of latents with equal scores one comes first and the others last, as they may be one object in
-    many spellings.
+    One of several latents with equal scores comes first, the others last, as they may be one object
+    in many spellings.
     """
     known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
     scores, rows = lax.top_k(known, known.shape[0])

@@ -35,7 +35,7 @@ GRADIENT_METHODS: tuple[GradientMethod, ...] = ("latent_ascent", "data_ascent", 
 
 @dataclass(frozen=True)
 class GradientConfig:
-    """How gradients are followed. All static.
+    """Settings of the gradient proposers. All static.
 
     Attributes:
       evaluations: number of evaluations of h and its gradient per climb.

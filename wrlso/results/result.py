@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from wrlso.methods import Method
-from wrlso.results.record import RunRecord, task_of
+from wrlso.results.record import RunRecord
 from wrlso.results.tables import run_table
 from wrlso.tasks.base import Task
-
-__all__ = ["Result", "task_of"]
 
 
 class Result(RunRecord):

@@ -18,7 +18,7 @@ Atom = tuple[int, int]
 """A node and a site of it."""
 
 Slot = tuple[Atom | None, int, Atom | None, int]
-"""What a node bonds to: an atom and the order; in a bridge also the atom at its end, and the order
+"""The bonds of a node: an atom and the order; in a bridge also the atom at its end, and the order
 there."""
 
 

@@ -1,6 +1,6 @@
 """Writing a ring system that has no template: from smaller ones, and bridges between their sites.
 
-A core, which is a known template, stands in the system. What is left of the system hangs on the
+A core, which is a known template, stands in the system. The rest of the system hangs on the
 core by two bonds each: it is a bridge, written as a chain of nodes from one site of the core to
 another, or to the same where nothing else helps. A bridge closes whatever it holds, so that any
 chain gives a molecule.
@@ -15,10 +15,10 @@ from wrlso.chem.ringtree.nodes import BRIDGE, CHILD, EXIT, ON, ROOT, TO, Arm, Su
 from wrlso.chem.ringtree.pieces import Piece, Pieces, piece_of
 
 _MOST_RINGS = 6
-"""Rings of a core, at most."""
+"""Maximum number of rings of a core."""
 
 _MOST_TRIES = 500
-"""Cores of a ring system that are tried, at most."""
+"""Maximum number of cores that are tried for a ring system."""
 
 Branch = tuple[Subtree, int, int]
 """A branch outside the system: the atom that it hangs on, and the order of the bond."""
@@ -79,9 +79,11 @@ def _write(context: _Context, atoms: frozenset[int], entry: End, leave: End) -> 
 def _cores(
     context: _Context, atoms: frozenset[int], anchor: int | None
 ) -> Iterator[frozenset[int]]:
-    """What may be a core among the atoms, with the anchor in it: connected unions of rings, the
-    large first; an atom; two neighbours, which hold the two ends of a fused ring; the large ring
-    of a bridged system."""
+    """Candidates for a core among the atoms, with the anchor in it.
+
+    They are connected unions of rings, the large first; an atom; two neighbours, which hold the two
+    ends of a fused ring; the large ring of a bridged system.
+    """
     bonds = context.pieces.graph.bonds
     cycles = [frozenset(c) for c in context.pieces.graph.cycles if atoms.issuperset(c)]
     yield from _unions(cycles, anchor)
@@ -108,7 +110,7 @@ def _unions(cycles: list[frozenset[int]], anchor: int | None) -> list[frozenset[
 def _around(
     context: _Context, atoms: frozenset[int], core: frozenset[int], entry: End, leave: End
 ) -> Subtree:
-    """A core and what hangs on it."""
+    """A core and the branches that hang on it."""
     piece, extra = _known_piece(context, core)
     bridges: list[tuple[Subtree, Use, Use]] = []
     last: Arm | None = None

@@ -22,10 +22,10 @@ _RARE = 3e-5
 """Share of the molecules below which a template or a kind of bond is not learnt: 8 of ZINC250k."""
 
 _LEAST = 2
-"""Molecules that a template must occur in, however few there are."""
+"""Minimum number of molecules that a template occurs in, however few there are."""
 
 _WHOLE = 1000
-"""Nodes that get a symbol of their own, at most."""
+"""Maximum number of nodes with a symbol of their own."""
 
 _CHUNK = 1000
 

@@ -8,11 +8,11 @@ from wrlso.chem.ringtree.graph import Unwritable
 from wrlso.chem.ringtree.templates import template
 
 CHILD, BRIDGE, TO, EXIT, ON = range(5)
-"""What a site is used for: a child; the begin and the end of a bridge, which is a chain of
-nodes; in a chain, the end of the bridge, or its next node."""
+"""Purposes of a site: a child; the begin and the end of a bridge, which is a chain of nodes; in a
+chain, the end of the bridge, or its next node."""
 
 Use = tuple[int, int, int]
-"""What for, the site, the order of the bond."""
+"""The purpose, the site, the order of the bond."""
 
 
 class Node(NamedTuple):
@@ -22,7 +22,7 @@ class Node(NamedTuple):
       template: its name.
       entry: ``(site, order)`` of the bond to the node before it; ``(-1, 0)`` of the root.
       uses: of its other sites: children, then bridges, then the exit or next node of a chain.
-        What hangs on them follows in this order.
+        The branches on them follow in this order.
       in_bridge: whether it is a node of a bridge.
     """
 
@@ -44,7 +44,7 @@ ROOT = (-1, 0)
 
 
 class Arm(NamedTuple):
-    """What hangs on a node, and its sites' uses: two for a bridge; None at an exit."""
+    """A branch of a node, and its sites' uses: two for a bridge. The branch is None at an exit."""
 
     branch: Subtree | None
     uses: tuple[Use, ...]

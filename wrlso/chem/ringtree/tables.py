@@ -164,7 +164,7 @@ def _enters(
 def _rules(
     vocabulary: Vocabulary, cats: _Categories, enters: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What expands each category, and what symbols leave."""
+    """The symbols that expand each category, and the categories that they leave."""
     size = len(vocabulary)
     arity = max([2, *(len(node.uses) for node in vocabulary.nodes)])
     allowed = np.zeros((2, cats.size, size), bool)

@@ -10,8 +10,8 @@ from rdkit.rdBase import BlockLogs
 from wrlso.chem.ringtree.graph import Graph, Unwritable, graph_of
 
 _SYMMETRIES = 64
-"""Automorphisms of a template, at most; of more symmetric ones some are left out, so that a
-molecule with such a piece may have several strings."""
+"""Maximum number of automorphisms of a template. A more symmetric template leaves some out, so that
+a molecule with such a piece may have several strings."""
 
 _HETERO = frozenset((7, 8, 15, 16, 33, 34))
 _HYPERVALENT = frozenset((15, 16, 33, 34))

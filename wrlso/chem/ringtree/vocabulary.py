@@ -29,7 +29,7 @@ ENTRY = 5
 """A use of a site beside those of ``nodes``: the bond to the parent."""
 
 Symbol = None | Use | str | Node
-"""What a number means; None: the end, or the closing symbol."""
+"""The meaning of a number; None: the end, or the closing symbol."""
 
 Pair = tuple[str, int, str]
 """A kind of bond between pieces: kinds of the atoms in alphabetical order, the order between."""
@@ -40,7 +40,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a model can write.
+    """The symbols of a model.
 
     Attributes:
       templates: names of templates.
@@ -68,7 +68,7 @@ class Vocabulary:
 
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
-        """What each number means; the first two have no more meaning than their names."""
+        """The meaning of each number; the first two mean the end and the closing of a node."""
         return (None, None, *self.sites, *self.templates, *self.nodes)
 
     @cached_property

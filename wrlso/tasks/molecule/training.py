@@ -39,7 +39,7 @@ _MOST_LOST = 5.0
 
 @dataclass(frozen=True)
 class Settings:
-    """How the model is trained.
+    """Settings of the model's training.
 
     Attributes:
       steps: gradient steps.

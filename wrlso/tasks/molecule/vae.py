@@ -57,7 +57,7 @@ class Sizes:
 
 
 class Walk(NamedTuple):
-    """What the grammar says at each of L steps: ``category``, ``parent [L, B]``, and the states
+    """The state of the grammar at each of L steps: ``category``, ``parent [L, B]``, and the states
     of the machine ``[L, B, ...]`` before the step."""
 
     category: Array
@@ -210,7 +210,7 @@ def _log_likelihood(
     logits = jnp.where(masks(machine, walked), _logits(params, states, compute), _FORBIDDEN)
     chosen = jnp.take_along_axis(logits, rows[..., None], -1)[..., 0]
     log_p = chosen - jax.nn.logsumexp(logits, -1)
-    # What follows a complete string is certain: the mask leaves nothing but the end.
+    # The mask leaves nothing but the end after a complete string, so these steps are certain.
     return jnp.where(walked.category > 0, log_p, 0.0).sum(0)
 
 
@@ -274,7 +274,7 @@ def _rest(step: _Step, carry: _Carry, gates: Array, length: int) -> _Carry:
         )
         done = _run(step, chosen, gates[rows], length)
         stack = carry.state.stack.at[rows].set(done.state.stack)
-        # Where too few are left, complete strings fill the part up, and stay as they are.
+        # Complete strings fill up a part with too few open ones, and stay as they are.
         kept = jnp.where(chosen.state.stack[:, 0] > 0, done.out, chosen.out)
         out = carry.out.at[:, rows].set(kept)
         return carry._replace(state=carry.state._replace(stack=stack), out=out)
@@ -283,7 +283,7 @@ def _rest(step: _Step, carry: _Carry, gates: Array, length: int) -> _Carry:
 
 
 def _projected(params: Any, gru: GRU) -> tuple[Array, Array, Array]:
-    """What the symbol before, the parent's and the category each add to the unit's input."""
+    """The parts of the unit's input: of the symbol before, of the parent's and of the category."""
     table, categories = params["symbols"], params["decoder"]["categories"]
     own, parent, category = jnp.split(gru.input, [table.shape[1], 2 * table.shape[1]])
     return table @ own, table @ parent, categories @ category
