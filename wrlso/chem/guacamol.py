@@ -1,144 +1,37 @@
-"""GuacaMol's goal-directed objectives that papers on latent-space optimisation report.
+"""GuacaMol's goal-directed objectives, and those that PMO takes from them.
 
-Each is a mean of terms in [0, 1]. A term is a shape, such as a bell around a target value, applied
-to a property of the molecule.
+Each is a mean of terms in [0, 1]. A term is a transform, such as a bell around a target value, of a
+measure of the molecule.
 
-Source: Brown et al., GuacaMol, J. Chem. Inf. Model. 59, 1096 (2019), and its
-supplement; definitions as in version 2 of the authors' benchmark suite.
+Source: Brown et al., GuacaMol, J. Chem. Inf. Model. 59, 1096 (2019), and its supplement;
+definitions as in version 2 of the authors' benchmark suite, with the isomers of C7H8N2O2 from their
+trivial one. Gao et al., Sample Efficiency Matters (PMO), NeurIPS 2022, chooses 19 of them.
 """
 
 import math
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
-from rdkit import Chem
-from rdkit.Chem import Mol, rdMolDescriptors
-from rdkit.Chem import rdFingerprintGenerator as generators
-from rdkit.Chem.GraphDescriptors import BertzCT
-from rdkit.Chem.Pharm2D import Generate, Gobbi_Pharm2D
-from rdkit.DataStructs import TanimotoSimilarity
+from rdkit.Chem import Mol
 
+from wrlso.chem.measures import Formula, Property, Similarity, Substructure
 from wrlso.chem.molecule import parse
-
-Fingerprint = Literal["ECFP4", "ECFP6", "FCFP4", "AP", "PHCO"]
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """Tanimoto similarity to a target: of counted fingerprints, or of bits for PHCO.
-
-    Attributes:
-      target: SMILES of the target.
-      fingerprint: name of the fingerprint.
-    """
-
-    target: str
-    fingerprint: Fingerprint
-
-    def __call__(self, mol: Mol) -> float:
-        fingerprint = _FINGERPRINTS[self.fingerprint](mol)
-        return TanimotoSimilarity(fingerprint, _fingerprint_of(self.target, self.fingerprint))
-
-
-@dataclass(frozen=True)
-class Substructure:
-    """1 if a SMARTS pattern occurs, else 0.
-
-    Attributes:
-      smarts: the pattern.
-    """
-
-    smarts: str
-
-    def __call__(self, mol: Mol) -> float:
-        return float(mol.HasSubstructMatch(_pattern(self.smarts)))
-
-
-@dataclass(frozen=True)
-class Property:
-    """A descriptor of the molecule.
-
-    Attributes:
-      name: name of the descriptor.
-      minus: SMILES of another molecule, whose value is subtracted; None: nothing is subtracted.
-    """
-
-    name: str
-    minus: str | None = None
-
-    def __call__(self, mol: Mol) -> float:
-        return _PROPERTIES[self.name](mol) - _property_of(self.minus, self.name)
-
-
-@dataclass(frozen=True)
-class Formula:
-    """Closeness to a molecular formula.
-
-    It is the geometric mean of bells: bells of width 1 around each element's number of atoms, and a
-    bell of width 2 around the number of all atoms, including hydrogens.
-
-    Attributes:
-      formula: such as ``C16H15F6N5O``.
-    """
-
-    formula: str
-
-    def __call__(self, mol: Mol) -> float:
-        target = _read_formula(self.formula)
-        atoms = [atom.GetSymbol() for atom in Chem.AddHs(mol).GetAtoms()]
-        terms = [bell(n, 1)(atoms.count(element)) for element, n in target]
-        terms.append(bell(sum(n for _, n in target), 2)(len(atoms)))
-        return _geometric(terms)
-
-
-Shape = Callable[[float], float]
-
-
-def bell(target: float, width: float) -> Shape:
-    """Gaussian with maximum 1 at the target."""
-    return lambda x: math.exp(-0.5 * ((x - target) / width) ** 2)
-
-
-def at_most(limit: float, width: float) -> Shape:
-    """1 up to the limit; above it, the flank of a Gaussian ("MinGaussian")."""
-    return lambda x: bell(limit, width)(max(x, limit))
-
-
-def at_least(limit: float, width: float) -> Shape:
-    """1 from the limit on; below it, the flank of a Gaussian ("MaxGaussian")."""
-    return lambda x: bell(limit, width)(min(x, limit))
-
-
-def up_to(threshold: float) -> Shape:
-    """Proportional from 0 to 1 at the threshold, then 1 ("Thresholded")."""
-    return lambda x: min(max(x / threshold, 0.0), 1.0)
-
-
-def plain(x: float) -> float:
-    """The value itself."""
-    return x
-
-
-def absent(x: float) -> float:
-    """1 minus the value."""
-    return 1.0 - x
+from wrlso.chem.transforms import AtLeast, AtMost, Gaussian, Inverse, Linear, Plain, Transform
 
 
 class Goal(NamedTuple):
     """An objective: a mean of terms.
 
     Attributes:
-      short: the abbreviation that papers use.
+      aliases: other names: the abbreviation that papers use, and PMO's name where it differs.
       mean: the kind of mean.
-      terms: pairs of a measure of the molecule and the shape applied to it.
+      terms: pairs of a measure of the molecule and the transform applied to it.
     """
 
-    short: str
+    aliases: tuple[str, ...]
     mean: Literal["geometric", "arithmetic"]
-    terms: tuple[tuple[Callable[[Mol], float], Shape], ...]
+    terms: tuple[tuple[Callable[[Mol], float], Transform], ...]
 
 
 _OSIMERTINIB = "COc1cc(N(C)CCN(C)C)c(NC(=O)C=C)cc1Nc2nccc(n2)c3cn(C)c4ccccc34"
@@ -148,6 +41,11 @@ _PERINDOPRIL = "O=C(OCC)C(NC(C(=O)N1C(C(=O)O)CC2CCCCC12)C)CCC"
 _AMLODIPINE = r"Clc1ccccc1C2C(=C(/N/C(=C2/C(=O)OCC)COCCN)C)\C(=O)OC"
 _SITAGLIPTIN = "Fc1cc(c(F)cc1F)CC(N)CC(=O)N3Cc2nnc(n2CC3)C(F)(F)F"
 _ZALEPLON = "O=C(C)N(CC)C1=CC=CC(C2=CC=NC3=C(C=NN23)C#N)=C1"
+_ALBUTEROL = "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1"
+_MESTRANOL = "COc1ccc2[C@H]3CC[C@@]4(C)[C@@H](CC[C@@]4(O)C#C)[C@@H]3CCc2c1"
+_CELECOXIB = "CC1=CC=C(C=C1)C1=CC(=NN1C1=CC=C(C=C1)S(N)(=O)=O)C(F)(F)F"
+_THIOTHIXENE = "CN(C)S(=O)(=O)c1ccc2Sc3ccccc3C(=CCCN4CCN(C)CC4)c2c1"
+_TROGLITAZONE = "Cc1c(C)c2OC(C)(COc3ccc(CC4SC(=O)NC4=O)cc3)CCc2c(C)c1O"
 _CAMPHOR = "CC1(C)C2CCC1(C)C(=O)C2"
 _MENTHOL = "CC(C)C1CCC(C)CC1O"
 _TADALAFIL = "O=C1N(CC(N2C1CC3=C(C2C4=CC5=C(OCO5)C=C4)NC6=C3C=CC=C6)=O)C"
@@ -158,82 +56,104 @@ _HOP_DECORATION = Substructure("[#6]-[#6]-[#6]-[#8]-[#6]~[#6]~[#6]~[#6]~[#6]-[#7
 _VALSARTAN_PART = Substructure("CN(C=O)Cc1ccc(c2ccccc2)cc1")
 
 GOALS: dict[str, Goal] = {
-    "median_1": Goal("med1", "geometric", (
-        (Similarity(_CAMPHOR, "ECFP4"), plain),
-        (Similarity(_MENTHOL, "ECFP4"), plain),
+    "median_1": Goal(("med1", "median1"), "geometric", (
+        (Similarity(_CAMPHOR, "ECFP4"), Plain()),
+        (Similarity(_MENTHOL, "ECFP4"), Plain()),
     )),
-    "median_2": Goal("med2", "geometric", (
-        (Similarity(_TADALAFIL, "ECFP6"), plain),
-        (Similarity(_SILDENAFIL, "ECFP6"), plain),
+    "median_2": Goal(("med2", "median2"), "geometric", (
+        (Similarity(_TADALAFIL, "ECFP6"), Plain()),
+        (Similarity(_SILDENAFIL, "ECFP6"), Plain()),
     )),
-    "osimertinib": Goal("osmb", "geometric", (
-        (Similarity(_OSIMERTINIB, "FCFP4"), up_to(0.8)),
-        (Similarity(_OSIMERTINIB, "ECFP6"), at_most(0.85, 0.1)),
-        (Property("tpsa"), at_least(100, 10)),
-        (Property("logp"), at_most(1, 1)),
+    "osimertinib": Goal(("osmb", "osimertinib_mpo"), "geometric", (
+        (Similarity(_OSIMERTINIB, "FCFP4"), Linear(0, 0.8)),
+        (Similarity(_OSIMERTINIB, "ECFP6"), AtMost(0.85, 0.1)),
+        (Property("tpsa"), AtLeast(100, 10)),
+        (Property("logp"), AtMost(1, 1)),
     )),
-    "fexofenadine": Goal("fexo", "geometric", (
-        (Similarity(_FEXOFENADINE, "AP"), up_to(0.8)),
-        (Property("tpsa"), at_least(90, 10)),
-        (Property("logp"), at_most(4, 1)),
+    "fexofenadine": Goal(("fexo", "fexofenadine_mpo"), "geometric", (
+        (Similarity(_FEXOFENADINE, "AP"), Linear(0, 0.8)),
+        (Property("tpsa"), AtLeast(90, 10)),
+        (Property("logp"), AtMost(4, 1)),
     )),
-    "ranolazine": Goal("rano", "geometric", (
-        (Similarity(_RANOLAZINE, "AP"), up_to(0.7)),
-        (Property("logp"), at_least(7, 1)),
-        (Property("tpsa"), at_least(95, 20)),
-        (Property("fluorines"), bell(1, 1)),
+    "ranolazine": Goal(("rano", "ranolazine_mpo"), "geometric", (
+        (Similarity(_RANOLAZINE, "AP"), Linear(0, 0.7)),
+        (Property("logp"), AtLeast(7, 1)),
+        (Property("tpsa"), AtLeast(95, 20)),
+        (Property("fluorines"), Gaussian(1, 1)),
     )),
-    "perindopril": Goal("pdop", "geometric", (
-        (Similarity(_PERINDOPRIL, "ECFP4"), plain),
-        (Property("aromatic_rings"), bell(2, 0.5)),
+    "perindopril": Goal(("pdop", "perindopril_mpo"), "geometric", (
+        (Similarity(_PERINDOPRIL, "ECFP4"), Plain()),
+        (Property("aromatic_rings"), Gaussian(2, 0.5)),
     )),
-    "amlodipine": Goal("adip", "geometric", (
-        (Similarity(_AMLODIPINE, "ECFP4"), plain),
-        (Property("rings"), bell(3, 0.5)),
+    "amlodipine": Goal(("adip", "amlodipine_mpo"), "geometric", (
+        (Similarity(_AMLODIPINE, "ECFP4"), Plain()),
+        (Property("rings"), Gaussian(3, 0.5)),
     )),
-    "sitagliptin": Goal("siga", "geometric", (
-        (Similarity(_SITAGLIPTIN, "ECFP4"), bell(0, 0.1)),
-        (Property("logp", minus=_SITAGLIPTIN), bell(0, 0.2)),
-        (Property("tpsa", minus=_SITAGLIPTIN), bell(0, 5)),
-        (Formula("C16H15F6N5O"), plain),
+    "sitagliptin": Goal(("siga", "sitagliptin_mpo"), "geometric", (
+        (Similarity(_SITAGLIPTIN, "ECFP4"), Gaussian(0, 0.1)),
+        (Property("logp", minus=_SITAGLIPTIN), Gaussian(0, 0.2)),
+        (Property("tpsa", minus=_SITAGLIPTIN), Gaussian(0, 5)),
+        (Formula("C16H15F6N5O"), Plain()),
     )),
-    "zaleplon": Goal("zale", "geometric", (
-        (Similarity(_ZALEPLON, "ECFP4"), plain),
-        (Formula("C19H17N3O2"), plain),
+    "zaleplon": Goal(("zale", "zaleplon_mpo"), "geometric", (
+        (Similarity(_ZALEPLON, "ECFP4"), Plain()),
+        (Formula("C19H17N3O2"), Plain()),
     )),
-    "valsartan": Goal("valt", "geometric", (
-        (_VALSARTAN_PART, plain),
-        (Property("logp", minus=_SITAGLIPTIN), bell(0, 0.2)),
-        (Property("tpsa", minus=_SITAGLIPTIN), bell(0, 5)),
-        (Property("bertz", minus=_SITAGLIPTIN), bell(0, 30)),
+    "valsartan": Goal(("valt", "valsartan_smarts"), "geometric", (
+        (_VALSARTAN_PART, Plain()),
+        (Property("logp", minus=_SITAGLIPTIN), Gaussian(0, 0.2)),
+        (Property("tpsa", minus=_SITAGLIPTIN), Gaussian(0, 5)),
+        (Property("bertz", minus=_SITAGLIPTIN), Gaussian(0, 30)),
     )),
-    "deco_hop": Goal("dhop", "arithmetic", (
-        (Similarity(_HOP_FROM, "PHCO"), up_to(0.85)),
-        (Substructure("CS([#6])(=O)=O"), absent),
-        (Substructure("[#7]-c1ccc2ncsc2c1"), absent),
-        (_HOP_SCAFFOLD, plain),
+    "deco_hop": Goal(("dhop",), "arithmetic", (
+        (Similarity(_HOP_FROM, "PHCO"), Linear(0, 0.85)),
+        (Substructure("CS([#6])(=O)=O"), Inverse()),
+        (Substructure("[#7]-c1ccc2ncsc2c1"), Inverse()),
+        (_HOP_SCAFFOLD, Plain()),
     )),
-    "scaffold_hop": Goal("shop", "arithmetic", (
-        (Similarity(_HOP_FROM, "PHCO"), up_to(0.75)),
-        (_HOP_DECORATION, plain),
-        (_HOP_SCAFFOLD, absent),
+    "scaffold_hop": Goal(("shop",), "arithmetic", (
+        (Similarity(_HOP_FROM, "PHCO"), Linear(0, 0.75)),
+        (_HOP_DECORATION, Plain()),
+        (_HOP_SCAFFOLD, Inverse()),
     )),
+    "albuterol_similarity": Goal(("albuterol",), "geometric", (
+        (Similarity(_ALBUTEROL, "FCFP4"), Linear(0, 0.75)),
+    )),
+    "mestranol_similarity": Goal(("mestranol",), "geometric", (
+        (Similarity(_MESTRANOL, "AP"), Linear(0, 0.75)),
+    )),
+    "celecoxib_rediscovery": Goal(("celecoxib",), "geometric", (
+        (Similarity(_CELECOXIB, "ECFP4"), Plain()),
+    )),
+    "thiothixene_rediscovery": Goal(("thiothixene",), "geometric", (
+        (Similarity(_THIOTHIXENE, "ECFP4"), Plain()),
+    )),
+    "troglitazone_rediscovery": Goal(("troglitazone",), "geometric", (
+        (Similarity(_TROGLITAZONE, "ECFP4"), Plain()),
+    )),
+    "isomers_c7h8n2o2": Goal((), "geometric", ((Formula("C7H8N2O2"), Plain()),)),
+    "isomers_c9h10n2o2pf2cl": Goal((), "geometric", ((Formula("C9H10N2O2PF2Cl"), Plain()),)),
 }  # fmt: skip
-"""The twelve objectives by name."""
+"""The objectives by name."""
+
+ALIASES: dict[str, str] = {alias: name for name, goal in GOALS.items() for alias in goal.aliases}
+"""Names by other name."""
 
 
 def guacamol(name: str) -> Callable[[str | Mol], float]:
-    """The objective of a name or abbreviation: a function from a molecule to a score in [0, 1].
+    """The objective of a name: a function from a molecule to a score in [0, 1].
 
     Worker processes can call it. It raises ValueError if its argument is not a molecule.
+
+    Args:
+      name: one of :data:`GOALS`, or another name of one, such as osmb or osimertinib_mpo.
 
     Raises:
       ValueError: if there is no such objective.
     """
-    names = {goal.short: long for long, goal in GOALS.items()}
-    if name not in GOALS and name not in names:
+    if name not in GOALS and name not in ALIASES:
         raise ValueError(f"no GuacaMol objective {name!r}; there are {', '.join(GOALS)}")
-    return partial(score, names.get(name, name))
+    return partial(score, ALIASES.get(name, name))
 
 
 def score(name: str, molecule: str | Mol) -> float:
@@ -243,54 +163,7 @@ def score(name: str, molecule: str | Mol) -> float:
       ValueError: if it is not a molecule.
     """
     mol, goal = parse(molecule), GOALS[name]
-    values = [shape(measure(mol)) for measure, shape in goal.terms]
-    return _geometric(values) if goal.mean == "geometric" else math.fsum(values) / len(values)
-
-
-def _geometric(values: list[float]) -> float:
-    return math.prod(values) ** (1 / len(values))
-
-
-def _morgan(radius: int, features: bool = False) -> Callable[[Mol], Any]:
-    options = {"atomInvariantsGenerator": generators.GetMorganFeatureAtomInvGen()}
-    generator = generators.GetMorganGenerator(radius=radius, **(options if features else {}))
-    return generator.GetSparseCountFingerprint
-
-
-_FINGERPRINTS: dict[str, Callable[[Mol], Any]] = {
-    "ECFP4": _morgan(2),
-    "ECFP6": _morgan(3),
-    "FCFP4": _morgan(2, features=True),
-    "AP": generators.GetAtomPairGenerator(maxDistance=10).GetSparseCountFingerprint,
-    "PHCO": partial(Generate.Gen2DFingerprint, sigFactory=Gobbi_Pharm2D.factory),
-}
-
-_PROPERTIES: dict[str, Callable[[Mol], float]] = {
-    "logp": lambda mol: rdMolDescriptors.CalcCrippenDescriptors(mol)[0],
-    "tpsa": rdMolDescriptors.CalcTPSA,
-    "bertz": BertzCT,
-    "rings": rdMolDescriptors.CalcNumRings,
-    "aromatic_rings": rdMolDescriptors.CalcNumAromaticRings,
-    "fluorines": lambda mol: sum(atom.GetAtomicNum() == 9 for atom in mol.GetAtoms()),
-}
-
-
-@cache
-def _fingerprint_of(smiles: str, fingerprint: Fingerprint) -> Any:
-    return _FINGERPRINTS[fingerprint](parse(smiles))
-
-
-@cache
-def _property_of(smiles: str | None, name: str) -> float:
-    return _PROPERTIES[name](parse(smiles)) if smiles else 0.0
-
-
-@cache
-def _pattern(smarts: str) -> Mol:
-    return Chem.MolFromSmarts(smarts)
-
-
-@cache
-def _read_formula(formula: str) -> list[tuple[str, int]]:
-    parts = re.findall(r"([A-Z][a-z]?)(\d*)", formula)
-    return [(element, int(number or 1)) for element, number in parts]
+    values = [transform(measure(mol)) for measure, transform in goal.terms]
+    if goal.mean == "geometric":
+        return math.prod(values) ** (1 / len(values))
+    return math.fsum(values) / len(values)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import cloudpickle
 
 from wrlso.chem.command import Command, Feed
-from wrlso.chem.guacamol import GOALS, guacamol
+from wrlso.chem.guacamol import ALIASES, GOALS, guacamol
 from wrlso.chem.scores import penalized_logp, qed
 
 OBJECTIVES = ("penalized_logp", "qed", *GOALS)
@@ -55,7 +55,8 @@ def make_objective(
     """Make an objective from the arguments of a task.
 
     Args:
-      objective: one of :data:`OBJECTIVES`, or a function of a canonical SMILES.
+      objective: one of :data:`OBJECTIVES`, another name of one (such as osmb or osimertinib_mpo),
+        or a function of a canonical SMILES.
       command: a program with its arguments, as in a shell; it replaces ``objective``.
       feed: the way in which the program gets a SMILES, see :class:`wrlso.chem.command.Command`.
 
@@ -79,6 +80,7 @@ def make_objective(
             "pass the task that it began with, as in wrlso.resume(folder, task=...) or "
             "result.plot(task)"
         )
+    objective = ALIASES.get(objective, objective)  # one name a thing: also one cache
     if objective == "penalized_logp":
         return Objective(objective, penalized_logp, f"{objective} 1", -4.0, _BATCH)
     if objective == "qed":

@@ -40,10 +40,12 @@ def molecules(
     """Find a molecule of high score, such as penalised logP.
 
     Args:
-      objective: penalized_logp, qed, or a GuacaMol task: median_1, median_2, osimertinib,
-        fexofenadine, ranolazine, perindopril, amlodipine, sitagliptin, zaleplon, valsartan,
-        deco_hop, scaffold_hop. In Python it may also be a function of a canonical SMILES; higher is
-        better. Worker processes call it, and it may raise.
+      objective: penalized_logp, qed, or an objective of GuacaMol's and PMO's: median_1, median_2,
+        osimertinib, fexofenadine, ranolazine, perindopril, amlodipine, sitagliptin, zaleplon,
+        valsartan, deco_hop, scaffold_hop, albuterol_similarity, mestranol_similarity,
+        celecoxib_rediscovery, thiothixene_rediscovery, troglitazone_rediscovery,
+        isomers_c7h8n2o2, isomers_c9h10n2o2pf2cl. In Python it may also be a function of a canonical
+        SMILES; higher is better. Worker processes call it, and it may raise.
       command: a program that gets a SMILES and prints its score, such as 'python dock.py'; it
         replaces the objective.
       feed: the way in which the program gets a SMILES: 'argument' (in place of {}, or else as the
