@@ -13,12 +13,13 @@ from threadpoolctl import threadpool_info
 
 from tests.builders import host_task, make_tiny_task, tiny_run
 from wrlso.data import Dataset, empty_history
+from wrlso.evaluation.components import Component, ComponentScore
 from wrlso.evaluation.objective import HostEvaluator, HostObjective
 from wrlso.fingerprint import fingerprint
 from wrlso.loop.candidates import Candidates
 from wrlso.proposers.base import Observations
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host
-from wrlso.runs.log import QueryLog
+from wrlso.runs.log import Query, QueryLog
 from wrlso.status import Status
 
 
@@ -62,6 +63,35 @@ def test_a_host_objective_that_fails_loses_one_query(tmp_path):
     assert all(s["charged"] == 40 for s in result.summary["seeds"])
     assert sum(result.summary["failures"].values()) == len(failed)
     assert "x: RuntimeError: eight is too many" in result.table()
+
+
+def test_the_parts_of_a_score_are_logged_with_it(tmp_path):
+    def objective(thing):
+        bits = int(np.unpackbits(thing).sum())
+        return ComponentScore(bits / 2, [("bits", bits, bits / 2), ("first", int(thing[0]))])
+
+    task = host_task(HostObjective(objective, workers=1))
+    result = tiny_run(tmp_path / "run", task, proposer="prior", budget=8, seeds=2)
+    parts = result.components()
+    scored = [q for q in result.queries() if q.status == Status.OK]
+    assert len(scored) == len(parts) >= 8
+    for query in scored:
+        thing = np.frombuffer(query.object, np.uint8)
+        bits = int(np.unpackbits(thing).sum())
+        assert query.score == bits / 2
+        expected = (("bits", bits, bits / 2), ("first", int(thing[0]), None))
+        assert parts[query.seed, query.round, query.index] == expected
+
+
+def test_a_replayed_query_replaces_its_parts(tmp_path):
+    log = QueryLog(tmp_path / "log")
+    query = Query(0, 1, 2, b"", b"", 1.0, Status.OK)
+    log.add([query], [Component("a", 1.0), Component("b", 2.0, 0.5)])
+    log.add([query], [Component("a", 3.0)])
+    assert log.components() == {(0, 1, 2): (("a", 3.0, None),)}
+    log.forget_from(1)
+    assert log.components() == {}
+    log.close()
 
 
 def test_another_spelling_of_a_scored_object_is_neither_scored_nor_charged(tmp_path):

@@ -1,5 +1,6 @@
 """A finished run read from its folder: queries, scores, curves, models."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import numpy as np
 
 from wrlso.data import Dataset, empty_history
+from wrlso.evaluation.components import Component
 from wrlso.loop.algorithm import State
 from wrlso.models.sampling import prng_key
 from wrlso.results.summary import best_so_far, charged_scores
@@ -58,11 +60,16 @@ class RunRecord:
 
     def queries(self) -> list[Query]:
         """Every query of every seed, in order."""
-        log = self.folder.open_log(read_only=True)
-        try:
+        with closing(self.folder.open_log(read_only=True)) as log:
             return log.queries()
-        finally:
-            log.close()
+
+    def components(self) -> dict[tuple[int, int, int], tuple[Component, ...]]:
+        """The parts of the scores, by seed, round and index of the query.
+
+        It is empty if the objective has no parts.
+        """
+        with closing(self.folder.open_log(read_only=True)) as log:
+            return log.components()
 
     def scores(self) -> list[np.ndarray]:
         """The charged scores of each seed in order; NaN for a query that failed."""

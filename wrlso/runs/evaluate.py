@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wrlso.data import Dataset, History
+from wrlso.evaluation.components import Component, components_of
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.evaluation.workers import as_score
 from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
@@ -71,6 +72,7 @@ class PendingQuery:
       query: as it will be logged.
       thing: the object that is evaluated.
       open: true until the query is committed with its final status.
+      components: the parts of the score.
     """
 
     lane: int
@@ -78,6 +80,7 @@ class PendingQuery:
     query: Query
     thing: np.ndarray
     open: bool = True
+    components: tuple[Component, ...] = ()
 
 
 def evaluate_on_host(
@@ -158,6 +161,7 @@ def _score(pending: list[PendingQuery], evaluator: HostEvaluator, position: Batc
             continue
         score, reason = as_score(outcome.value)
         if reason is None:
+            one.components = components_of(outcome.value)
             _commit(one, position, score=score)
         else:
             _commit(one, position, status=Status.FAILED, reason=reason)
@@ -170,7 +174,7 @@ def _open(pending: Iterable[PendingQuery]) -> list[PendingQuery]:
 def _commit(one: PendingQuery, position: BatchPosition, **changes: Any) -> None:
     """Settle a query and write it to the log."""
     one.query, one.open = replace(one.query, **changes), False
-    position.logs[one.lane].add([one.query])
+    position.logs[one.lane].add([one.query], one.components)
 
 
 def _collect(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wrlso.evaluation.components import Component
 from wrlso.status import Status
 
 _SCHEMA = """
@@ -21,6 +22,16 @@ CREATE TABLE IF NOT EXISTS queries (
     status TEXT NOT NULL,          -- OK, INVALID, FAILED, TIMEOUT, DUPLICATE
     reason TEXT,                   -- why it failed
     PRIMARY KEY (seed, round, "index")
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS components (
+    seed INTEGER NOT NULL,
+    round INTEGER NOT NULL,
+    "index" INTEGER NOT NULL,      -- these three name the query
+    place INTEGER NOT NULL,        -- of the component in its objective
+    name TEXT NOT NULL,
+    value REAL,                    -- as measured
+    desirability REAL,             -- what the objective made of it
+    PRIMARY KEY (seed, round, "index", place)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rounds (
     seed INTEGER NOT NULL,
@@ -102,7 +113,8 @@ class QueryLog:
     def forget_from(self, round: int) -> None:
         """Delete the queries of a round and of later rounds, before the round runs again."""
         with self._transaction():
-            self._db.execute("DELETE FROM queries WHERE round >= ?", (round,))
+            for table in ("queries", "components"):
+                self._db.execute(f"DELETE FROM {table} WHERE round >= ?", (round,))
 
     def close(self) -> None:
         """Close the file."""
@@ -126,14 +138,24 @@ class QueryLog:
             raise
         self._db.execute("COMMIT")
 
-    def add(self, queries: Iterable[Query]) -> None:
-        """Record queries; a query of a replayed round replaces the earlier record."""
+    def add(self, queries: Iterable[Query], components: Iterable[Component] = ()) -> None:
+        """Record queries; a query of a replayed round replaces the earlier record.
+
+        Args:
+          queries: the queries.
+          components: the parts of the score, of one query.
+        """
+        queries = list(queries)
         rows = [
             (q.seed, q.round, q.index, q.latent, q.object, q.score, q.status.name, q.reason)
             for q in queries
         ]
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO queries VALUES (?,?,?,?,?,?,?,?)", rows)
+            key = 'seed = ? AND round = ? AND "index" = ?'
+            self._db.executemany(f"DELETE FROM components WHERE {key}", [r[:3] for r in rows])
+            parts = [(*rows[0][:3], place, *part) for place, part in enumerate(components)]
+            self._db.executemany("INSERT INTO components VALUES (?,?,?,?,?,?,?)", parts)
 
     def add_rounds(self, rounds: Iterable[Round]) -> None:
         """Record retrainings."""
@@ -159,6 +181,22 @@ class QueryLog:
         if seed is None:
             return self._select('ORDER BY seed, round, "index"', ())
         return self._select('WHERE seed = ? ORDER BY round, "index"', (seed,))
+
+    def components(self) -> dict[tuple[int, int, int], tuple[Component, ...]]:
+        """The parts of scores, by seed, round and index of the query; in order.
+
+        It is empty if the objective has no parts, or the log is older than this table.
+        """
+        order = 'ORDER BY seed, round, "index", place'
+        try:
+            rows = self._db.execute(f"SELECT * FROM components {order}").fetchall()
+        except sqlite3.OperationalError:  # no such table
+            return {}
+        found: dict[tuple[int, int, int], tuple[Component, ...]] = {}
+        for *key, _, name, value, desirability in rows:
+            known = found.get(tuple(key), ())
+            found[tuple(key)] = (*known, Component(name, value, desirability))
+        return found
 
     def rounds(self) -> list[Round]:
         """All retrainings in order."""

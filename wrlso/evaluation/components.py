@@ -1,0 +1,46 @@
+"""Scores that carry the values of their parts. Worker processes import it, so it loads no JAX."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+
+class Component(NamedTuple):
+    """The value of one part of an objective.
+
+    Attributes:
+      name: of the part, unique within the objective.
+      value: as measured, such as a molecular weight.
+      desirability: what the objective made of it, such as a number in [0, 1]; None if it used the
+        value itself or did not use it.
+    """
+
+    name: str
+    value: float
+    desirability: float | None = None
+
+
+class ComponentScore(float):
+    """A score that carries its components through worker processes to the log of a run.
+
+    It is a float: an objective of your own may return ``ComponentScore(score, components)`` in
+    place of the score.
+
+    Args:
+      score: the score.
+      components: the parts, in the order in which tables show them.
+    """
+
+    components: tuple[Component, ...]
+
+    def __new__(cls, score: float, components: Iterable[Component] = ()) -> "ComponentScore":
+        made = super().__new__(cls, score)
+        made.components = tuple(Component(*one) for one in components)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (float(self), self.components)
+
+
+def components_of(value: Any) -> tuple[Component, ...]:
+    """The components that a score carries; none for other values."""
+    return value.components if isinstance(value, ComponentScore) else ()
