@@ -1,12 +1,15 @@
 """An external program as an objective: it reads a SMILES and prints a number."""
 
+import hashlib
 import os
 import select
+import shlex
 import shutil
 import subprocess
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from wrlso.evaluation.worker_handle import describe_exit
@@ -79,6 +82,32 @@ class Command:
             raise
         _programs[self] = program
         return score
+
+
+def read_command(command: str, feed: Feed = "argument") -> Command:
+    """The program of a line such as ``python dock.py``, with absolute paths.
+
+    They are valid in any folder, also when a run is resumed from another one.
+
+    Raises:
+      ValueError: if the line cannot be read, or there is no such program.
+    """
+    try:
+        argv = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"command = {command!r} cannot be read: {error}") from error
+    return Command(
+        tuple(os.path.abspath(part) if Path(part).is_file() else part for part in argv), feed
+    )
+
+
+def command_digest(command: Command) -> str:
+    """A digest of the program's arguments, and of the content of those that are files."""
+    digest = hashlib.sha256(repr((list(command.argv), command.feed)).encode())
+    for part in command.argv:
+        if Path(part).is_file():
+            digest.update(Path(part).read_bytes())
+    return digest.hexdigest()
 
 
 class _Program:

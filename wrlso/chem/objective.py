@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import os
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 import cloudpickle
 
-from wrlso.chem.command import Command, Feed
+from wrlso.chem.command import Feed, command_digest, read_command
 from wrlso.chem.guacamol import ALIASES, GOALS, guacamol
 from wrlso.chem.scores import penalized_logp, qed
 
@@ -94,18 +93,9 @@ def make_objective(
 
 
 def _program(command: str, feed: Feed) -> Objective:
-    try:
-        argv = shlex.split(command)
-    except ValueError as error:
-        raise ValueError(f"command = {command!r} cannot be read: {error}") from error
-    # Absolute paths are valid in any folder, also when a run is resumed from another one.
-    argv = [os.path.abspath(part) if Path(part).is_file() else part for part in argv]
-    digest = hashlib.sha256(repr((argv, feed)).encode())
-    for part in argv:
-        if Path(part).is_file():
-            digest.update(Path(part).read_bytes())
-    name = f"command {shlex.join(argv)}"
-    return Objective(name, Command(tuple(argv), feed), f"{name} {digest.hexdigest()}", "lowest")
+    program = read_command(command, feed)
+    name = f"command {shlex.join(program.argv)}"
+    return Objective(name, program, f"{name} {command_digest(program)}", "lowest")
 
 
 def _digest_of_function(function: Callable[[str], float]) -> str:
