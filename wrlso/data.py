@@ -11,6 +11,9 @@ from jax.typing import ArrayLike
 from wrlso.fingerprint import Fingerprints
 from wrlso.status import Status
 
+_ALIASES = 4
+"""Aliases that a history has room for, per charged query."""
+
 
 class Dataset(NamedTuple):
     """Scored objects: ``objects [N, ...]`` integers in storage form, ``scores [N]``, higher is
@@ -21,18 +24,21 @@ class Dataset(NamedTuple):
 
 
 class Aliases(NamedTuple):
-    """Other spellings of scored objects, which cost an evaluation step but no budget.
+    """Decodes that cost an evaluation step but no budget.
 
-    The evaluation recognised each of them as another spelling of an object that was scored before.
+    The evaluation recognised each of them as another spelling of an object that was scored before,
+    or refused it by the task's ``accept`` test.
 
     Attributes:
-      fingerprints: of C objects as decoded.
-      scores: ``[C]``, NaN for a failure.
+      fingerprints: of A objects as decoded; A is four times the budget.
+      scores: ``[A]``, NaN for a failure and for a refused object.
+      refused: ``[A]``, true for a refused object.
       used: ``[]`` int32, the number of rows in use.
     """
 
     fingerprints: Fingerprints
     scores: Array
+    refused: Array
     used: Array
 
 
@@ -50,7 +56,7 @@ class History(NamedTuple):
         objects.
       round: ``[C]`` int32, the round of each query.
       used: ``[]`` int32, the number of rows in use.
-      aliases: duplicates that only the evaluation recognised.
+      aliases: decodes that only the evaluation recognised as duplicates, or refused.
     """
 
     objects: Array
@@ -67,11 +73,13 @@ class History(NamedTuple):
 def empty_history(capacity: int, object_like: Array, latent_dim: int) -> History:
     """An empty history for objects of the shape and dtype of ``object_like``."""
 
-    def fingerprints() -> Fingerprints:
-        return Fingerprints(*(jnp.zeros(capacity, jnp.uint32) for _ in range(2)))
+    def fingerprints(rows: int = capacity) -> Fingerprints:
+        return Fingerprints(*(jnp.zeros(rows, jnp.uint32) for _ in range(2)))
 
-    def scores() -> Array:
-        return jnp.full(capacity, jnp.nan, jnp.float32)
+    def scores(rows: int = capacity) -> Array:
+        return jnp.full(rows, jnp.nan, jnp.float32)
+
+    others = _ALIASES * capacity
 
     return History(
         objects=jnp.zeros((capacity, *object_like.shape), object_like.dtype),
@@ -82,7 +90,12 @@ def empty_history(capacity: int, object_like: Array, latent_dim: int) -> History
         decoded_fingerprints=fingerprints(),
         round=jnp.zeros(capacity, jnp.int32),
         used=jnp.zeros((), jnp.int32),
-        aliases=Aliases(fingerprints(), scores(), jnp.zeros((), jnp.int32)),
+        aliases=Aliases(
+            fingerprints(others),
+            scores(others),
+            jnp.zeros(others, bool),
+            jnp.zeros((), jnp.int32),
+        ),
     )
 
 
@@ -105,10 +118,10 @@ def append(
 
 
 def append_aliases(
-    aliases: Aliases, fingerprints: Fingerprints, scores: Array, selected: Array
+    aliases: Aliases, fingerprints: Fingerprints, scores: Array, refused: Array, selected: Array
 ) -> Aliases:
     """Append the ``selected`` rows of a batch; rows beyond the capacity are dropped."""
-    new = fingerprints, scores
+    new = fingerprints, scores, refused
     filled, used = _append_rows(tuple(aliases[:-1]), new, aliases.used, selected)
     return Aliases._make([*filled, used])
 

@@ -126,7 +126,10 @@ def first_occurrence(prints: Fingerprints) -> Array:
 
 
 def first_fresh(
-    pool: Fingerprints, known: list[SortedFingerprints], n: int
+    pool: Fingerprints,
+    known: list[SortedFingerprints],
+    n: int,
+    accepted: Array | None = None,
 ) -> tuple[Array, Array, list[Array]]:
     """Choose n of a pool, those that are new first, otherwise in the pool's order.
 
@@ -134,9 +137,10 @@ def first_fresh(
       pool: fingerprints of P objects in order of preference, P >= n.
       known: what was scored before.
       n: how many to choose.
+      accepted: ``[P]``, false for objects that are passed over; None: all are accepted.
 
     Returns:
-      Rows of the pool ``[n]``; whether each is new ``[n]``: neither known nor
+      Rows of the pool ``[n]``; whether each is new and accepted ``[n]``: neither known nor
       equal to an earlier one of the pool; and for each of ``known`` the rows
       ``[P]`` there that equal the pool's objects, -1 for none.
     """
@@ -144,6 +148,8 @@ def first_fresh(
     fresh = first_occurrence(pool)
     for row in found:
         fresh &= row < 0
+    if accepted is not None:
+        fresh &= accepted
     rows = jnp.argsort(~fresh, stable=True)[:n]
     return rows, fresh[rows], found
 

@@ -97,6 +97,7 @@ def algorithm(
         retrain_after_first=method.retrain_every is not None,
         current_only=current_only,
         dedup_key=task.dedup_key,
+        accept=task.accept,
         hyper={name: float(value) for name, value in method.hyper.items()},
     )
 
@@ -231,12 +232,13 @@ def task_record(task: Task, base: Dataset) -> dict[str, Any]:
     """The parts of a task that a run's queries depend on, as digests in plain data."""
     host = task.host_objective
     if isinstance(host, HostObjective):
-        host = (host.score, host.canonical)  # type: ignore[assignment]
+        host = (host.score, host.canonical, host.accept)  # type: ignore[assignment]
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(task.params)]
     return {
         "objective": code_digest((task.objective, host)),
         "model": code_digest(task.vae),
         "dedup_key": None if task.dedup_key is None else code_digest(task.dedup_key),
+        "accept": None if task.accept is None else code_digest(task.accept),
         "base_data": array_digest(base.objects, base.scores),
         "params": array_digest(*leaves) if leaves else None,
     }

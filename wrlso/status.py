@@ -1,12 +1,16 @@
 """The outcome of a query. This module loads no JAX: worker processes import it."""
 
 from enum import IntEnum
+from typing import Any
+
+import numpy as np
 
 
 class Status(IntEnum):
     """The outcome of a query.
 
-    OK, INVALID, FAILED and TIMEOUT are charged to the budget; DUPLICATE and UNUSED are not.
+    OK, INVALID, FAILED and TIMEOUT are charged to the budget; DUPLICATE, UNUSED and
+    REFUSED are not.
     """
 
     OK = 0
@@ -20,8 +24,25 @@ class Status(IntEnum):
     """The object was scored before, or is in the base data; it was not evaluated."""
     UNUSED = 5
     """A place in a batch that the budget no longer covers."""
+    REFUSED = 6
+    """The task's ``accept`` test refused the object; it was not evaluated."""
 
     @property
     def charged(self) -> bool:
         """Whether a query of this status counts towards the budget."""
-        return self not in (Status.DUPLICATE, Status.UNUSED)
+        return self not in (Status.DUPLICATE, Status.UNUSED, Status.REFUSED)
+
+
+def refusal(answer: Any) -> str | None:
+    """The reason for which an accept test refused an object, or None if it accepted it.
+
+    True and None mean that it is accepted; False, or a text that states the reason, that it is
+    refused. Any other answer refuses it, and says so.
+    """
+    if answer is None or (isinstance(answer, bool | np.bool_) and answer):
+        return None
+    if isinstance(answer, bool | np.bool_):
+        return "not accepted"
+    if isinstance(answer, str):
+        return answer or "not accepted"
+    return f"the accept test must return True, False or a reason, not {type(answer).__name__}"

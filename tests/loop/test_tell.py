@@ -19,28 +19,52 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("asked", "after", "score", "had_failed", "expected"),
     [
-        # expected: charged, status, recorded score, learned score, learns a failure, alias
-        (Status.OK, Status.OK, 2.0, False, (True, Status.OK, 2.0, 2.0, False, False)),
-        (Status.OK, Status.OK, np.inf, False, (True, Status.FAILED, NAN, NAN, True, False)),
-        (Status.OK, Status.OK, NAN, False, (True, Status.FAILED, NAN, NAN, True, False)),
-        (Status.OK, Status.FAILED, 9.0, False, (True, Status.FAILED, NAN, NAN, True, False)),
-        (Status.OK, Status.TIMEOUT, NAN, False, (True, Status.TIMEOUT, NAN, NAN, True, False)),
-        (Status.INVALID, Status.INVALID, NAN, False, (True, Status.INVALID, NAN, NAN, True, False)),
+        # expected: charged, status, recorded score, learned score, learns a failure, learns that it
+        # was refused, alias
+        (Status.OK, Status.OK, 2.0, False, (True, Status.OK, 2.0, 2.0, False, False, False)),
+        (Status.OK, Status.OK, np.inf, False, (True, Status.FAILED, NAN, NAN, True, False, False)),
+        (Status.OK, Status.OK, NAN, False, (True, Status.FAILED, NAN, NAN, True, False, False)),
+        (Status.OK, Status.FAILED, 9.0, False, (True, Status.FAILED, NAN, NAN, True, False, False)),
+        (
+            Status.OK, Status.TIMEOUT, NAN, False,
+            (True, Status.TIMEOUT, NAN, NAN, True, False, False),
+        ),
+        (
+            Status.INVALID, Status.INVALID, NAN, False,
+            (True, Status.INVALID, NAN, NAN, True, False, False),
+        ),
         (
             Status.DUPLICATE, Status.DUPLICATE, 2.0, False,
-            (False, Status.DUPLICATE, NAN, NAN, False, False),
+            (False, Status.DUPLICATE, NAN, NAN, False, False, False),
         ),
         (
             Status.DUPLICATE, Status.DUPLICATE, NAN, True,
-            (False, Status.DUPLICATE, NAN, NAN, False, False),
+            (False, Status.DUPLICATE, NAN, NAN, False, False, False),
         ),
-        (Status.OK, Status.DUPLICATE, 2.0, False, (False, Status.DUPLICATE, NAN, 2.0, False, True)),
-        (Status.OK, Status.DUPLICATE, NAN, True, (False, Status.DUPLICATE, NAN, NAN, True, True)),
+        (
+            Status.OK, Status.DUPLICATE, 2.0, False,
+            (False, Status.DUPLICATE, NAN, 2.0, False, False, True),
+        ),
+        (
+            Status.OK, Status.DUPLICATE, NAN, True,
+            (False, Status.DUPLICATE, NAN, NAN, True, False, True),
+        ),
         (
             Status.OK, Status.DUPLICATE, NAN, False,
-            (False, Status.DUPLICATE, NAN, NAN, False, False),
+            (False, Status.DUPLICATE, NAN, NAN, False, False, False),
         ),
-        (Status.UNUSED, Status.UNUSED, NAN, False, (False, Status.UNUSED, NAN, NAN, False, False)),
+        (
+            Status.OK, Status.REFUSED, NAN, False,
+            (False, Status.REFUSED, NAN, NAN, False, True, True),
+        ),
+        (
+            Status.REFUSED, Status.REFUSED, NAN, False,
+            (False, Status.REFUSED, NAN, NAN, False, True, False),
+        ),
+        (
+            Status.UNUSED, Status.UNUSED, NAN, False,
+            (False, Status.UNUSED, NAN, NAN, False, False, False),
+        ),
     ],
 )  # fmt: skip
 def test_the_consequences_are_those_of_the_table(asked, after, score, had_failed, expected):

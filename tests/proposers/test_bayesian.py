@@ -16,6 +16,7 @@ from wrlso.loop.candidates import prepare_base
 from wrlso.proposers.base import View
 from wrlso.proposers.bayesian import BOConfig, _best_data, _draws, _within, bo, optimize
 from wrlso.proposers.gradient import gradient_ascent
+from wrlso.proposers.held_out import HeldOutFit
 from wrlso.proposers.surrogate import Surrogate
 
 
@@ -28,7 +29,9 @@ def known_surrogate(n=30):
     kernel = Matern52(jnp.array([2.0, 2.0]), jnp.asarray(4.0))
     gp = exact.condition(kernel, 1e-4, x, hill(x), None)
     same = Standardizer(jnp.zeros(()), jnp.ones(()))
-    return Surrogate(gp, same, same, x, gp.targets, gp.mask, gp.targets.max(), jnp.int32(n))
+    return Surrogate(
+        gp, same, same, x, gp.targets, gp.mask, gp.targets.max(), jnp.int32(n), HeldOutFit(0.0, 0.0)
+    )
 
 
 @pytest.mark.parametrize("acquisition", ["ei", "log_ei", "ucb"])

@@ -117,7 +117,9 @@ def observations(proposer, seed=0):
     n = proposer.batch + proposer.max_duplicates
     failed = jnp.arange(n) == 1
     latents = jax.random.normal(jax.random.key(200 + seed), (n, 2))
-    return Observations(latents, jnp.where(failed, jnp.nan, jnp.arange(n) + 15.0), failed)
+    return Observations(
+        latents, jnp.where(failed, jnp.nan, jnp.arange(n) + 15.0), failed, jnp.zeros(n, bool)
+    )
 
 
 @cache

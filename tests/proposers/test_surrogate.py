@@ -162,7 +162,9 @@ def test_observing_is_conditioning_on_more(kind):
     fit = fitted(task, view_of(task), kind=kind)
     latents = jnp.array([[1.0, 0.2], [0.0, 0.0], [-1.0, 2.0]])
     scores = jnp.array([20.0, jnp.nan, 3.0])
-    told = jax.jit(surrogate.observe)(fit, Observations(latents, scores, jnp.zeros(3, bool)))
+    told = jax.jit(surrogate.observe)(
+        fit, Observations(latents, scores, *2 * (jnp.zeros(3, bool),))
+    )
     assert int(told.next - fit.next) == 2
     assert float(told.scores.max()) == float(told.best)  # so that climbs can start there
     x = jnp.concatenate([fit.latents, fit.latent_units.apply(latents[::2])])
@@ -186,7 +188,7 @@ def test_observing_is_conditioning_on_more(kind):
 def test_observations_beyond_the_maximum_change_nothing():
     task = make_tiny_task()
     fit = fitted(task, view_of(task), max_observations=1)
-    one = Observations(jnp.ones((1, 2)), jnp.array([5.0]), jnp.zeros(1, bool))
+    one = Observations(jnp.ones((1, 2)), jnp.array([5.0]), *2 * (jnp.zeros(1, bool),))
     first = surrogate.observe(fit, one)
     second = surrogate.observe(first, one._replace(scores=jnp.array([50.0])))
     jax.tree.map(np.testing.assert_array_equal, first, second)
@@ -195,7 +197,9 @@ def test_observations_beyond_the_maximum_change_nothing():
 def test_a_failure_is_observed_as_the_penalty():
     task = make_tiny_task()
     fit = fitted(task, view_of(task))
-    failed = Observations(jnp.ones((1, 2)), jnp.array([jnp.nan]), jnp.ones(1, bool))
+    failed = Observations(
+        jnp.ones((1, 2)), jnp.array([jnp.nan]), jnp.ones(1, bool), jnp.zeros(1, bool)
+    )
     jax.tree.map(np.testing.assert_array_equal, surrogate.observe(fit, failed), fit)
     punished = surrogate.observe(fit, failed, penalty=-50.0)
     at = fit.latent_units.apply(jnp.ones((1, 2)))

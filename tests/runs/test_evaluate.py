@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from tests.builders import host_task, make_tiny_task, tiny_run
+from tests.builders import count_bits_on_host, host_task, make_tiny_task, tiny_run
 from wrlso.data import Dataset, empty_history
 from wrlso.evaluation.components import Component, ComponentScore
 from wrlso.evaluation.objective import HostEvaluator, HostObjective
@@ -134,6 +134,54 @@ def test_a_spelling_that_the_evaluation_recognised_becomes_an_alias(tmp_path):
     assert [s["charged"] for s in result.summary["seeds"]] == [30, 30]
 
 
+def test_a_refused_object_is_neither_scored_nor_charged_nor_asked_for_again(tmp_path):
+    scored, judged = [], []
+
+    def score(thing):
+        scored.append(tuple(thing))
+        return float(np.unpackbits(thing).sum())
+
+    def accept(thing):
+        judged.append(tuple(thing))
+        if thing[0] % 5 == 0:
+            raise ValueError("five")
+        return "odd" if thing[0] % 2 else None
+
+    task = host_task(HostObjective(score, accept=accept))
+    result = tiny_run(tmp_path / "run", task, proposer="bo", budget=20, seeds=2)
+    assert [s["charged"] for s in result.summary["seeds"]] == [20, 20]
+    assert all(first % 2 == 0 and first % 5 for first, _ in scored)
+    assert len(judged) == len(set(judged))
+    refused = [q for q in result.queries() if q.status == Status.REFUSED]
+    assert refused
+    assert all(q.score is None for q in refused)
+    reasons = {q.reason for q in refused}
+    assert reasons == {"odd", "the accept test did not answer: ValueError: five"}
+    for seed in range(2):
+        decoded = [q.object for q in refused if q.seed == seed]
+        assert len(decoded) == len(set(decoded))
+
+
+def test_a_test_in_jax_passes_over_what_it_refuses(tmp_path):
+    def even(objects):
+        return objects[:, 0] % 2 == 0
+
+    result = tiny_run(
+        tmp_path / "run", make_tiny_task(accept=even), proposer="bo", budget=20, seeds=2
+    )
+    assert [s["charged"] for s in result.summary["seeds"]] == [20, 20]
+    assert all(q.object[0] % 2 == 0 for q in result.queries() if q.status.charged)
+    assert sum(s["refused"] for s in result.summary["seeds"]) > 0
+    assert "refused by the accept test" in result.table()
+
+
+def test_a_test_that_refuses_everything_ends_the_run_and_says_so(tmp_path):
+    task = host_task(HostObjective(count_bits_on_host, accept=lambda thing: False))
+    result = tiny_run(tmp_path / "run", task, proposer="prior", seeds=1)
+    assert result.summary["seeds"][0]["charged"] == 0
+    assert "were refused" in result.table()
+
+
 def test_a_crash_or_a_hang_in_a_worker_loses_one_query(tmp_path):
     def score(thing):
         bits = int(np.unpackbits(thing).sum())
@@ -166,10 +214,14 @@ def test_a_crash_or_a_hang_in_a_worker_loses_one_query(tmp_path):
 def test_a_logged_answer_is_kept_where_the_proposal_differs(tmp_path):
     """Another machine's rounding may propose something else after a resume: what was paid stays."""
     objects = jnp.array([[[1, 0], [3, 0]]], jnp.uint8)
-    duplicates = Observations(jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), jnp.zeros((1, 1), bool))
+    duplicates = Observations(
+        jnp.zeros((1, 1, 2)), jnp.ones((1, 1)), *2 * (jnp.zeros((1, 1), bool),)
+    )
     prints = jax.vmap(fingerprint)(objects)
     status = jnp.zeros((1, 2), jnp.int32)
-    asked = Candidates(jnp.ones((1, 2, 2)), objects, status, duplicates, prints, prints)
+    asked = Candidates(
+        jnp.ones((1, 2, 2)), objects, status, duplicates, prints, prints, jnp.zeros(1, jnp.int32)
+    )
     log = QueryLog(tmp_path / "log.sqlite")
     position = BatchPosition([7], [log], 2, 10)
     base = Dataset(jnp.array([[0, 7]], jnp.uint8), jnp.zeros(1))
@@ -199,9 +251,11 @@ def test_the_evaluation_of_a_duplicate_gives_the_known_score_or_failure(tmp_path
     """[2, 0] is in the base data; [4, 0] failed before; [6, 0] twice in a batch is scored once."""
     objects = jnp.array([[[2, 0], [4, 0], [6, 0], [6, 0]]], jnp.uint8)
     prints = jax.vmap(fingerprint)(objects)
-    nothing = Observations(jnp.zeros((1, 0, 2)), jnp.zeros((1, 0)), jnp.zeros((1, 0), bool))
+    nothing = Observations(jnp.zeros((1, 0, 2)), jnp.zeros((1, 0)), *2 * (jnp.zeros((1, 0), bool),))
     status = jnp.zeros((1, 4), jnp.int32)
-    asked = Candidates(jnp.ones((1, 4, 2)), objects, status, nothing, prints, prints)
+    asked = Candidates(
+        jnp.ones((1, 4, 2)), objects, status, nothing, prints, prints, jnp.zeros(1, jnp.int32)
+    )
     base = Dataset(jnp.array([[2, 0]], jnp.uint8), jnp.array([0.5]))
     history = jax.tree.map(lambda a: a[None], empty_history(4, base.objects[0], 2))
     scored = ScoredObjects(base, history, 1)

@@ -4,16 +4,22 @@ import dataclasses
 import json
 from functools import partial
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 pytest.importorskip("rdkit")
 
+from rdkit import Chem
+
+import wrlso
 from wrlso import methods, run
 from wrlso.chem.ringtree.learn import learn_vocabulary
 from wrlso.chem.scores import penalized_logp
-from wrlso.chem.spelling import RowScore, Spelling
+from wrlso.chem.spelling import RowAccept, Spelling
 from wrlso.cli.main import main
+from wrlso.models.vae import decode_all
 from wrlso.results.tables import comparison_table
 from wrlso.runs import molecule_training
 from wrlso.runs.molecule_training import train_molecules
@@ -208,11 +214,22 @@ def test_molecules_are_drawn_in_ink_on_white(spelling):
     assert spelling.pictures(np.zeros((0, 12), np.uint16)).shape == (0, 300, 300, 3)
 
 
-def test_limits_are_failures_with_a_reason(spelling):
-    score = RowScore(spelling, len, max_heavy_atoms=3)
-    assert score(spelling.row("CCO")) == 3
-    with pytest.raises(ValueError, match="4 heavy atoms, more than 3"):
-        score(spelling.row("CCCO"))
+def test_limits_refuse_with_a_reason(spelling):
+    accept = RowAccept(spelling, max_heavy_atoms=3, tests=(lambda smiles: "O" in smiles,))
+    assert accept(spelling.row("CCO")) is None
+    assert accept(spelling.row("CCCO")) == "4 heavy atoms, more than 3"
+    assert accept(spelling.row("CCC")) == "not accepted"
+
+
+def test_the_size_limit_in_jax_counts_atoms_as_rdkit_does():
+    task = wrlso.tasks.molecules(max_heavy_atoms=20)
+    latents = jax.random.normal(jax.random.key(5), (64, task.vae.latent_dim))
+    rows = np.asarray(decode_all(task.vae, task.params, latents))
+    atoms = [Chem.MolFromSmiles(task.to_text(row)).GetNumHeavyAtoms() for row in rows]
+    np.testing.assert_array_equal(task.accept(jnp.asarray(rows)), np.array(atoms) <= 20)
+    assert 5 < sum(np.array(atoms) <= 20) < 60
+    by_host = [task.host_objective.accept(row) for row in rows]
+    assert [reason is None for reason in by_host] == [n <= 20 for n in atoms]
 
 
 @pytest.mark.parametrize(

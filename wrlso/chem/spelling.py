@@ -9,6 +9,10 @@ from wrlso.chem.molecule import heavy_atoms, parse
 from wrlso.chem.ringtree.graph import Unwritable
 from wrlso.chem.ringtree.text import to_smiles
 from wrlso.chem.ringtree.vocabulary import END, Vocabulary
+from wrlso.status import refusal
+
+AcceptMolecule = Callable[[str], bool | str | None]
+"""A test of a canonical SMILES: True or None if it may be evaluated, False or a reason if not."""
 
 
 @dataclass(frozen=True)
@@ -69,30 +73,47 @@ class Spelling:
 
 @dataclass(frozen=True)
 class RowScore:
-    """Scores a row by the canonical SMILES of its molecule, within a size limit.
+    """Scores a row by the canonical SMILES of its molecule.
 
     Attributes:
       spelling: translates rows to molecules.
       objective: function from a SMILES to a number.
-      max_heavy_atoms: maximum number of atoms other than hydrogen; None: no limit.
     """
 
     spelling: Spelling
     objective: Callable[[str], float]
-    max_heavy_atoms: int | None = None
 
     def __call__(self, row: np.ndarray) -> float:
         """The score of a row. Exceptions of the objective pass through.
 
         Raises:
-          ValueError: if the molecule is too large or has no atoms.
+          ValueError: if the molecule has no atoms.
         """
-        smiles = self.spelling.smiles(row)
-        self.check_size(smiles)
-        return self.objective(smiles)
+        return self.objective(self.spelling.smiles(row))
 
-    def check_size(self, smiles: str) -> None:
-        """Raise ValueError if a molecule is too large."""
+
+@dataclass(frozen=True)
+class RowAccept:
+    """The accept test of a row: its molecule's size, then a test of the user's own.
+
+    Attributes:
+      spelling: translates rows to molecules.
+      max_heavy_atoms: maximum number of atoms other than hydrogen; None: no limit.
+      tests: further tests, which must all accept it.
+    """
+
+    spelling: Spelling
+    max_heavy_atoms: int | None = None
+    tests: tuple[AcceptMolecule, ...] = ()
+
+    def __call__(self, row: np.ndarray) -> str | None:
+        """None if the molecule of a row may be evaluated, else the reason why not."""
+        return self.judge(self.spelling.smiles(row))
+
+    def judge(self, smiles: str) -> str | None:
+        """The same of a molecule's canonical SMILES."""
         atoms = heavy_atoms(parse(smiles))
         if self.max_heavy_atoms is not None and atoms > self.max_heavy_atoms:
-            raise ValueError(f"{atoms} heavy atoms, more than {self.max_heavy_atoms}")
+            return f"{atoms} heavy atoms, more than {self.max_heavy_atoms}"
+        reasons = (refusal(test(smiles)) for test in self.tests)
+        return next((reason for reason in reasons if reason is not None), None)

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-Request = Literal["score", "canonical"]
+Request = Literal["score", "canonical", "accept"]
 
 
 def call(
     score: Callable[[Any], Any],
     canonical: Callable[[Any], Any] | None,
+    accept: Callable[[Any], Any] | None,
     item: tuple[Request, Any],
 ) -> Any:
-    """The score of an object, or its canonical form."""
+    """The score of an object, its canonical form, or the accept test's answer."""
     request, obj = item
-    if request == "score":
-        return score(obj)
-    assert canonical is not None
-    return canonical(obj)
+    functions = {"score": score, "canonical": canonical, "accept": accept}
+    function = functions[request]
+    assert function is not None
+    return function(obj)

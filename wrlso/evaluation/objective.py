@@ -22,6 +22,9 @@ class HostObjective:
         shape. It may raise if the object has none. An object that was scored under any spelling is
         a duplicate: it is neither scored nor charged again. The data hold the canonical spelling.
         None: two objects are the same only if their arrays are equal.
+      accept: cheap test of one object, asked before the budget is. True or None: the object is
+        evaluated. False, or a text that states the reason: it is neither evaluated nor charged, and
+        counts as refused. An exception refuses the object, too. None: all are accepted.
       workers: number of processes that evaluate side by side; 0: one object after the other in this
         process; None: one process per core. A crash in a worker loses one object.
       timeout: maximum number of seconds per object, for worker processes only; None: no limit.
@@ -34,6 +37,7 @@ class HostObjective:
     canonical: Callable[[np.ndarray], np.ndarray] | None = None
     workers: int | None = 0
     timeout: float | None = None
+    accept: Callable[[np.ndarray], bool | str | None] | None = None
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not self.timeout > 0:
@@ -54,7 +58,7 @@ class HostEvaluator:
         if not isinstance(objective, HostObjective):
             objective = HostObjective(objective)
         self.objective = objective
-        self._call = partial(call, objective.score, objective.canonical)
+        self._call = partial(call, objective.score, objective.canonical, objective.accept)
         self._pool: WorkerPool | None = None
         if objective.workers != 0:
             self._pool = WorkerPool(self._call, objective.workers, objective.timeout)
@@ -67,7 +71,7 @@ class HostEvaluator:
             self._pool.close()
 
     def outcomes(self, request: Request, objects: Sequence[np.ndarray]) -> Iterator[Outcome]:
-        """``"score"`` or ``"canonical"`` of each object, in the order in which they finish."""
+        """The answers to a request for each object, in the order in which they finish."""
         items = [(request, obj) for obj in objects]
         yield from (
             map(self._call_here, range(len(items)), items)

@@ -1,12 +1,13 @@
 """One method on one task, and the state that one seed carries from query to query."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray
 
@@ -20,6 +21,9 @@ from wrlso.weighting.registry import Weighting
 
 Hyper = Mapping[str, ArrayLike]
 """Traced numbers by name: those of the weighting, ``learning_rate`` and ``beta``."""
+
+Accept = Callable[[Array], Array]
+"""A test in JAX: ``objects [q, ...] -> [q]`` booleans, false for objects not to be evaluated."""
 
 RETRAIN, FIT = -1, 2**31 - 2
 """Stand in for the number of an ask in :func:`query_key`. Further fits of a round are
@@ -58,6 +62,8 @@ class Algorithm:
       current_only: true for methods whose weighting counts only the queries of the last round. A
         pass is then one over these r queries, and the first round has none.
       dedup_key: tells which objects are two spellings of one thing; None: only equal objects are.
+      accept: ``objects [q, ...]`` to booleans ``[q]``, false for objects that are neither evaluated
+        nor charged; None: all are accepted.
       hyper: default values of the weighting's traced numbers, such as ``{"k": 1e-3}``. Other names
         are refused, unless this is empty.
     """
@@ -71,6 +77,7 @@ class Algorithm:
     retrain_after_first: bool = True
     current_only: bool = False
     dedup_key: DedupKey | None = None
+    accept: Accept | None = None
     hyper: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -1,7 +1,7 @@
 """The candidates of a batch: the first points of a proposer's pool whose objects are new.
 
-Points before them decode to objects that were scored already. They cost nothing, and the surrogate
-learns their scores.
+Points before them decode to objects that were scored already, or that the task does not accept.
+They cost nothing. The surrogate learns the scores of the former.
 """
 
 from collections.abc import Callable
@@ -60,15 +60,17 @@ def prepare_base(dataset: Dataset, dedup_key: DedupKey | None = None) -> BaseDat
 class Candidates(NamedTuple):
     """A batch to evaluate.
 
-    Rows with status OK are to be scored. INVALID rows are charged without being scored. DUPLICATE
-    and UNUSED rows are neither scored nor charged.
+    Rows with status OK are to be scored. INVALID rows are charged without being scored. DUPLICATE,
+    REFUSED and UNUSED rows are neither scored nor charged.
 
     Attributes:
       latents: ``[q, d]``.
       objects: ``[q, ...]``.
       status: ``[q]``.
       duplicates: points that the proposer preferred to some of these, whose objects were scored
-        before; the surrogate learns them with the batch.
+        before or refused; the surrogate learns them with the batch.
+      refused: ``[]``, the number of points that the proposer preferred to some of these, and that
+        ``accept`` refused.
       decoded_fingerprints: of the q objects as decoded. They stay when the evaluation replaces an
         object by its canonical spelling.
       fingerprints: of the q objects under the deduplication key.
@@ -80,6 +82,7 @@ class Candidates(NamedTuple):
     duplicates: Observations
     decoded_fingerprints: Fingerprints
     fingerprints: Fingerprints
+    refused: Array
 
 
 class Evaluation(NamedTuple):
@@ -108,6 +111,7 @@ def choose(
     max_duplicates: int,
     dedup_key: DedupKey | None = None,
     valid: Callable[[Array], Array] | None = None,
+    accept: Callable[[Array], Array] | None = None,
 ) -> Candidates:
     """Choose the first points whose objects are new, and the duplicates before them.
 
@@ -121,22 +125,37 @@ def choose(
       max_duplicates: maximum number of duplicates that are returned (static).
       dedup_key: tells which objects are two spellings of one thing; None: only equal objects are.
       valid: ``objects [q, ...]`` to booleans ``[q]``; None: all are valid.
+      accept: ``objects [q, ...]`` to booleans ``[q]``, false for valid objects that are not to be
+        evaluated; None: all are accepted.
     """
-    own, own_scores = _own_fingerprints(history, dedup_key)
+    own, own_scores, own_refused = _own_fingerprints(history, dedup_key)
     pool = fingerprint(objects, dedup_key)
-    rows, fresh, (in_base, in_own) = first_fresh(pool, [base.fingerprints, own], batch)
+    is_valid = jnp.ones(len(latents), bool) if valid is None else valid(objects)
+    accepted = jnp.ones(len(latents), bool) if accept is None else accept(objects) | ~is_valid
+    known = [base.fingerprints, own]
+    rows, fresh, (in_base, in_own) = first_fresh(pool, known, batch, accepted)
+    passed = jnp.arange(len(latents)) <= rows.max()
+    refused = ~accepted | ((in_own >= 0) & own_refused[in_own])
     score = jnp.where(in_own >= 0, own_scores[in_own], jnp.nan)
     score = jnp.where(in_base >= 0, base.dataset.scores[in_base], score)
-    known = ((in_base >= 0) | (in_own >= 0)) & (jnp.arange(len(latents)) <= rows.max())
     latents = latents.astype(history.latents.dtype)
-    duplicates = _first_known(latents, known, score, max_duplicates)
-    latents, objects = latents[rows], objects[rows]
-    status = jnp.where(True if valid is None else valid(objects), Status.OK, Status.INVALID)
-    status = jnp.where(fresh, status, Status.DUPLICATE)
-    status = jnp.where(jnp.arange(batch) < remaining, status, Status.UNUSED)
-    status = status.astype(jnp.int32)
+    duplicates = _first_known(
+        latents, ((in_base >= 0) | (in_own >= 0) | refused) & passed, score, refused, max_duplicates
+    )
     chosen = Fingerprints(*(words[rows] for words in pool))
-    return Candidates(latents, objects, status, duplicates, fingerprint(objects), chosen)
+    status = jnp.where(is_valid[rows], Status.OK, Status.INVALID)
+    status = jnp.where(fresh, status, Status.DUPLICATE)
+    status = jnp.where(accepted[rows], status, Status.REFUSED)
+    status = jnp.where(jnp.arange(batch) < remaining, status, Status.UNUSED)
+    return Candidates(
+        latents[rows],
+        objects[rows],
+        status.astype(jnp.int32),
+        duplicates,
+        fingerprint(objects[rows]),
+        chosen,
+        (~accepted & passed).sum(dtype=jnp.int32),
+    )
 
 
 def no_candidates(
@@ -155,16 +174,19 @@ def no_candidates(
             zeros(history.latents, max_duplicates),
             jnp.full(max_duplicates, jnp.nan, dataset.scores.dtype),
             jnp.zeros(max_duplicates, bool),
+            jnp.zeros(max_duplicates, bool),
         ),
         jax.tree.map(lambda words: zeros(words, batch), history.decoded_fingerprints),
         jax.tree.map(lambda words: zeros(words, batch), history.fingerprints),
+        jnp.zeros((), jnp.int32),
     )
 
 
 def _own_fingerprints(
     history: History, dedup_key: DedupKey | None
-) -> tuple[SortedFingerprints, Array]:
-    """All spellings that a seed has asked for, and their scores: NaN for a failure."""
+) -> tuple[SortedFingerprints, Array, Array]:
+    """All spellings that a seed has asked for, their scores, NaN for a failure, and which of them
+    were refused."""
     aliases = history.aliases
     # The integers of a deduplication key could be mistaken for those of an object.
     decoded = history.decoded_fingerprints if dedup_key is None else history.fingerprints
@@ -172,11 +194,16 @@ def _own_fingerprints(
     asked = in_use(history)
     mask = jnp.concatenate([asked, asked, jnp.arange(len(aliases.scores)) < aliases.used])
     own = sort_fingerprints(Fingerprints(*map(jnp.concatenate, parts)), mask)
-    return own, jnp.concatenate([history.scores, history.scores, aliases.scores])
+    scores = jnp.concatenate([history.scores, history.scores, aliases.scores])
+    charged = jnp.zeros(2 * len(history.scores), bool)
+    return own, scores, jnp.concatenate([charged, aliases.refused])
 
 
-def _first_known(latents: Array, known: Array, score: Array, n: int) -> Observations:
-    """The first n points of a pool whose objects are ``known``."""
+def _first_known(
+    latents: Array, known: Array, score: Array, refused: Array, n: int
+) -> Observations:
+    """The first n points of a pool whose objects are ``known``, or known to be ``refused``."""
     rows = jnp.argsort(~known, stable=True)[:n]
-    learned = jnp.where(known, score, jnp.nan)[rows]
-    return Observations(latents[rows], learned, (known & ~jnp.isfinite(score))[rows])
+    learned = jnp.where(known & ~refused, score, jnp.nan)
+    failed = known & ~refused & ~jnp.isfinite(score)
+    return Observations(latents[rows], learned[rows], failed[rows], (known & refused)[rows])

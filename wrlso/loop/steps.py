@@ -130,6 +130,7 @@ def _search(
         max_duplicates=proposer.max_duplicates,
         dedup_key=algorithm.dedup_key,
         valid=algorithm.vae.valid,
+        accept=algorithm.accept,
     )
     if objects is not None:
         return choose_from(latents, objects)
@@ -144,7 +145,8 @@ def _search(
     def choose_from_all() -> Candidates:
         return choose_from(latents, jnp.concatenate([first, decode(latents[n:])]))
 
-    return lax.cond((found.status == Status.DUPLICATE).any(), choose_from_all, lambda: found)
+    lacks = (found.status == Status.DUPLICATE) | (found.status == Status.REFUSED)
+    return lax.cond(lacks.any(), choose_from_all, lambda: found)
 
 
 def _check_pool(name: str, what: str, n: int, proposer: Any) -> None:

@@ -6,7 +6,10 @@ Words used here:
 - A *duplicate* is a candidate whose object was scored before. ``ask`` recognises most of them. Some
   are recognised only by the evaluation on the host, which knows more spellings: their decodes are
   kept as *aliases* of the known object, so that ``ask`` recognises them the next time.
-- The surrogate *learns* a score, or that a point failed.
+- An object is *refused* if the task's ``accept`` test refuses it: nothing is paid for it. The test
+  is part of ``ask`` where it is written in JAX, and part of the evaluation where it is in Python.
+- The surrogate *learns* a score, or that a point failed. Of a refused point it learns a *fantasy*,
+  the score that it expects there, so that it looks elsewhere.
 
 ====================================  =======  ==========  ==============  ================  =====
 status after evaluation               charged  in history  trains the VAE  surrogate learns  alias
@@ -17,6 +20,8 @@ DUPLICATE, recognised by ``ask``      no       no          no              (alre
 DUPLICATE, scored before              no       no          no              the old score     yes
 DUPLICATE, failed before              no       no          no              a failure         yes
 DUPLICATE, nothing known              no       no          no              nothing           no
+REFUSED by ``ask``                    no       no          no              a fantasy         no
+REFUSED by the evaluation             no       no          no              a fantasy         yes
 UNUSED                                no       no          no              nothing           no
 ====================================  =======  ==========  ==============  ================  =====
 
@@ -49,7 +54,8 @@ class Consequences(NamedTuple):
       scores: ``[q]`` as recorded there, NaN unless the status is OK.
       learned: ``[q]`` scores that the surrogate learns, NaN for none.
       failed: ``[q]``, true where it learns of a failure.
-      alias: ``[q]``, true where the decode becomes an alias of a known object.
+      refused: ``[q]``, true where it learns that a point was refused.
+      alias: ``[q]``, true where the decode becomes an alias of a known or refused object.
     """
 
     charged: Array
@@ -57,6 +63,7 @@ class Consequences(NamedTuple):
     scores: Array
     learned: Array
     failed: Array
+    refused: Array
     alias: Array
 
 
@@ -71,7 +78,8 @@ def consequences(asked_status: Int[Array, " q"], evaluation: Evaluation) -> Cons
     status = status_after(scores, evaluation.status)
     duplicate = status == Status.DUPLICATE
     recognised_late = duplicate & (asked_status != Status.DUPLICATE)
-    charged = ~(duplicate | (status == Status.UNUSED))
+    refused = status == Status.REFUSED
+    charged = ~(duplicate | refused | (status == Status.UNUSED))
     scores = jnp.where(jnp.isfinite(scores), scores, jnp.nan)
     learned = jnp.where((status == Status.OK) | recognised_late, scores, jnp.nan)
     failed = jnp.where(charged, status != Status.OK, recognised_late & evaluation.failed)
@@ -81,7 +89,9 @@ def consequences(asked_status: Int[Array, " q"], evaluation: Evaluation) -> Cons
         scores=jnp.where(status == Status.OK, scores, jnp.nan),
         learned=learned,
         failed=failed,
-        alias=recognised_late & (jnp.isfinite(learned) | failed),
+        refused=refused,
+        alias=(recognised_late & (jnp.isfinite(learned) | failed))
+        | (refused & (asked_status != Status.REFUSED)),
     )
 
 
@@ -119,9 +129,13 @@ def tell(
         round,
     )
     aliases = append_aliases(
-        history.aliases, candidates.fingerprints, outcome.learned, outcome.alias
+        history.aliases,
+        candidates.fingerprints,
+        outcome.learned,
+        outcome.refused,
+        outcome.alias,
     )
     history = history._replace(aliases=aliases)
-    new = Observations(candidates.latents, outcome.learned, outcome.failed)
+    new = Observations(candidates.latents, outcome.learned, outcome.failed, outcome.refused)
     observed = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.duplicates, new)
     return state._replace(history=history), algorithm.proposer.observe(surrogate, observed)

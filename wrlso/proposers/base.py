@@ -4,7 +4,7 @@ A proposer ranks a pool of latent points. The loop takes from its top the points
 new, so a proposer need not know which objects were scored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,17 +47,24 @@ class Observations(NamedTuple):
 
     Attributes:
       latents: ``[q, d]``.
-      scores: ``[q]``, NaN where there is none: a failure, or a place that the budget did not cover.
+      scores: ``[q]``, NaN where there is none: a failure, a refused object, or a place that the
+        budget did not cover.
       failed: ``[q]``, true for a failure.
+      refused: ``[q]``, true for an object that the task's ``accept`` test refused.
     """
 
     latents: Array
     scores: Array
     failed: Array
+    refused: Array
 
 
 def _no_surrogate(key: Array, view: View, memory: Any) -> tuple[Any, Any]:
     return memory, ()
+
+
+def _nothing_measured(surrogate: Any) -> Mapping[str, Array]:
+    return {}
 
 
 def _learns_nothing(surrogate: Any, observations: Observations) -> Any:
@@ -83,6 +90,8 @@ class Proposer:
       max_duplicates: maximum number of points per pool with known objects that are observed with
         the batch. They cost nothing, and would otherwise be proposed again and again.
       memory: the memory before the first fit.
+      measures: function from a surrogate, as it was fitted, to numbers ``[]`` by name that are
+        logged with the round, -inf for none: ``fit_r2`` and ``fit_spearman``.
       settings: a dataclass or mapping of the proposer's own settings, for the run's record.
     """
 
@@ -96,3 +105,4 @@ class Proposer:
     max_duplicates: int = 0
     memory: Any = ()
     settings: Any = None
+    measures: Callable[[Any], Mapping[str, Array]] = _nothing_measured

@@ -147,6 +147,10 @@ def bo(
         max_duplicates=config.max_duplicates,
         memory=initial_memory(vae, config.surrogate),
         settings=config,
+        measures=lambda surrogate: {
+            "fit_r2": surrogate.held_out.r2,
+            "fit_spearman": surrogate.held_out.spearman,
+        },
     )
 
 

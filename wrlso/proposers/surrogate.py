@@ -22,7 +22,12 @@ from wrlso.gp.standardize import Standardizer, standardizer
 from wrlso.models.inversion import invert
 from wrlso.models.vae import VAE, decode_all, encode_all
 from wrlso.proposers.base import Observations, View
+from wrlso.proposers.held_out import HeldOutFit, held_out_fit
 from wrlso.status import Status
+
+_HELD_OUT = 500
+"""Maximum number of base objects on which the fit is measured, and at most a quarter of the random
+ones."""
 
 _COLLAPSED = 0.1
 """Least standard deviation of a latent dimension's encodings, a tenth of the prior's. With less,
@@ -89,6 +94,8 @@ class Surrogate(NamedTuple):
       mask: ``[n]``, true for rows in use.
       best: ``[]``, the best score among them.
       next: ``[]``, the row that the next observation fills.
+      held_out: how well it predicts part of its random base objects when it is conditioned without
+        them. Its hyperparameters have seen them.
     """
 
     gp: exact.ExactGP | sparse.SparseGP
@@ -99,6 +106,7 @@ class Surrogate(NamedTuple):
     mask: Array
     best: Array
     next: Array
+    held_out: HeldOutFit
 
 
 def _gp_type() -> Any:
@@ -160,14 +168,27 @@ def fit_surrogate(
 
     hyper, _ = fit(fit_key, evidence, memory, config.fit)
     kernel = _kernel(config, hyper)
-    gp: exact.ExactGP | sparse.SparseGP
-    if config.kind == "exact":
-        gp = exact.condition(kernel, hyper.noise, x_all, y_all, mask_all)
-    else:
-        gp = sparse.condition(kernel, hyper.noise, x, y, inducing, mask)
+
+    def condition(x: Array, y: Array, mask: Array) -> exact.ExactGP | sparse.SparseGP:
+        if config.kind == "exact":
+            return exact.condition(kernel, hyper.noise, x, y, mask)
+        return sparse.condition(kernel, hyper.noise, x, y, inducing, mask)
+
+    # The sparse posterior has no rows of its own.
+    gp = condition(x_all, y_all, mask_all) if config.kind == "exact" else condition(x, y, mask)
+    held = slice(len(x) - min(_HELD_OUT, max(len(rows) - config.best, 0) // 4), len(x))
+    without = condition(x, y, mask.at[held].set(False))
     best = jnp.where(mask, y, -jnp.inf).max()
     return hyper, Surrogate(
-        gp, latent_units, score_units, x_all, y_all, mask_all, best, jnp.int32(len(x))
+        gp,
+        latent_units,
+        score_units,
+        x_all,
+        y_all,
+        mask_all,
+        best,
+        jnp.int32(len(x)),
+        held_out_fit(_predict(without, x[held])[0], y[held], mask[held]),
     )
 
 
@@ -185,9 +206,11 @@ def _pad(rows: Array, more: int) -> Array:
 
 def predict(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
     """Mean and variance ``[s]`` at ``x [s, d]``, all in standard units."""
-    if isinstance(surrogate.gp, exact.ExactGP):
-        return exact.predict(surrogate.gp, x)
-    return sparse.predict(surrogate.gp, x)
+    return _predict(surrogate.gp, x)
+
+
+def _predict(gp: exact.ExactGP | sparse.SparseGP, x: Array) -> tuple[Array, Array]:
+    return exact.predict(gp, x) if isinstance(gp, exact.ExactGP) else sparse.predict(gp, x)
 
 
 def predict_joint(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
@@ -238,7 +261,10 @@ def observe(
     *,
     penalty: float | Literal["lowest"] | None = None,
 ) -> Surrogate:
-    """Add what a batch taught, at fixed hyperparameters; ``penalty`` as in the configuration."""
+    """Add what a batch taught, at fixed hyperparameters; ``penalty`` as in the configuration.
+
+    A refused point is added as a fantasy: the score that is expected there.
+    """
     x, y = (
         surrogate.latent_units.apply(observations.latents),
         surrogate.score_units.apply(observations.scores),
@@ -251,7 +277,16 @@ def observe(
         y = jnp.where(
             observations.failed, surrogate.score_units.apply(jnp.asarray(penalty, y.dtype)), y
         )
-    return lax.scan(lambda s, xy: (add(s, *xy), None), surrogate, (x, y))[0]
+
+    def learn(known: Surrogate, row: tuple[Array, Array, Array]) -> tuple[Surrogate, None]:
+        x, y, refused = row
+        y = jnp.where(refused, predict(known, x[None])[0][0], y)
+        more = add(known, x, y)
+        # A fantasy is no score: it is neither the best one nor good data.
+        best = jnp.where(refused, known.best, more.best)
+        return more._replace(mask=jnp.where(refused, known.mask, more.mask), best=best), None
+
+    return lax.scan(learn, surrogate, (x, y, observations.refused))[0]
 
 
 def choose_rows(

@@ -91,7 +91,15 @@ def summarize(
     rounds = log.rounds()
     queries = {seed: log.queries(seed) for seed in config.seed_numbers}
     per_seed = [_summary_of_seed(seed, made, rounds, describe) for seed, made in queries.items()]
-    reasons = Counter(q.reason for made in queries.values() for q in made if q.reason)
+    reasons, refused = (
+        Counter(
+            q.reason
+            for made in queries.values()
+            for q in made
+            if q.reason and (q.status == Status.REFUSED) == is_refused
+        )
+        for is_refused in (False, True)
+    )
     seconds = log.seconds()
     return {
         "task": config.task,
@@ -109,6 +117,7 @@ def summarize(
         "charged_evaluations": sum(seed["charged"] for seed in per_seed),
         "uncharged_evaluations": sum(r.uncharged for r in rounds),
         "failures": dict(reasons.most_common(_REASONS)),
+        "refusals": dict(refused.most_common(_REASONS)),
         "diverged_retrainings": sum(r.diverged for r in rounds),
         "wall_seconds": wall_seconds(seconds),
         "compile_seconds": seconds.get("compile", 0.0),
@@ -136,6 +145,7 @@ def _summary_of_seed(
         "retrainings": sum(r.seed == seed and r.steps > 0 and r.effective_rows > 0 for r in rounds),
         "best_object": describe(top) if describe and top else None,
         "status": {name: count for name, count in counts.items() if count},
+        "refused": counts[Status.REFUSED.name] + sum(r.refused for r in rounds if r.seed == seed),
     }
 
 

@@ -35,10 +35,17 @@ def run_table(summary: Mapping[str, Any]) -> str:
     short = [s for s in summary["seeds"] if s["charged"] < summary["budget"]]
     notes = [
         f"Seed {s['seed']} ended after {s['charged']} of {summary['budget']} queries: too many "
-        "of its proposals were duplicates."
+        "of its proposals were duplicates, or were refused."
         for s in short
     ]
-    failures = [f"Failed {n} x: {why}" for why, n in summary.get("failures", {}).items()]
+    passed = sum(s.get("refused", 0) for s in summary["seeds"])
+    if passed:
+        notes.append(f"{passed} proposals were refused by the accept test, at no charge.")
+    failures = [
+        f"{what} {n} x: {why}"
+        for what, reasons in (("Failed", "failures"), ("Refused", "refusals"))
+        for why, n in summary.get(reasons, {}).items()
+    ]
     objects = [
         f"seed {s['seed']}: {s['best_object']}" for s in summary["seeds"] if s.get("best_object")
     ]

@@ -68,14 +68,18 @@ class Batches(NamedTuple):
       objects: ``[asks, q, ...]``.
       status: ``[asks, q]``, UNUSED beyond the asks that were made.
       scores: ``[asks, q]``, NaN where there is none.
+      refused: ``[asks]``, the number of points passed over, as the task does not accept them.
       asked: ``[]``, the number of asks that were made.
+      measures: ``[]`` each, see ``Proposer.measures``.
     """
 
     latents: Any
     objects: Any
     status: Any
     scores: Any
+    refused: Any
     asked: Any
+    measures: Any
 
 
 class CompiledLoop:
@@ -166,6 +170,7 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
     ) -> tuple[tuple[History, Any], Batches]:
         params, inputs = rest
         state, surrogate = fit(State(params, *changing), inputs, shared)
+        measures = algorithm.proposer.measures(surrogate)
 
         def goes_on(carry: tuple) -> jax.Array:
             asked, history, _, _ = carry
@@ -180,27 +185,33 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
             now, surrogate = loop.tell(
                 algorithm, now, surrogate, candidates, evaluation, shared.round
             )
-            new = (candidates.latents, candidates.objects, evaluation.status, evaluation.scores)
+            new = (
+                candidates.latents,
+                candidates.objects,
+                evaluation.status,
+                evaluation.scores,
+                candidates.refused,
+            )
             batches = jax.tree.map(lambda all_, one: all_.at[asked].set(one), batches, new)
             return asked + 1, now.history, surrogate, batches
 
         empty = _no_batches(algorithm, state.history)
         start = (jnp.zeros((), jnp.int32), state.history, surrogate, empty)
         asked, history, _, batches = lax.while_loop(goes_on, one_ask, start)
-        latents, objects, status, scores = batches
-        return (history, state.memory), Batches(latents, objects, status, scores, asked)
+        return (history, state.memory), Batches._make([*batches, asked, measures])
 
     return search
 
 
 def _no_batches(algorithm: Algorithm, history: History) -> tuple[jax.Array, ...]:
-    """Latents, objects, status and scores of a search's batches before the first ask."""
+    """Latents, objects, status, scores and refused points of a search before the first ask."""
     shape = (algorithm.asks, algorithm.proposer.batch)
     return (
         jnp.zeros((*shape, *history.latents.shape[1:]), history.latents.dtype),
         jnp.zeros((*shape, *history.objects.shape[1:]), history.objects.dtype),
         jnp.full(shape, int(Status.UNUSED), jnp.int32),
         jnp.full(shape, jnp.nan, jnp.float32),
+        jnp.zeros(algorithm.asks, jnp.int32),
     )
 
 

@@ -13,7 +13,7 @@ from wrlso.runs.settings import RunSettings
 from wrlso.tasks.base import Task
 from wrlso.weighting.registry import WEIGHTINGS
 
-FORMAT = 2
+FORMAT = 3
 """Version of a run folder's files. Format 1 was that of versions before the renaming."""
 
 

@@ -1,11 +1,12 @@
-"""Evaluation of a batch of all seeds on the host, as a list of pending queries in four passes.
+"""Evaluation of a batch of all seeds on the host, as a list of pending queries in five passes.
 
 1. *Reuse what the log knows.* A query that was logged before the process was killed takes its
    candidate's place, and is not evaluated again; also where another machine's rounding proposes
    something else now.
 2. *Canonicalise.* The objective's canonical spelling replaces each object.
 3. *Drop duplicates.* An object that was scored before, under any spelling, is not evaluated.
-4. *Score* the others. An exception, a crash, a time-out or a score that is not finite is recorded
+4. *Ask the accept test* whether the others are to be evaluated at all.
+5. *Score* the others. An exception, a crash, a time-out or a score that is not finite is recorded
    with its reason, and the run goes on.
 
 Each query is committed to the log as soon as its status is known.
@@ -27,7 +28,7 @@ from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
 from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.runs.compiled import Batches
 from wrlso.runs.log import Query, QueryLog
-from wrlso.status import Status
+from wrlso.status import Status, refusal
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,16 @@ class BatchPosition:
 
 class ScoredObjects:
     """The objects that the base data and each seed's history hold, and their scores: NaN for a
-    failure."""
+    failure.
+
+    Attributes:
+      verdicts: the accept test's answers so far: None, or the reason for which it refused the
+        object.
+    """
 
     def __init__(self, base: Dataset, history: History, seeds: int) -> None:
         self.base = {_name(x): float(s) for x, s in zip(*map(np.asarray, base), strict=True)}
+        self.verdicts: dict[bytes, str | None] = {}
         self.own: list[dict[bytes, float]] = []
         for lane in range(seeds):
             n = int(history.used[lane])
@@ -90,7 +97,7 @@ def evaluate_on_host(
     scored: ScoredObjects,
     dedup_key: DedupKey | None = None,
 ) -> tuple[Candidates, Evaluation]:
-    """Evaluate the candidates ``[lanes, q]`` and log them; see the module for the four passes.
+    """Evaluate the candidates ``[lanes, q]`` and log them; see the module for the five passes.
 
     Returns:
       The candidates, with the objects that were evaluated but the status that they were asked with,
@@ -101,6 +108,8 @@ def evaluate_on_host(
     if evaluator.objective.canonical is not None:
         _canonicalise(pending, evaluator, position)
     _drop_duplicates(pending, scored, position)
+    if evaluator.objective.accept is not None:
+        _refuse(pending, evaluator, scored, position)
     _score(pending, evaluator, position)
     return _collect(pending, candidates, scored, dedup_key)
 
@@ -151,6 +160,30 @@ def _drop_duplicates(
         names.add(name)
 
 
+def _refuse(
+    pending: list[PendingQuery],
+    evaluator: HostEvaluator,
+    scored: ScoredObjects,
+    position: BatchPosition,
+) -> None:
+    """Commit open queries whose object the accept test refuses; an answer is asked for once."""
+    waiting = _open(pending)
+    new = {
+        _name(one.thing): one.thing for one in waiting if _name(one.thing) not in scored.verdicts
+    }
+    names = list(new)
+    for outcome in evaluator.outcomes("accept", list(new.values())):
+        if outcome.kind == "ok":
+            reason = refusal(outcome.value)
+        else:
+            reason = f"the accept test did not answer: {outcome.reason}"
+        scored.verdicts[names[outcome.position]] = reason
+    for one in waiting:
+        reason = scored.verdicts[_name(one.thing)]
+        if reason is not None:
+            _commit(one, position, status=Status.REFUSED, reason=reason)
+
+
 def _score(pending: list[PendingQuery], evaluator: HostEvaluator, position: BatchPosition) -> None:
     """Score the open queries."""
     waiting = _open(pending)
@@ -192,6 +225,8 @@ def _collect(
         at, query = (one.lane, one.place), one.query
         latents[at] = np.frombuffer(query.latent, "<f4")
         objects[at], status[at] = one.thing, query.status
+        if query.status == Status.REFUSED:
+            continue
         if query.status == Status.DUPLICATE:
             known = scored.find(one.lane, one.thing)
             scores[at] = np.nan if known is None else known

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,8 @@ CREATE TABLE IF NOT EXISTS queries (
     latent BLOB NOT NULL,          -- little-endian float32
     object BLOB NOT NULL,          -- the model's storage form, raw bytes
     score REAL,                    -- higher is better; NULL unless status is OK
-    status TEXT NOT NULL,          -- OK, INVALID, FAILED, TIMEOUT, DUPLICATE
-    reason TEXT,                   -- why it failed
+    status TEXT NOT NULL,          -- OK, INVALID, FAILED, TIMEOUT, DUPLICATE, REFUSED
+    reason TEXT,                   -- why it failed or was refused
     PRIMARY KEY (seed, round, "index")
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS components (
@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS rounds (
     effective_rows REAL,           -- effective sample size of the weights
     diverged INTEGER NOT NULL,     -- 1 if training was not finite and was undone
     uncharged INTEGER NOT NULL,    -- objective evaluations beyond the budget
+    refused INTEGER NOT NULL,      -- points passed over as the task does not accept them
+    fit_r2 REAL,                   -- surrogate on held-out base data: coefficient of determination
+    fit_spearman REAL,             -- the same: rank correlation
     PRIMARY KEY (seed, round)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS timings (
@@ -88,6 +91,11 @@ class Round:
       effective_rows: effective sample size of the weights.
       diverged: 1 if training was not finite and was undone, else 0.
       uncharged: number of objective evaluations beyond the budget in this round.
+      refused: number of points that were passed over in this round, as ``accept`` refused them
+        before they became queries. Queries with status REFUSED come on top.
+      fit_r2: coefficient of determination of the surrogate on held-out base data, at the last fit
+        of the round; None: not measured.
+      fit_spearman: its rank correlation there.
     """
 
     seed: int
@@ -97,6 +105,9 @@ class Round:
     effective_rows: float
     diverged: int
     uncharged: int
+    refused: int = 0
+    fit_r2: float | None = None
+    fit_spearman: float | None = None
 
 
 class QueryLog:
@@ -159,12 +170,9 @@ class QueryLog:
 
     def add_rounds(self, rounds: Iterable[Round]) -> None:
         """Record retrainings."""
-        rows = [
-            (r.seed, r.round, r.steps, r.loss, r.effective_rows, r.diverged, r.uncharged)
-            for r in rounds
-        ]
+        rows = [tuple(getattr(r, f.name) for f in fields(Round)) for r in rounds]
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO rounds VALUES (?,?,?,?,?,?,?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO rounds VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
 
     def add_time(self, phase: str, round: int, seconds: float) -> None:
         """Record the wall time of a phase."""

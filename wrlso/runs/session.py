@@ -1,6 +1,6 @@
 """One process's part of a run: round after round, ask after ask."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -27,7 +27,7 @@ from wrlso.tasks.base import Task
 _EXTRA_ROUNDS = 2
 """A seed whose proposals repeat gets up to this many times the budget's rounds."""
 
-_FITS = 3
+_FITS = 12
 """Maximum number of surrogates per round, each with as many asks as r takes where all are new."""
 
 
@@ -136,8 +136,10 @@ class Session:
         """
         search = self._search_on_host if self.evaluator is not None else self._search_in_jax
         asked = np.zeros(len(self.seeds), int)
+        self.refused = np.zeros(len(self.seeds), int)
+        self.measures: dict[str, np.ndarray] = {}
         for fit in range(_FITS):
-            before = self.counts
+            before = self.counts_before = self.counts
             asked += search(fit, check_interrupt)
             stuck = self.counts == before
             self.limits = np.where(stuck, self.counts, self.limits).tolist()
@@ -157,6 +159,8 @@ class Session:
         position = BatchPosition(self.seeds, self.logs, self.round, first)
         batches = jax.tree.map(np.asarray, batches)
         record_batches(position, batches)
+        self._measure(batches.measures)
+        self.refused += batches.refused[: len(self.seeds)].sum(1)
         self._show()
         check_interrupt()
         return batches.asked[: len(self.seeds)]
@@ -166,6 +170,7 @@ class Session:
         inputs = self.lanes.seed_inputs(self.limits)
         shared = self.lanes.shared_inputs(self.round, fit)
         self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
+        self._measure(self.algorithm.proposer.measures(self.surrogate))
         asked = np.zeros(len(self.seeds), int)
         for number in range(self.algorithm.asks):
             asked += self.counts < self.limits
@@ -175,6 +180,13 @@ class Session:
             if (self.counts >= self.limits).all():
                 break
         return asked
+
+    def _measure(self, measures: Mapping[str, Any]) -> None:
+        """Remember what the last fit measured; a seed that asked for nothing has no surrogate."""
+        for name, values in measures.items():
+            fitted = self.counts_before < np.asarray(self.limits)
+            new = np.asarray(values)[: len(self.seeds)]
+            self.measures[name] = np.where(fitted, new, self.measures.get(name, -np.inf))
 
     def _show(self) -> None:
         scores = np.asarray(self.state.history.scores)[: len(self.seeds)]
@@ -187,6 +199,7 @@ class Session:
         shared = self.lanes.shared_inputs(self.round, ask)
         candidates = self.compiled.ask((self.state, self.surrogate), inputs, shared)
         on_host = jax.tree.map(np.asarray, candidates)
+        self.refused += on_host.refused[: len(self.seeds)]
         first = ask * self.algorithm.proposer.batch
         position = BatchPosition(self.seeds, self.logs, self.round, first)
         with timed(self._clock, "score"):
@@ -202,7 +215,12 @@ class Session:
         done: dict[QueryLog, list[Round]] = {log: [] for log in self.logs}
         for i, round in enumerate(retrained):
             if round is not None:
-                done[self.logs[i]].append(replace(round, uncharged=int(uncharged[i])))
+                counts = {"uncharged": int(uncharged[i]), "refused": int(self.refused[i])}
+                measured: dict[str, Any] = {
+                    name: float(values[i]) if np.isfinite(values[i]) else None
+                    for name, values in self.measures.items()
+                }
+                done[self.logs[i]].append(replace(round, **counts, **measured))
         for log, rounds in done.items():
             log.add_rounds(rounds)
 

@@ -11,6 +11,7 @@ import numpy as np
 from wrlso.data import Dataset
 from wrlso.evaluation.objective import HostObjective
 from wrlso.fingerprint import DedupKey
+from wrlso.loop.algorithm import Accept
 from wrlso.loop.retraining import RetrainConfig
 from wrlso.models.elbo import BetaSchedule, constant_beta
 from wrlso.models.sampling import prng_key
@@ -74,6 +75,9 @@ class Task:
       dedup_key: JAX function from objects to integer arrays (:data:`wrlso.fingerprint.DedupKey`).
         Two objects with equal arrays are two spellings of the same object: if one was scored, the
         other is a duplicate. None: only equal objects are the same.
+      accept: JAX function from objects ``[q, ...]`` to booleans ``[q]``: false for objects that are
+        neither evaluated nor charged, such as molecules that are too large. They are passed over
+        while candidates are chosen, at no cost. ``HostObjective.accept`` is the same in Python.
       pretrain: settings of the pretraining; None if ``params`` are given.
       params: pretrained parameters; None: the model is pretrained, and the parameters are cached.
       retrain: the retraining of the protocol.
@@ -99,6 +103,7 @@ class Task:
     host_objective: Callable[[np.ndarray], float] | HostObjective | None = None
     soft_objective: Objective | None = None
     dedup_key: DedupKey | None = None
+    accept: Accept | None = None
     pretrain: PretrainConfig | None = None
     params: Any = None
     proposer: str = "bo"

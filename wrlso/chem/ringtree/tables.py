@@ -65,6 +65,13 @@ class Tables(NamedTuple):
     uses: np.ndarray
 
 
+def atoms_of_symbols(vocabulary: Vocabulary) -> np.ndarray:
+    """``[S]`` atoms other than hydrogen that each symbol adds to a molecule."""
+    names = [s.template if isinstance(s, Node) else s for s in vocabulary.symbols]
+    counts = [len(template(name).free) if isinstance(name, str) else 0 for name in names]
+    return np.array(counts, np.int32)
+
+
 class _Categories(NamedTuple):
     slots: list[tuple[str, int]]
     number: dict[tuple[str, int], int]

@@ -13,11 +13,12 @@ from tqdm import tqdm
 from wrlso.chem.load import load_molecules, report
 from wrlso.chem.objective import Objective
 from wrlso.chem.scoring import describe_failures, score_molecules
-from wrlso.chem.spelling import RowScore
+from wrlso.chem.spelling import RowAccept
 from wrlso.data import Dataset
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import decode_all
 from wrlso.storage.cache import cache_dir
+from wrlso.storage.digest import describe
 from wrlso.storage.files import write_atomically
 from wrlso.tasks.molecule.model import MoleculeModel, model_digest
 
@@ -46,17 +47,20 @@ def scores_of(
 def from_file(
     path: str,
     columns: dict[str, Any],
-    score: RowScore,
+    accept: RowAccept,
     score_all: ScoreAll,
     workers: int | None,
 ) -> Dataset:
-    """Base data from the molecules of a file that the model can write and that are small enough."""
-    spelling = score.spelling
+    """Base data from the molecules of a file that the model can write and that are small enough.
+
+    Molecules that the user's own test refuses stay: their scores are known.
+    """
+    spelling = accept.spelling
     loaded = load_molecules(
         path,
         vocabulary=spelling.vocabulary,
         max_symbols=spelling.length,
-        max_heavy_atoms=score.max_heavy_atoms,
+        max_heavy_atoms=accept.max_heavy_atoms,
         workers=workers,
         directory=cache_dir() / "molecules",
         **columns,
@@ -68,22 +72,22 @@ def from_file(
     return _dataset(loaded.rows, scores, spelling.length)
 
 
-def from_prior(model: MoleculeModel, score: RowScore, score_all: ScoreAll) -> Dataset:
-    """Base data from distinct samples of the model's prior that are within the limits."""
-    recipe = repr((model_digest(model), score.max_heavy_atoms))
+def from_prior(model: MoleculeModel, accept: RowAccept, score_all: ScoreAll) -> Dataset:
+    """Base data from distinct samples of the model's prior that the accept test accepts."""
+    recipe = repr((model_digest(model), accept.max_heavy_atoms, describe(accept.tests)))
     name = hashlib.sha256(recipe.encode()).hexdigest()[:24]
     path = cache_dir() / "molecules" / f"prior-{name}.smi"
     if path.exists():
         smiles = path.read_text().split()
     else:
-        smiles = _sampled(model, score)
+        smiles = _sampled(model, accept)
         write_atomically(path, "".join(f"{one}\n" for one in smiles).encode())
-    spelling = score.spelling
+    spelling = accept.spelling
     rows = np.stack([spelling.row(one) for one in smiles])
     return _dataset(rows, score_all(smiles), spelling.length)
 
 
-def _sampled(model: MoleculeModel, score: RowScore) -> list[str]:
+def _sampled(model: MoleculeModel, accept: RowAccept) -> list[str]:
     vae = model.vae()
     decode = jax.jit(lambda z: decode_all(vae, model.params, z))
     sampled: dict[str, None] = {}
@@ -92,15 +96,17 @@ def _sampled(model: MoleculeModel, score: RowScore) -> list[str]:
             key = jax.random.fold_in(prng_key(0), number)
             latents = jax.random.normal(key, (_SAMPLED // 4, vae.latent_dim))
             for row in np.asarray(decode(latents)):
-                _add_if_possible(sampled, row, score)
+                _add_if_possible(sampled, row, accept)
                 bar.update(min(len(sampled), _SAMPLED) - bar.n)
             if len(sampled) >= _SAMPLED:
                 return list(sampled)[:_SAMPLED]
-    limits = f"max_heavy_atoms = {score.max_heavy_atoms}"
+    limits = f"max_heavy_atoms = {accept.max_heavy_atoms}"
+    if accept.tests:
+        limits += " and what the accept test accepts"
     drawn = _DRAWS * _SAMPLED // 4
     if not sampled:
         raise ValueError(
-            f"none of {drawn:,} samples of the model's prior is within {limits}: raise it, or "
+            f"none of {drawn:,} samples of the model's prior is within {limits}: loosen it, or "
             "give a file of molecules as data"
         )
     _logger.warning(
@@ -110,15 +116,15 @@ def _sampled(model: MoleculeModel, score: RowScore) -> list[str]:
     return list(sampled)
 
 
-def _add_if_possible(sampled: dict[str, None], row: np.ndarray, score: RowScore) -> None:
-    """Add the molecule of a row if it is within the limits and has a canonical row."""
+def _add_if_possible(sampled: dict[str, None], row: np.ndarray, accept: RowAccept) -> None:
+    """Add the molecule of a row if it is accepted and has a canonical row."""
     try:
-        smiles = score.spelling.smiles(row)
-        score.check_size(smiles)
-        score.spelling.row(smiles)
+        smiles = accept.spelling.smiles(row)
+        accept.spelling.row(smiles)
     except ValueError:
         return
-    sampled[smiles] = None
+    if accept.judge(smiles) is None:
+        sampled[smiles] = None
 
 
 def _dataset(rows: np.ndarray, scores: np.ndarray, length: int) -> Dataset:

@@ -5,13 +5,19 @@ import os
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import jax.numpy as jnp
 
 from wrlso.chem.command import Feed
-from wrlso.chem.objective import make_objective
-from wrlso.chem.spelling import RowScore, Spelling
+from wrlso.chem.filters import MoleculeFilter, molecule_filter
+from wrlso.chem.objective import Objective, make_objective
+from wrlso.chem.ringtree.tables import atoms_of_symbols
+from wrlso.chem.ringtree.vocabulary import Vocabulary
+from wrlso.chem.spelling import AcceptMolecule, RowAccept, RowScore, Spelling
 from wrlso.evaluation.objective import HostObjective
 from wrlso.gp.fit import FitConfig
+from wrlso.loop.algorithm import Accept
 from wrlso.loop.retraining import RetrainConfig
 from wrlso.proposers.bayesian import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
@@ -21,6 +27,19 @@ from wrlso.tasks.molecule.model import MoleculeModel, load_model
 
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 """The model that comes with the package; ``pretrained.md`` is its card."""
+
+_RECORDED = (
+    "objective", "command", "feed", "data", "model", "max_heavy_atoms", "penalty", "half_products",
+    "timeout", "workers",
+)  # fmt: skip
+_RECORDED_IF_GIVEN = {
+    "column": "smiles",
+    "score_column": None,
+    "require": (),
+    "forbid": (),
+    "alerts": (),
+    "max_weight": None,
+}
 
 
 def molecules(
@@ -36,6 +55,11 @@ def molecules(
     half_products: bool = False,
     timeout: float = 60.0,
     workers: int | None = None,
+    require: tuple[str, ...] = (),
+    forbid: tuple[str, ...] = (),
+    alerts: tuple[str, ...] = (),
+    max_weight: float | None = None,
+    accept: AcceptMolecule | None = None,
 ) -> Task:
     """Find a molecule of high score, such as penalised logP.
 
@@ -58,55 +82,55 @@ def molecules(
         of the file are scored at first use, and the scores are cached; a molecule without a score
         is left out.
       model: a file of 'wrlso train molecules'. Default: the model that comes with wrlso.
-      max_heavy_atoms: maximum number of atoms other than hydrogen; larger molecules fail. 38 is
-        ZINC250k's largest. In Python None means no limit.
+      max_heavy_atoms: maximum number of atoms other than hydrogen; larger molecules are refused
+        before they cost anything. 38 is ZINC250k's largest. In Python None means no limit.
       penalty: the score that the surrogate uses for a failure: a number, or 'lowest', the lowest
         score in its data. Default: -4 for penalised logP, 0 for QED and GuacaMol, else 'lowest'.
       half_products: multiply in bfloat16 while the model is retrained and molecules are encoded:
         faster where the processor has such products (AVX512-BF16, AMX), slower elsewhere.
       timeout: maximum number of seconds per molecule; a slower molecule fails.
       workers: number of processes that score molecules. Default: one per core.
+      require: SMARTS patterns that must all occur in a molecule. Molecules that fail this test or
+        one of the next four are refused: they are neither evaluated nor charged.
+      forbid: SMARTS patterns of which none may occur.
+      alerts: catalogues of structural alerts of which none may occur: pains, brenk, nih, chembl and
+        others of RDKit's FilterCatalog.
+      max_weight: maximum molecular weight in g/mol, hydrogens included. Default: no limit.
+      accept: in Python only: a test of your own of a canonical SMILES. True or None: the molecule
+        may be evaluated. False, or a text with the reason: it is refused.
 
     Raises:
       ValueError: if an argument is invalid.
       FileNotFoundError: if the model or the data file does not exist.
     """
+    given = dict(locals())
     made = make_objective(objective, command, feed)
     _check_limit(max_heavy_atoms)
     _check_data(data, column, score_column)
     trained = _load_model(model)
     spelling = Spelling(trained.vocabulary, trained.length)
-    row_score = RowScore(spelling, made.score, max_heavy_atoms)
+    row_score = RowScore(spelling, made.score)
+    filters = molecule_filter(require=require, forbid=forbid, alerts=alerts, max_weight=max_weight)
+    row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, accept))
     penalty = made.penalty if penalty is None else penalty
     score_all = partial(scores_of, made, workers, timeout)
-    if data is None:
-        load = partial(from_prior, trained, row_score, score_all)
-    else:
-        columns = {"column": column, "score_column": score_column}
-        load = partial(from_file, data, columns, row_score, score_all, workers)
+    columns = {"column": column, "score_column": score_column}
+    load = (
+        partial(from_prior, trained, row_accept, score_all)
+        if data is None
+        else partial(from_file, data, columns, row_accept, score_all, workers)
+    )
     return Task(
         name="molecules",
         vae=trained.vae(half_products),
         load_data=cache(load),  # a run and its figures share them
-        host_objective=HostObjective(row_score, spelling.canonical, workers, timeout),
+        host_objective=HostObjective(row_score, spelling.canonical, workers, timeout, row_accept),
+        accept=_within_size(trained.vocabulary, max_heavy_atoms),
         params=trained.params,
         retrain=_retraining(trained.kl_weight),
         proposer="bo",
         bo=_bayesian_optimisation(penalty, trained.sizes.latent_dim),
-        options={
-            "objective": "penalized_logp" if command is not None else made.name,
-            "command": None if command is None else made.name.removeprefix("command "),
-            "feed": feed,
-            "data": None if data is None else os.path.abspath(data),
-            "model": None if model is None else os.path.abspath(model),
-            "max_heavy_atoms": max_heavy_atoms,
-            "penalty": penalty,
-            "half_products": half_products,
-            "timeout": timeout,
-            "workers": workers,
-            **({} if column == "smiles" else {"column": column}),
-            **({} if score_column is None else {"score_column": score_column}),
-        },
+        options=_options(made, {**given, "penalty": penalty}),
         stated={
             "objective": made.name,
             "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
@@ -114,6 +138,35 @@ def molecules(
         to_text=spelling.smiles,
         to_images=spelling.pictures,
     )
+
+
+def _options(made: Objective, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of ``molecules`` as a run records them; some only where they differ from their
+    defaults, and functions not at all."""
+    stated = {name: given[name] for name in _RECORDED}
+    command, paths = given["command"], ("data", "model")
+    stated["objective"] = "penalized_logp" if command is not None else made.name
+    stated["command"] = None if command is None else made.name.removeprefix("command ")
+    stated |= {name: os.path.abspath(given[name]) for name in paths if given[name] is not None}
+    for name, default in _RECORDED_IF_GIVEN.items():
+        if given[name] != default:
+            value = given[name]
+            stated[name] = list(value) if isinstance(value, tuple) else value
+    return stated
+
+
+def _tests(filters: MoleculeFilter, accept: AcceptMolecule | None) -> tuple[AcceptMolecule, ...]:
+    """The tests that there are, the library's before the user's."""
+    tests: list[AcceptMolecule] = [filters] if filters.conditions else []
+    return (*tests, *([] if accept is None else [accept]))
+
+
+def _within_size(vocabulary: Vocabulary, max_heavy_atoms: int | None) -> Accept | None:
+    """The size limit in JAX, on rows of symbols."""
+    if max_heavy_atoms is None:
+        return None
+    atoms = atoms_of_symbols(vocabulary)
+    return lambda rows: jnp.asarray(atoms)[rows].sum(-1) <= max_heavy_atoms
 
 
 def _check_limit(max_heavy_atoms: int | None) -> None:
