@@ -1,9 +1,7 @@
-"""The outcome of a query. This module loads no JAX: worker processes import it."""
+"""The outcome of a query. This module loads no JAX and no NumPy: worker processes import it."""
 
 from enum import IntEnum
 from typing import Any
-
-import numpy as np
 
 
 class Status(IntEnum):
@@ -39,10 +37,11 @@ def refusal(answer: Any) -> str | None:
     True and None mean that it is accepted; False, or a text that states the reason, that it is
     refused. Any other answer refuses it, and says so.
     """
-    if answer is None or (isinstance(answer, bool | np.bool_) and answer):
+    if answer is None:
         return None
-    if isinstance(answer, bool | np.bool_):
-        return "not accepted"
+    kind = getattr(getattr(answer, "dtype", None), "kind", "")  # NumPy's and JAX's booleans
+    if isinstance(answer, bool) or (kind == "b" and answer.ndim == 0):
+        return None if answer else "not accepted"
     if isinstance(answer, str):
         return answer or "not accepted"
     return f"the accept test must return True, False or a reason, not {type(answer).__name__}"

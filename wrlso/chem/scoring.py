@@ -15,7 +15,8 @@ import rdkit
 from tqdm import tqdm
 
 from wrlso.chem.objective import Objective
-from wrlso.evaluation.workers import WorkerPool, as_score
+from wrlso.evaluation.values import as_score
+from wrlso.evaluation.workers import WorkerPool
 
 _FORMAT = 2
 """Version of the cached files, part of their names."""

@@ -1,8 +1,8 @@
 """A pool of worker processes: a crash, a hang or an exception loses one object only.
 
 A worker is a fresh interpreter in its own session. It is never a fork of this process, in which JAX
-runs threads. Killing a worker also kills the programs that it has started; a worker whose parent
-died ends itself. POSIX only. ``wrlso.evaluation.worker_handle`` starts and ends one worker;
+runs threads. Ending a worker also ends all processes that it has started; a worker whose parent
+died is ended. POSIX only. ``wrlso.evaluation.worker_handle`` starts and ends one worker;
 ``wrlso.evaluation.worker_main`` is the script that the worker runs.
 
 Functions travel by cloudpickle: lambdas, closures and the definitions of a script or notebook go by
@@ -16,16 +16,16 @@ The chemistry imports this module in worker processes, so it imports neither JAX
 
 import os
 import pickle
+import select
 import sys
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wrlso.evaluation.worker_handle import Worker
-from wrlso.evaluation.worker_main import describe_error
+from wrlso.evaluation.values import EvaluationError, Outcome, describe_error
+from wrlso.evaluation.worker_handle import MOST_PRINTED, BrokenChannel, Job, Worker
 from wrlso.status import Status
 
 if TYPE_CHECKING:
@@ -35,23 +35,7 @@ _POLL = 0.2
 """Seconds between checks for workers that died without closing their connection."""
 
 _STARTS = 3
-"""A pool gives up after this number of workers in a row died before they were ready."""
-
-
-class Outcome(NamedTuple):
-    """The result of one item.
-
-    Attributes:
-      position: index of the item in the batch.
-      kind: ``"ok"`` if the function returned a value.
-      value: the value; None unless ``kind`` is ``"ok"``.
-      reason: the reason for a missing value; None if ``kind`` is ``"ok"``.
-    """
-
-    position: int
-    kind: Literal["ok", "failed", "timeout"]
-    value: Any = None
-    reason: str | None = None
+"""A pool starts no further workers once this number in a row died before they were ready."""
 
 
 class Scored(NamedTuple):
@@ -70,10 +54,33 @@ class Scored(NamedTuple):
     reason: str | None
 
 
+class Sendable:
+    """A function in the form in which workers get it: pickled by value.
+
+    Args:
+      function: a function of one object that cloudpickle can send.
+
+    Raises:
+      TypeError: if cloudpickle cannot send the function.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.pickled, self.path = _pickled(function), list(sys.path)
+
+    def found_here(self) -> "Sendable":
+        """The same function in a process of another machine or environment, whose own modules come
+        first."""
+        here = object.__new__(Sendable)
+        here.pickled = self.pickled
+        here.path = sys.path + [folder for folder in self.path if folder not in sys.path]
+        return here
+
+
 class WorkerPool:
     """Processes that evaluate one function, batch after batch; a context manager.
 
-    A worker starts when a batch first needs it. A new worker replaces one that died.
+    A worker starts when a batch first needs it. A new worker replaces one that died. A worker that
+    prints more than 64 MiB for one object is ended.
 
     Args:
       function: a function of one object that cloudpickle can send.
@@ -88,7 +95,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        function: Callable[[Any], Any],
+        function: Callable[[Any], Any] | Sendable,
         workers: int | None = None,
         timeout: float | None = None,
         startup_timeout: float = 120.0,
@@ -100,7 +107,8 @@ class WorkerPool:
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"{name} must be positive seconds, got {seconds}")
         self.timeout, self.startup_timeout = timeout, startup_timeout
-        self._setup = pickle.dumps((sys.path, _pickled(function)))
+        sent = function if isinstance(function, Sendable) else Sendable(function)
+        self._setup = pickle.dumps((sent.path, sent.pickled))
         self._workers: list[Worker] = []
         self._failed_starts = 0
         self._evaluating = False
@@ -131,30 +139,37 @@ class WorkerPool:
     def scored(self, items: Iterable[Any]) -> Iterator[Scored]:
         """Score a batch; each result is yielded as soon as it arrives, in any order.
 
-        The status is FAILED if the value is not a number, is NaN, or is not finite in float32.
+        The status is FAILED if the value is no score (:func:`wrlso.evaluation.values.as_score`).
         Leaving the loop early kills the busy workers.
 
         Raises:
-          RuntimeError: if workers cannot load the function or die before they are ready, or if
-            another batch is being evaluated.
+          EvaluationError: if workers cannot load the function or die before they are ready.
+          RuntimeError: if another batch is being evaluated.
           TypeError: if an item cannot be pickled.
         """
-        for position, kind, value, reason in self.outcomes(items):
-            score = float("nan")
-            if kind == "ok":
-                score, reason = as_score(value)
-                kind = "ok" if reason is None else "failed"
-            yield Scored(position, score, Status[kind.upper()], reason)
+        for position, kind, score, reason in self.outcomes(items, scored=True):
+            number = score if kind == "ok" else float("nan")
+            yield Scored(position, number, Status[kind.upper()], reason)
 
-    def outcomes(self, items: Iterable[Any]) -> Iterator[Outcome]:
-        """As :meth:`scored`, for a function that returns any picklable value."""
+    def outcomes(self, items: Iterable[Any], scored: bool = False) -> Iterator[Outcome]:
+        """As :meth:`scored`, for a function that returns any picklable value.
+
+        Args:
+          items: the items.
+          scored: whether the values must be scores; others are failures then.
+        """
         if self._evaluating:
             raise RuntimeError("this pool is evaluating another batch")
-        waiting, self._evaluating = deque(enumerate(items)), True
+        waiting, self._evaluating = deque(Job(*item) for item in enumerate(items)), True
+        self._failed_starts = 0
+        for worker in self._workers:
+            if not worker.ready:
+                worker.deadline = time.monotonic() + self.startup_timeout
         try:
             while waiting or self._busy():
-                self._assign(waiting)
-                yield from self._collect()
+                self._start(len(waiting) + len(self._busy()))
+                self._assign(waiting, scored)
+                yield from self._collect(waiting, scored)
         finally:
             self._evaluating = False
             for worker in self._busy():
@@ -163,68 +178,86 @@ class WorkerPool:
     def _busy(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.job is not None]
 
-    def _assign(self, waiting: deque[tuple[int, Any]]) -> None:
-        while len(self._workers) < min(self.size, len(waiting) + len(self._busy())):
-            self._workers.append(Worker(self._setup, self.startup_timeout))
+    def _start(self, wanted: int) -> None:
+        """Start workers for the items; those that cannot be started leave the work to others."""
+        reason = ""
+        if not self._workers and self._failed_starts >= _STARTS:
+            self._failed_starts = 0  # the workers that did start have died since
+        while len(self._workers) < min(self.size, wanted) and self._failed_starts < _STARTS:
+            try:
+                self._workers.append(Worker(self._setup, self.startup_timeout))
+            except OSError as error:  # no more processes, or no more descriptors
+                self._failed_starts += 1
+                reason = describe_error(error)
+        if not self._workers:
+            raise EvaluationError(f"no worker process can be started: {reason}")
+
+    def _assign(self, waiting: deque[Job], scored: bool) -> None:
         for worker in list(self._workers):
             if worker.ready and worker.job is None and waiting:
-                if worker.send(*waiting[0], self.timeout):
+                if worker.send(waiting[0], scored, self.timeout):
                     waiting.popleft()
                 else:  # it died while idle, so no item is lost
                     self._discard(worker)
 
-    def _collect(self) -> Iterator[Outcome]:
-        active = [worker for worker in self._workers if worker.job is not None or not worker.ready]
-        now = time.monotonic()
-        pause = min([_POLL, *(worker.deadline - now for worker in active)])
-        wait([worker.connection for worker in active], max(pause, 0) if active else 0)
-        for worker in active:
-            outcome = self._check(worker)
-            if outcome is not None:
-                yield outcome
+    def _collect(self, waiting: deque[Job], scored: bool) -> Iterator[Outcome]:
+        _wait(self._workers)
+        for worker in list(self._workers):
+            worker.pump()
+            worker.drain()
+            idle = worker.ready and worker.job is None
+            found = None if idle else self._check(worker)
+            if found is None:
+                continue
+            job, worker.job = worker.job, None
+            if job is None:
+                self._settle_start(worker, *found)
+            elif found[0] == "dead" and not worker.begun and job.unbegun < _STARTS:
+                job.unbegun += 1  # it died before it read the item
+                waiting.appendleft(job)
+            else:
+                yield _outcome(job.position, *found, scored)
 
-    def _check(self, worker: Worker) -> Outcome | None:
-        connection = worker.connection
+    def _check(self, worker: Worker) -> tuple[str, Any] | None:
+        """The kind and value of an answer, or of an end without one; None: neither yet."""
         try:
-            if connection.poll():
-                return self._receive(worker, connection.recv_bytes())
-        except (EOFError, OSError):
-            return self._lose(worker, "failed", worker.describe_end())
-        if worker.process.poll() is not None and not connection.poll():
-            return self._lose(worker, "failed", worker.describe_end())
-        if time.monotonic() > worker.deadline:
-            limit = self.timeout if worker.ready else self.startup_timeout
-            return self._lose(worker, "timeout", f"no answer within {limit:g} s")
-        return None
-
-    def _receive(self, worker: Worker, message: bytes) -> Outcome | None:
-        try:
-            kind, value = pickle.loads(message)
-        except Exception as error:
-            kind, value = (
-                "failed",
-                f"the answer of the worker cannot be read: {describe_error(error)}",
-            )
-        if not worker.ready:
-            if kind != "ok":
-                self._discard(worker)
-                raise RuntimeError(f"the function cannot be loaded in a worker process: {value}")
-            worker.ready, self._failed_starts = True, 0
-            return None
-        job, worker.job = worker.job, None
-        assert job is not None
-        return Outcome(job, kind, value) if kind == "ok" else Outcome(job, kind, None, value)
-
-    def _lose(
-        self, worker: Worker, kind: Literal["failed", "timeout"], reason: str
-    ) -> Outcome | None:
+            dead = worker.process.poll() is not None
+            for message in worker.answers():
+                return _read(message)
+            if not dead:
+                return self._overdue(worker)
+        except BrokenChannel:
+            self._discard(worker)
+            return "failed", "the function wrote to the channel of its worker process"
+        except EOFError:
+            pass
+        reason = worker.describe_end()
         self._discard(worker)
-        if worker.job is not None:
-            return Outcome(worker.job, kind, None, reason)
+        return "dead", reason
+
+    def _overdue(self, worker: Worker) -> tuple[str, Any] | None:
+        """The reason to end a worker that has not answered; None: there is none."""
+        limit = self.timeout if worker.ready else self.startup_timeout
+        if worker.printed > MOST_PRINTED:
+            found = "failed", f"the worker process printed more than {MOST_PRINTED >> 20} MiB"
+        elif time.monotonic() > worker.deadline:
+            found = "timeout", f"no answer within {limit:g} s"
+        else:
+            return None
+        self._discard(worker)
+        return found
+
+    def _settle_start(self, worker: Worker, kind: str, value: Any) -> None:
+        """Note that a worker is ready, or has failed to start while others may be ready."""
+        if kind == "ok":
+            worker.ready, self._failed_starts = True, 0
+            return
+        if worker in self._workers:  # it lives, but cannot load the function
+            self._discard(worker)
+            raise EvaluationError(f"the function cannot be loaded in a worker process: {value}")
         self._failed_starts += 1
-        if kind == "timeout" or self._failed_starts >= _STARTS:
-            raise RuntimeError(f"worker processes fail to start and load the function: {reason}")
-        return None
+        if self._failed_starts >= _STARTS and not any(w.ready for w in self._workers):
+            raise EvaluationError(f"worker processes fail to start and load the function: {value}")
 
     def _discard(self, worker: Worker) -> None:
         if worker in self._workers:
@@ -232,27 +265,44 @@ class WorkerPool:
             worker.end()
 
 
+def _wait(workers: list[Worker]) -> None:
+    """Wait until a worker is heard or a deadline passes, but not for long."""
+    active = [worker for worker in workers if worker.job is not None or not worker.ready]
+    poll = select.poll()
+    for worker in workers:
+        for source in worker.sources:
+            poll.register(source, select.POLLIN)
+        if worker.sending:
+            poll.register(worker.channel, select.POLLIN | select.POLLOUT)
+    now = time.monotonic()
+    pause = min([_POLL, *(worker.deadline - now for worker in active)])
+    poll.poll(max(pause, 0) * 1000 if active else 0)
+
+
+def _read(message: bytes) -> tuple[str, Any]:
+    try:
+        kind, value = pickle.loads(message)
+    except Exception as error:
+        return "failed", f"the answer of the worker cannot be read: {describe_error(error)}"
+    return kind, value
+
+
+def _outcome(position: int, kind: str, value: Any, scored: bool) -> Outcome:
+    if kind == "timeout":
+        return Outcome(position, "timeout", None, value)
+    if kind != "ok":
+        return Outcome(position, "failed", None, value)
+    if scored:
+        score, reason = value
+        return Outcome(position, "ok" if reason is None else "failed", score, reason)
+    return Outcome(position, "ok", value)
+
+
 def available_cores() -> int:
     """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def as_score(value: Any) -> tuple[float, str | None]:
-    """A value as a score and no reason, or NaN and the reason.
-
-    The score is NaN if the value is not a number or is not finite in float32.
-    """
-    import numpy as np
-
-    try:
-        score = float(value)
-    except Exception as error:
-        return float("nan"), f"the value is not a number: {describe_error(error)}"
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(np.float32(score))
-    return (score, None) if finite else (float("nan"), f"score is {score}")
 
 
 def _pickled(function: Callable[[Any], Any]) -> bytes:

@@ -96,7 +96,7 @@ def summarize(
             q.reason
             for made in queries.values()
             for q in made
-            if q.reason and (q.status == Status.REFUSED) == is_refused
+            if q.reason and q.status != Status.OK and (q.status == Status.REFUSED) == is_refused
         )
         for is_refused in (False, True)
     )

@@ -23,7 +23,6 @@ import numpy as np
 from wrlso.data import Dataset, History
 from wrlso.evaluation.components import Component, components_of
 from wrlso.evaluation.objective import HostEvaluator
-from wrlso.evaluation.workers import as_score
 from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
 from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.runs.compiled import Batches
@@ -142,7 +141,7 @@ def _canonicalise(
     for outcome in evaluator.outcomes("canonical", [one.thing for one in waiting]):
         one = waiting[outcome.position]
         if outcome.kind == "ok":
-            one.thing = np.asarray(outcome.value, one.thing.dtype)
+            one.thing = outcome.value
             one.query = replace(one.query, object=np.ascontiguousarray(one.thing).tobytes())
         else:
             _commit(one, position, status=Status[outcome.kind.upper()], reason=outcome.reason)
@@ -189,15 +188,11 @@ def _score(pending: list[PendingQuery], evaluator: HostEvaluator, position: Batc
     waiting = _open(pending)
     for outcome in evaluator.outcomes("score", [one.thing for one in waiting]):
         one = waiting[outcome.position]
-        if outcome.kind != "ok":
-            _commit(one, position, status=Status[outcome.kind.upper()], reason=outcome.reason)
-            continue
-        score, reason = as_score(outcome.value)
-        if reason is None:
+        if outcome.kind == "ok":
             one.components = components_of(outcome.value)
-            _commit(one, position, score=score)
+            _commit(one, position, score=float(outcome.value), reason=outcome.reason)
         else:
-            _commit(one, position, status=Status.FAILED, reason=reason)
+            _commit(one, position, status=Status[outcome.kind.upper()], reason=outcome.reason)
 
 
 def _open(pending: Iterable[PendingQuery]) -> list[PendingQuery]:
