@@ -50,7 +50,7 @@ def describe_error(error: BaseException) -> str:
         text = str(error)
     except Exception as failure:
         text = f"(its message cannot be shown: {type(failure).__name__})"
-    return shorten(f"{type(error).__name__}: {shorten(text)}")
+    return shorten(f"{type(error).__name__[:80]}: {shorten(text, LONGEST_REASON - 100)}")
 
 
 def shorten(text: str, most: int = LONGEST_REASON) -> str:
