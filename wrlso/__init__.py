@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wrlso.parallel import over_seeds, plan_seeds
     from wrlso.proposers import BOConfig, Proposer, SurrogateConfig
     from wrlso.resolve import algorithm
+    from wrlso.results.report import report
     from wrlso.results.result import Result
     from wrlso.runs.settings import RunSettings
     from wrlso.status import Status
@@ -56,6 +57,7 @@ _NAMES = {
     "wrlso.parallel": ("over_seeds", "plan_seeds"),
     "wrlso.proposers": ("BOConfig", "Proposer", "SurrogateConfig"),
     "wrlso.resolve": ("algorithm",),
+    "wrlso.results.report": ("report",),
     "wrlso.results.result": ("Result",),
     "wrlso.runs.settings": ("RunSettings",),
     "wrlso.status": ("Status",),
@@ -104,6 +106,7 @@ __all__ = [
     "pretrained",
     "proposers",
     "rank_weights",
+    "report",
     "resume",
     "run",
     "simulate",

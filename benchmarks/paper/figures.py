@@ -20,7 +20,8 @@ from benchmarks.paper.published_runs import Runs, counterpart
 from benchmarks.paper.rows import Row, Rows
 from benchmarks.paper.statistics import fifth
 from wrlso import Result
-from wrlso.results.figures import held, plot_curves
+from wrlso.results.figures import plot_curves
+from wrlso.results.statistics import held
 from wrlso.results.summary import best_so_far
 from wrlso.tasks import Task
 from wrlso.weighting.ranks import cumulative_weight, rank_weight_share, rank_weights

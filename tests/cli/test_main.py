@@ -174,7 +174,7 @@ def test_a_folder_is_never_overwritten(whole):
     ("arguments", "message"),
     [
         (["run", "shapes", "--out", "/dev/null/run", *TINY], "cannot be written"),
-        (["report"], "no run folder given: wrlso report FOLDER"),
+        (["report"], "no run folder given: wrlso report RUN"),
         (["resume", str(Path(__file__).parent)], "not a run folder"),
     ],
 )

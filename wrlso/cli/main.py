@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 from tyro.conf import Positional
 
-from wrlso.cli import molecules
+from wrlso.cli import molecules, reports
 from wrlso.cli.options import parse_run_options, summary_of
 from wrlso.methods import METHODS, get_method
 from wrlso.tasks import TASKS
@@ -47,18 +47,6 @@ class Resume:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Print the tables of finished runs, and draw their figures again."""
-
-    runs: Positional[tuple[Path, ...]]
-    """Folders of finished runs."""
-    figures: bool = False
-    """Draw each run's figures into its folder."""
-    csv: Path | None = None
-    """Also write every query of all these runs to this CSV file."""
-
-
-@dataclass(frozen=True)
 class Tasks:
     """List the tasks."""
 
@@ -79,7 +67,7 @@ class Train:
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": Run,
     "resume": Resume,
-    "report": Report,
+    "report": reports.Report,
     "tasks": Tasks,
     "methods": Methods,
     "data": molecules.Data,
@@ -113,7 +101,7 @@ def _dispatch(argv: list[str]) -> int:
     handlers: dict[type, Callable[[Any], int]] = {
         Run: _task_is_missing,
         Resume: _resume,
-        Report: _report,
+        reports.Report: reports.report,
         molecules.Data: molecules.data,
         Train: _task_is_missing,
         Methods: _methods,
@@ -195,45 +183,12 @@ def _says_how_to_resume(out: Path) -> Iterator[None]:
         raise
 
 
-def _report(command: Report) -> int:
-    from wrlso.results.result import Result
-    from wrlso.results.tables import comparison_table
-
-    if not command.runs:
-        raise ValueError("no run folder given: wrlso report FOLDER [FOLDER ...]")
-    results = [Result(path) for path in command.runs]
-    print(
-        results[0].table()
-        if len(results) == 1
-        else comparison_table([result.summary for result in results])
-    )
-    if command.csv:
-        from wrlso.results.export import write_csv
-
-        write_csv(results, command.csv)
-        print(f"queries: {command.csv}")
-    if command.figures:
-        for result in results:
-            _draw(result)
-    return 0
-
-
 def _finish(result: Result, figures: bool, task: Task) -> int:
     print("\n" + result.table() + "\n")
     print(f"run folder: {result.folder.path}")
     if figures:
-        _draw(result, task)
+        reports.draw(result, task)
     return 0
-
-
-def _draw(result: Result, task: Task | None = None) -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        print("figures skipped: install them with  pip install 'wrlso[plots]'")
-        return
-    for path in result.plot(task):
-        print(f"figure: {path}")
 
 
 def _print_table(header: tuple[str, str], rows: list[tuple[str, str]]) -> None:

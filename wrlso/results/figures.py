@@ -18,6 +18,7 @@ from wrlso.models.sampling import prng_key
 from wrlso.models.vae import decode_all
 from wrlso.results.published import published
 from wrlso.results.record import RunRecord, task_of
+from wrlso.results.statistics import held
 from wrlso.results.tables import title
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.tasks.base import Task
@@ -55,7 +56,7 @@ def draw_run(
     base = task.load_data()
     stages = _stages(result, task, base)
     figures = {
-        "best_so_far": _best_so_far(result),
+        "best_so_far": best_so_far(result),
     }
     method = method or result.folder.config.own_method()
     if method is not None:
@@ -94,13 +95,8 @@ def plot_curves(
     axis.plot(queries, mean, color=color, lw=2, label=label)
 
 
-def held(curves: Sequence[np.ndarray]) -> np.ndarray:
-    """Extend curves to the length of the longest, ``[S, Q]``, with their last values."""
-    length = max(map(len, curves))
-    return np.stack([np.pad(curve, (0, length - len(curve)), mode="edge") for curve in curves])
-
-
-def _best_so_far(result: RunRecord) -> Figure:
+def best_so_far(result: RunRecord) -> Figure:
+    """Draw the best score so far of each seed and their mean, beside published results."""
     config = result.folder.config
     figure, axis = _subplots(figsize=(6, 4))
     plot_curves(axis, result.curves(), f"wrlso, mean ± s.d. of {config.seeds} seeds")

@@ -109,19 +109,22 @@ class RunRecord:
 
     def load_state(self, rounds: int | None, task: Task, base: Dataset) -> State:
         """As :meth:`state`, with base data that are already loaded."""
-        rounds = self.checkpoints[-1] if rounds is None else rounds
-        if rounds not in self.checkpoints:
-            raise ValueError(
-                f"no state is kept after {rounds} rounds; there are: {self.checkpoints}"
-            )
-        config = self.folder.config
+        return load_state(self.folder, rounds, task, base)
 
-        def one_seed() -> State:
-            history = empty_history(config.budget, base.objects[0], task.vae.latent_dim)
-            return State(task.vae.init(prng_key(0)), history)
 
-        like = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype),
-            jax.eval_shape(one_seed),
-        )
-        return self.folder.load_checkpoint(rounds, like)
+def load_state(folder: RunFolder, rounds: int | None, task: Task, base: Dataset) -> State:
+    """The state of every seed after a round, see :meth:`RunRecord.state`; of any run."""
+    kept, config = folder.checkpoints(), folder.config
+    rounds = max(kept, default=0) if rounds is None else rounds
+    if rounds not in kept:
+        raise ValueError(f"no state is kept after {rounds} rounds; there are: {kept}")
+
+    def one_seed() -> State:
+        history = empty_history(config.budget, base.objects[0], task.vae.latent_dim)
+        return State(task.vae.init(prng_key(0)), history)
+
+    like = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype),
+        jax.eval_shape(one_seed),
+    )
+    return folder.load_checkpoint(rounds, like)

@@ -1,0 +1,99 @@
+"""The command ``wrlso report``: tables, a page of HTML, figures, and queries as CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional
+
+if TYPE_CHECKING:
+    from wrlso.results.result import Result
+    from wrlso.tasks.base import Task
+
+INSTALL = "install them with  pip install 'wrlso[plots]'"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Compare runs: print their tables, and write a page of HTML, figures or all queries.
+
+    Examples:
+      wrlso report runs/a
+      wrlso report runs/a runs/b --html report.html
+      wrlso report runs/a --html report.html --watch      while it runs
+    """
+
+    runs: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")] = ()
+    """Folders of runs. Only --html takes runs that are under way."""
+    html: Path | None = None
+    """Write one HTML page of all these runs, which works offline: curves, tables that sort, latent
+    maps, failures, costs, configuration."""
+    watch: bool = False
+    """Write the page again until all runs are finished; in a browser it reloads itself."""
+    every: float = 10.0
+    """Seconds between two versions of the page, at least 1."""
+    figures: bool = False
+    """Draw each run's figures into its folder."""
+    csv: Path | None = None
+    """Write every query of all these runs to this CSV file."""
+
+
+def report(command: Report) -> int:
+    """Run ``wrlso report``."""
+    if not command.runs:
+        raise ValueError("no run folder given: wrlso report RUN [RUN ...]")
+    if command.watch and command.html is None:
+        raise ValueError("--watch writes a page again and again: name it with --html FILE")
+    if command.html is not None:
+        _write_page(command, command.html)
+    _print_tables(command)
+    return 0
+
+
+def _write_page(command: Report, file: Path) -> None:
+    try:
+        from wrlso.results.report import report
+    except ImportError as error:
+        raise ImportError(f"a page needs bokeh ({error}): {INSTALL}") from None
+    try:
+        report(command.runs, file, watch=command.watch, every=command.every)
+    except KeyboardInterrupt:
+        if not (command.watch and file.exists()):
+            raise
+        print()
+    print(f"report: {file}")
+
+
+def _print_tables(command: Report) -> None:
+    from wrlso.results.result import Result
+    from wrlso.results.tables import comparison_table
+    from wrlso.runs.folder import RunFolder
+
+    finished = [path for path in command.runs if RunFolder(path).summary_file.exists()]
+    paths = finished if command.html is not None else command.runs  # Result names the unfinished
+    results = [Result(path) for path in paths]
+    if len(results) == 1:
+        print(results[0].table())
+    elif results:
+        print(comparison_table([result.summary for result in results]))
+    if command.csv:
+        from wrlso.results.export import write_csv
+
+        write_csv(results, command.csv)
+        print(f"queries: {command.csv}")
+    for result in results if command.figures else ():
+        draw(result)
+
+
+def draw(result: Result, task: Task | None = None) -> None:
+    """Draw a run's figures and say where they are; without matplotlib, say how to get it."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        print(f"figures skipped: {INSTALL}")
+        return
+    for path in result.plot(task):
+        print(f"figure: {path}")

@@ -1,0 +1,184 @@
+"""The charts of one run in a report: latent map, scores by round, training, prior samples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+import numpy as np
+from bokeh.models import ColorBar, ColumnDataSource, HoverTool, Range1d
+from bokeh.models.plots import Plot
+from bokeh.plotting import figure
+from bokeh.transform import linear_cmap
+
+from wrlso.results.report.charts import OBJECT, columns, finish, plot, rounds_ticker
+from wrlso.results.report.objects import Cells
+from wrlso.results.report.view import RunView
+from wrlso.results.style import GREY, PALETTE, color_of
+from wrlso.runs.log import Query, Round, latent_of
+
+_MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star")
+
+
+def latent_map(view: RunView, cells: Cells, label: str) -> tuple[Plot, str] | None:
+    """The charged queries in latent space, coloured by score, and the words for its axes.
+
+    Latents of more than two dimensions are projected on their first two principal components.
+    Returns None if there is no charged query.
+    """
+    rows = _numbered(view)
+    if not rows:
+        return None
+    points, (x, y), words = plane(np.stack([latent_of(query) for query, _ in rows]))
+    made = plot(520, x, y, match_aspect=True)
+    data = {**columns(rows, cells), "x": points[:, 0], "y": points[:, 1]}
+    scores = np.asarray(data["score"], float)
+    scored = np.isfinite(scores)
+    if scored.any():
+        _scored_points(made, data, scored, label)
+    if not scored.all():
+        source = ColumnDataSource(_rows(data, ~scored))
+        made.scatter("x", "y", source=source, marker="x", size=7, color=GREY,
+                     legend_label="failed")  # fmt: skip
+    made.add_tools(HoverTool(tooltips=OBJECT, name="object"))
+    return finish(made), words
+
+
+def _scored_points(
+    made: figure, data: Mapping[str, object], scored: np.ndarray, label: str
+) -> None:
+    """One renderer per seed, so that the legend can hide each; the best is drawn last."""
+    scores = np.asarray(data["score"], float)
+    low, high = np.quantile(scores[scored], [0.02, 1.0])
+    mapper = linear_cmap("score", "Viridis256", float(low), float(max(high, low + 1e-9)))
+    seeds = np.asarray(data["seed"])
+    order = np.argsort(np.where(scored, scores, -np.inf))
+    for number, seed in enumerate(np.unique(seeds)):
+        kept = order[scored[order] & (seeds[order] == seed)]
+        if len(kept):
+            made.scatter(
+                "x", "y", source=ColumnDataSource(_rows(data, kept)), size=8, alpha=0.85,
+                marker=_MARKERS[number % len(_MARKERS)], color=mapper, line_color="white",
+                line_width=0.5, legend_label=f"seed {seed}",
+            )  # fmt: skip
+    made.add_layout(ColorBar(color_mapper=mapper["transform"], title=label, width=12), "right")
+
+
+def _rows(data: Mapping[str, object], kept: np.ndarray) -> dict[str, object]:
+    where = np.flatnonzero(kept) if kept.dtype == bool else kept
+    return {
+        name: values[where] if isinstance(values, np.ndarray) else [values[i] for i in where]  # type: ignore[index]
+        for name, values in data.items()
+    }
+
+
+def plane(latents: np.ndarray) -> tuple[np.ndarray, tuple[str, str], str]:
+    """Latents ``[n, d]`` in two dimensions: points ``[n, 2]``, the axes' names, and a sentence."""
+    n, d = latents.shape
+    if d == 1:
+        return (
+            np.concatenate([latents, np.arange(n)[:, None]], 1),
+            ("z", "query"),
+            "The latent space has one dimension; the other axis counts queries.",
+        )
+    if d == 2:
+        return latents, ("z₁", "z₂"), "The axes are the two latent dimensions."
+    centred = latents - latents.mean(0)
+    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2] * np.where(axes[:2].sum(1, keepdims=True) < 0, -1, 1)  # a sign that stays
+    points = np.zeros((n, 2))
+    points[:, : len(axes)] = centred @ axes.T
+    total = float((singular**2).sum())
+    share = float((singular[:2] ** 2).sum()) / total if total > 0 else 1.0
+    words = (
+        f"The axes are the first two principal components of the {n} latents in {d} dimensions; "
+        f"they hold {share:.0%} of the variance."
+    )
+    return points, ("first principal component", "second principal component"), words
+
+
+def _numbered(view: RunView) -> list[tuple[Query, int]]:
+    rows: list[tuple[Query, int]] = []
+    for seed in view.config.seed_numbers:
+        charged = [q for q in view.of_seed(seed) if q.status.charged]
+        rows += zip(charged, range(1, len(charged) + 1), strict=True)
+    return rows
+
+
+def scores_by_round(view: RunView, label: str) -> Plot | None:
+    """The distribution of the scores between two retrainings, beside that of the starting data."""
+    groups: dict[str, np.ndarray] = {}
+    if view.base_scores is not None:
+        groups["start"] = view.base_scores
+    for number in sorted({q.round for q in view.queries}):
+        scores = [q.score for q in view.queries if q.round == number and q.score is not None]
+        if scores:
+            groups[str(number)] = np.array(scores, float)
+    if not any(name != "start" for name in groups):
+        return None
+    return distributions(groups, "round: each begins with a retraining", label)
+
+
+def distributions(groups: Mapping[str, np.ndarray], x: str, label: str) -> Plot:
+    """One box per group: median, quartiles, the 5% and 95% quantiles, and the best as a dot."""
+    names = list(groups)
+    made = plot(320, x, label, x_range=names)
+    quantiles = np.array(
+        [np.quantile(v, [0.05, 0.25, 0.5, 0.75, 0.95, 1.0]) for v in groups.values()]
+    )
+    source = ColumnDataSource(
+        {
+            "name": names,
+            **dict(zip(("q05", "q25", "q50", "q75", "q95", "best"), quantiles.T, strict=True)),
+            "count": [len(v) for v in groups.values()],
+            "color": [GREY if name in ("start", "pretrained") else PALETTE[0] for name in names],
+        }
+    )
+    made.segment("name", "q05", "name", "q95", source=source, color="color")
+    boxes = made.vbar(
+        "name", 0.5, "q75", "q25", source=source, fill_color="color", line_color="color",
+        fill_alpha=0.35,
+    )  # fmt: skip
+    made.scatter("name", "q50", source=source, marker="dash", size=22, line_width=3, color="color")
+    made.scatter("name", "best", source=source, size=6, color=PALETTE[1])
+    tips = """<b>@name</b>: @count scores; median @q50{0.[000]}, quartiles @q25{0.[000]} to
+    @q75{0.[000]}, best @best{0.[000]}"""
+    made.add_tools(HoverTool(renderers=[boxes], tooltips=tips))
+    return finish(made)
+
+
+_KNOWN = ("seed", "round", "diverged", "uncharged")
+_LABELS = {
+    "steps": "training steps",
+    "loss": "mean loss / nats",
+    "effective_rows": "effective rows",
+}
+
+
+def training(view: RunView) -> list[tuple[str, Plot]]:
+    """A small chart of each number that the log has of the retrainings, one line per seed."""
+    made = []
+    for name in (field.name for field in fields(Round)):
+        values = _by_seed(view, name)
+        if name in _KNOWN or not any(np.isfinite(v).any() for _, v in values.values()):
+            continue
+        title = _LABELS.get(name, name.replace("_", " "))
+        chart = plot(240, "round", title, toolbar_location=None)
+        rounds = max(r.round for r in view.rounds) + 1
+        chart.xaxis.ticker = rounds_ticker(rounds)
+        if rounds == 1:
+            chart.x_range = Range1d(-0.5, 0.5)
+        for number, (seed, (x, y)) in enumerate(values.items()):
+            source = ColumnDataSource({"x": x, "y": y, "seed": [seed] * len(x)})
+            chart.line("x", "y", source=source, color=color_of(number), alpha=0.7)
+            dots = chart.scatter("x", "y", source=source, color=color_of(number), size=6)
+            chart.add_tools(HoverTool(renderers=[dots], tooltips="seed @seed: @y{0.[000]}"))
+        made.append((name, chart))
+    return made
+
+
+def _by_seed(view: RunView, name: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    def numbers(rounds: Sequence[Round]) -> np.ndarray:
+        found = (getattr(r, name) for r in rounds)
+        return np.array([v if isinstance(v, int | float) else np.nan for v in found], float)
+
+    of = {s: [r for r in view.rounds if r.seed == s] for s in view.config.seed_numbers}
+    return {s: (np.array([r.round for r in rs]), numbers(rs)) for s, rs in of.items() if rs}

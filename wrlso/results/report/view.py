@@ -1,0 +1,168 @@
+"""Runs as a report shows them: finished or under way, with what their task adds."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wrlso.results.record import task_of
+from wrlso.results.summary import best_so_far, charged_scores, describer, summarize
+from wrlso.runs.config import RunConfig
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import Query, Round
+from wrlso.tasks.base import Task
+
+
+@dataclass(frozen=True, eq=False)
+class RunView:
+    """A run as a report shows it.
+
+    Attributes:
+      name: the folder's name; runs of one page have different names.
+      folder: the run's folder.
+      summary: content of ``summary.json``; for a run under way, as it would be now.
+      finished: whether the run has ended.
+      queries: all queries so far, in order.
+      rounds: all retrainings so far.
+      seconds: wall seconds by phase.
+      task: the task; None if it is the user's own and was not given.
+      base_scores: ``[N]`` scores of the starting data; None if the task is not known, or its data
+        cannot be read.
+      missing: what is not shown, and why, one sentence each.
+    """
+
+    name: str
+    folder: RunFolder
+    summary: dict[str, Any]
+    finished: bool
+    queries: Sequence[Query]
+    rounds: Sequence[Round]
+    seconds: dict[str, float]
+    task: Task | None = None
+    base_scores: np.ndarray | None = None
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's configuration."""
+        return self.folder.config
+
+    @property
+    def task_title(self) -> str:
+        """The task with the facts about it; runs of one title can be compared."""
+        stated = ", ".join(f"{k} = {v}" for k, v in (self.summary.get("stated") or {}).items())
+        return f"{self.config.task} ({stated})" if stated else self.config.task
+
+    @property
+    def charged(self) -> int:
+        """Number of charged queries so far, over all seeds."""
+        return sum(q.status.charged for q in self.queries)
+
+    def of_seed(self, seed: int) -> list[Query]:
+        """The queries of a seed, in order."""
+        return [q for q in self.queries if q.seed == seed]
+
+    def curves(self) -> list[np.ndarray]:
+        """The best score so far of each seed, ``[n]`` each, after every charged query."""
+        return [best_so_far(charged_scores(self.of_seed(s))) for s in self.config.seed_numbers]
+
+    def best(self) -> np.ndarray:
+        """``[seeds]`` best score of each seed; NaN for a seed without one."""
+        found = [s["best"] for s in self.summary["seeds"]]
+        return np.array([np.nan if best is None else best for best in found], float)
+
+    def describe(self) -> Callable[[Query], str] | None:
+        """A function from a query to its object as text; None if there is no such form."""
+        return None if self.task is None else describer(self.task)
+
+
+_NOTHING: dict[str, Any] = {"seeds": [], "stated": {}, "failures": {}, "uncharged_evaluations": 0}
+"""The summary of a run that has not asked yet."""
+
+
+def read_runs(paths: Sequence[str | Path], task: Task | None = None) -> list[RunView]:
+    """Read runs from their folders; each task's starting data are read once.
+
+    Args:
+      paths: the folders; runs may be under way.
+      task: the task of the runs of that name; other runs find built-in tasks themselves.
+
+    Raises:
+      ValueError: if a folder holds no run.
+    """
+    tasks: dict[str, Task | None] = {}
+    base: dict[str, np.ndarray | None] = {}
+    views = []
+    for path, name in zip(paths, _different_names(paths), strict=True):
+        folder = RunFolder(Path(path))
+        missing: list[str] = []
+        key = f"{folder.config.task} {sorted(folder.config.task_options.items(), key=str)}"
+        if key not in tasks:
+            tasks[key] = _find_task(folder.config, task, missing)
+            base[key] = _base_scores(tasks[key], missing)
+        views.append(_read(folder, name, tasks[key], base[key], missing))
+    return views
+
+
+def _read(
+    folder: RunFolder,
+    name: str,
+    task: Task | None,
+    base_scores: np.ndarray | None,
+    missing: list[str],
+) -> RunView:
+    finished = folder.summary_file.exists()  # before the log, which may go on meanwhile
+    summary: dict[str, Any] = folder.load_summary() if finished else _NOTHING
+    queries, rounds, seconds = [], [], {}
+    if (folder.path / "queries.sqlite").exists():
+        log = folder.open_log(read_only=True)
+        try:
+            queries, rounds, seconds = log.queries(), log.rounds(), log.seconds()
+            if not finished:
+                describe = None if task is None else describer(task)
+                stated = {} if task is None else task.stated
+                summary = summarize(folder.config, log, {}, 1, stated, describe)
+        except sqlite3.OperationalError:  # the file has been made, its tables have not
+            queries, rounds, seconds = [], [], {}
+        finally:
+            log.close()
+    return RunView(
+        name, folder, summary, finished, queries, rounds, seconds, task, base_scores, missing
+    )
+
+
+def _find_task(config: RunConfig, given: Task | None, missing: list[str]) -> Task | None:
+    if given is not None and given.name == config.task:
+        return given
+    try:
+        return task_of(config)
+    except (ValueError, OSError, TypeError) as error:
+        missing.append(f"Objects and starting data are not shown: {error}.")
+        return None
+
+
+def _base_scores(task: Task | None, missing: list[str]) -> np.ndarray | None:
+    if task is None:
+        return None
+    try:
+        return np.asarray(task.load_data().scores, float)
+    except (ValueError, OSError) as error:
+        missing.append(f"The starting data are not shown: {error}.")
+        return None
+
+
+def _different_names(paths: Sequence[str | Path]) -> list[str]:
+    """The folders' names; runs whose folders have the same name get their whole paths, or, given
+    twice, numbers."""
+    names = [Path(path).resolve().name for path in paths]
+    names = [
+        str(path) if names.count(name) > 1 else name
+        for path, name in zip(paths, names, strict=True)
+    ]
+    return [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]

@@ -1,0 +1,72 @@
+"""Means over seeds and their confidence intervals."""
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+"""Level of all confidence intervals."""
+
+
+class Interval(NamedTuple):
+    """A mean and its confidence interval; the ends are NaN for fewer than two values."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(values: np.ndarray) -> Interval:
+    """Mean of values ``[n]`` and the interval of Student's t; NaN values are left out.
+
+    ``t_{n-1} s / sqrt(n)`` on either side of the mean, for independent values of a normal
+    distribution.
+    """
+    mean, half = curve_interval(np.asarray(values, float).reshape(-1, 1))
+    return Interval(float(mean[0]), float(mean[0] - half[0]), float(mean[0] + half[0]))
+
+
+def curve_interval(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean ``[Q]`` over the rows of ``curves [S, Q]`` and half the width of its interval, ``[Q]``.
+
+    NaN values are left out. A column of fewer than two values has an interval of NaN, one without
+    values a mean of NaN.
+    """
+    count = np.isfinite(curves).sum(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # columns of too few values
+        mean, sd = np.nanmean(curves, 0), np.nanstd(curves, 0, ddof=1)
+    factor = stats.t.ppf(0.5 + LEVEL / 2, np.maximum(count - 1, 1))
+    half = np.where(count > 1, factor * sd / np.sqrt(np.maximum(count, 1)), np.nan)
+    return mean, half
+
+
+def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
+    """Difference of two means, first minus second, with Welch's interval; NaN values are left out.
+
+    Args:
+      first, second: values ``[n]`` and ``[m]``, independent of each other.
+    """
+    kept = [np.asarray(v, float)[np.isfinite(v)] for v in (first, second)]
+    if min(map(len, kept)) == 0:
+        return Interval(np.nan, np.nan, np.nan)
+    mean = float(kept[0].mean() - kept[1].mean())
+    if min(map(len, kept)) < 2:
+        return Interval(mean, np.nan, np.nan)
+    variances = [float(v.var(ddof=1)) / len(v) for v in kept]
+    if sum(variances) == 0:
+        return Interval(mean, mean, mean)
+    freedom = sum(variances) ** 2 / sum(
+        v**2 / (len(values) - 1) for v, values in zip(variances, kept, strict=True)
+    )
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * sum(variances) ** 0.5
+    return Interval(mean, mean - half, mean + half)
+
+
+def held(curves: Sequence[np.ndarray]) -> np.ndarray:
+    """Extend curves to the length of the longest, ``[S, Q]``, with their last values."""
+    length = max(map(len, curves))
+    return np.stack([np.pad(curve, (0, length - len(curve)), mode="edge") for curve in curves])
