@@ -4,11 +4,18 @@ import doctest
 import importlib
 import re
 from pathlib import Path
+from typing import get_args
 
 import jax.numpy as jnp
 import pytest
 
 import wrlso
+from wrlso.chem.composite import Aggregate
+from wrlso.chem.descriptors import DESCRIPTORS
+from wrlso.chem.measures import FINGERPRINTS
+from wrlso.chem.objective import OBJECTIVES
+from wrlso.chem.objective_file import read_objective
+from wrlso.chem.transforms import TRANSFORMS
 from wrlso.runs.molecule_training import train_molecules
 from wrlso.tasks.molecule.training import Settings
 from wrlso.tasks.molecule.vae import Sizes
@@ -91,6 +98,23 @@ def test_the_readme_scores_molecules(tmp_path, monkeypatch):
     names = run_code("README.md", tmp_path, monkeypatch)
     assert 1 <= len(names["result"].scores()[0]) <= 4  # so small a model repeats itself
     assert "objective = function chlorines" in names["result"].table()
+
+
+def test_the_objectives_of_the_documentation(tmp_path, monkeypatch):
+    names = run_code("docs/objectives.md", tmp_path, monkeypatch)
+    assert 0 < names["score"] < 1
+    assert [one.name for one in names["score"].components] == ["similarity", "logp", "oxygens"]
+    assert names["task"].stated["objective"] == "function close to the lead"
+    document = (ROOT / "docs/objectives.md").read_text()
+    whole, windows = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
+    (tmp_path / "lead.toml").write_text(whole + windows)
+    objective = read_objective(tmp_path / "lead.toml")
+    assert 0.5 < objective("COc1ccc(NC(C)=O)cc1") < 1
+    assert objective("CC(=O)NC1CCC(O)CC1") == 0  # without the scaffold
+    with pytest.raises(ValueError, match="logp below 0"):
+        objective("OCC(O)CO")
+    for known in (*DESCRIPTORS, *TRANSFORMS, *FINGERPRINTS, *OBJECTIVES, *get_args(Aggregate)):
+        assert known in document
 
 
 @pytest.mark.parametrize("module", WITH_DOCTESTS)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso.evaluation.components import Component, ComponentScore
+from wrlso.evaluation.components import ComponentScore, ComponentValue
 from wrlso.evaluation.values import as_object, as_score, describe_error, shorten
 
 
@@ -43,7 +43,7 @@ def test_the_parts_of_a_score_are_numbers_or_nan():
     assert (score, reason) == (2.0, None)
     nan = math.nan
     expected = [("a", 1.5, None), ("b\\ud800", nan, nan), ("3", nan, 1.0)]
-    assert repr(score.components) == repr(tuple(Component(*part) for part in expected))
+    assert repr(score.components) == repr(tuple(ComponentValue(*part) for part in expected))
     assert as_score(ComponentScore(nan))[1] == "score is nan"
 
 

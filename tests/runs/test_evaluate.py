@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from tests.builders import count_bits_on_host, host_task, make_tiny_task, tiny_run
 from wrlso.data import Dataset, empty_history
-from wrlso.evaluation.components import Component, ComponentScore
+from wrlso.evaluation.components import ComponentScore, ComponentValue
 from wrlso.evaluation.objective import HostEvaluator, HostObjective
 from wrlso.fingerprint import fingerprint
 from wrlso.loop.candidates import Candidates
@@ -86,8 +86,8 @@ def test_the_parts_of_a_score_are_logged_with_it(tmp_path):
 def test_a_replayed_query_replaces_its_parts(tmp_path):
     log = QueryLog(tmp_path / "log")
     query = Query(0, 1, 2, b"", b"", 1.0, Status.OK)
-    log.add([query], [Component("a", 1.0), Component("b", 2.0, 0.5)])
-    log.add([query], [Component("a", 3.0)])
+    log.add([query], [ComponentValue("a", 1.0), ComponentValue("b", 2.0, 0.5)])
+    log.add([query], [ComponentValue("a", 3.0)])
     assert log.components() == {(0, 1, 2): (("a", 3.0, None),)}
     log.forget_from(1)
     assert log.components() == {}

@@ -132,13 +132,15 @@ def molecule_filter(
         raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
     atoms = window_of("heavy_atoms", (min_heavy_atoms, max_heavy_atoms), "min_ and max_heavy_atoms")
     weight = window_of("molecular_weight", (None, max_weight), "max_weight")
-    others = [window_of(name, window) for name, window in (windows or {}).items()]
+    given = {name: window_of(name, window) for name, window in (windows or {}).items()}
+    sizes = [given.pop(name, None) for name in ("heavy_atoms", "molecular_weight")]
     conditions: list[Callable[[Mol], str | None] | None] = [
         atoms,
         weight,
+        *sizes,
         *(Required(check_smarts(one, "require")) for one in _several(require)),
         *(Forbidden(check_smarts(one, "forbid")) for one in _several(forbid)),
-        *others,
+        *given.values(),
         *(Alerts(check_alerts(one)) for one in dict.fromkeys(_several(alerts))),
     ]
     return MoleculeFilter(tuple(one for one in conditions if one is not None))

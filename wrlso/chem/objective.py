@@ -2,8 +2,9 @@
 
 import hashlib
 import inspect
+import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,11 @@ from typing import Any, Literal
 
 import cloudpickle
 
-from wrlso.chem.command import Feed, command_digest, read_command
+from wrlso.chem.command import Command, Feed, command_digest, read_command
+from wrlso.chem.composite import Composite, OfSmiles
+from wrlso.chem.filters import MoleculeFilter
 from wrlso.chem.guacamol import ALIASES, GOALS, guacamol
+from wrlso.chem.objective_file import from_mapping, read_objective, to_mapping
 from wrlso.chem.scores import penalized_logp, qed
 
 OBJECTIVES = ("penalized_logp", "qed", *GOALS)
@@ -35,6 +39,9 @@ class Objective:
       score: function from a canonical SMILES to its score; it may raise.
       key: key of the cached scores; it changes whenever the scores may change.
       penalty: default of the score that a surrogate uses for a failure.
+      record: what a run's record holds of it: its name; of an objective of several components
+        without Python functions, the plain data that describe it.
+      filter: the condition that a molecule must meet to be scored; None: there is none.
       batch_size: maximum number of molecules that a worker process is sent at once. A large number
         pays off if scoring a molecule takes less time than sending it.
     """
@@ -43,11 +50,17 @@ class Objective:
     score: Callable[[str], float]
     key: str
     penalty: float | Literal["lowest"]
+    record: str | Mapping[str, Any] = ""
+    filter: MoleculeFilter | None = None
     batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.record:
+            object.__setattr__(self, "record", self.name)
 
 
 def make_objective(
-    objective: str | Callable[[str], float] = "penalized_logp",
+    objective: str | Mapping[str, Any] | Callable[[str], float] = "penalized_logp",
     command: str | None = None,
     feed: Feed = "argument",
 ) -> Objective:
@@ -55,12 +68,14 @@ def make_objective(
 
     Args:
       objective: one of :data:`OBJECTIVES`, another name of one (such as osmb or osimertinib_mpo),
-        or a function of a canonical SMILES.
+        a TOML file or the plain data of an objective of several components
+        (:mod:`wrlso.chem.objective_file`), or a function of a canonical SMILES.
       command: a program with its arguments, as in a shell; it replaces ``objective``.
       feed: the way in which the program gets a SMILES, see :class:`wrlso.chem.command.Command`.
 
     Raises:
-      ValueError: if there is no such objective or program, or both are given.
+      FileNotFoundError: if there is no such file.
+      ValueError: if there is no such objective or program, both are given, or a file is invalid.
     """
     if command is not None:
         if objective != "penalized_logp":
@@ -70,6 +85,12 @@ def make_objective(
         return _program(command, feed)
     if feed != "argument":
         raise ValueError(f"feed = {feed!r} applies to a command only: give a command, too")
+    if isinstance(objective, str) and objective.lower().endswith(".toml"):
+        objective = read_objective(objective)
+    elif isinstance(objective, Mapping):
+        objective = from_mapping(objective)
+    if isinstance(objective, Composite):
+        return _composite(objective)
     if callable(objective):
         name = getattr(objective, "__name__", type(objective).__name__)
         return Objective(_FUNCTION + name, objective, _digest_of_function(objective), "lowest")
@@ -81,11 +102,12 @@ def make_objective(
         )
     objective = ALIASES.get(objective, objective)  # one name a thing: also one cache
     if objective == "penalized_logp":
-        return Objective(objective, penalized_logp, f"{objective} 1", -4.0, _BATCH)
+        return Objective(objective, penalized_logp, f"{objective} 1", -4.0, batch_size=_BATCH)
     if objective == "qed":
-        return Objective(objective, qed, f"{objective} 1", 0.0, _BATCH)
+        return Objective(objective, qed, f"{objective} 1", 0.0, batch_size=_BATCH)
     try:
-        return Objective(objective, guacamol(objective), f"{objective} 1", 0.0, _BATCH)
+        score = guacamol(objective)
+        return Objective(objective, score, f"{objective} 1", 0.0, batch_size=_BATCH)
     except ValueError as error:
         raise ValueError(
             f"unknown objective {objective!r}; there are: {', '.join(OBJECTIVES)}"
@@ -96,6 +118,31 @@ def _program(command: str, feed: Feed) -> Objective:
     program = read_command(command, feed)
     name = f"command {shlex.join(program.argv)}"
     return Objective(name, program, f"{name} {command_digest(program)}", "lowest")
+
+
+def _composite(composite: Composite) -> Objective:
+    """An objective of several components; slow ones are sent molecule by molecule."""
+    own = [
+        one.measure.function for one in composite.components if isinstance(one.measure, OfSmiles)
+    ]
+    plain = to_mapping(composite)
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for function in own:
+        if isinstance(function, Command):
+            digest.update(command_digest(function).encode())
+        else:
+            digest.update(_digest_of_function(function).encode())
+    if plain is None:
+        digest.update(_digest_of_function(composite).encode())
+    return Objective(
+        name=composite.name if plain is not None else _FUNCTION + composite.name,
+        score=composite,
+        key=f"composite {digest.hexdigest()}",
+        penalty="lowest" if composite.aggregate == "sum" else 0.0,
+        record=plain or "",
+        filter=composite.filter,
+        batch_size=1 if own else _BATCH,
+    )
 
 
 def _digest_of_function(function: Callable[[str], float]) -> str:

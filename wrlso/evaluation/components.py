@@ -1,14 +1,14 @@
-"""Scores that carry the values of their parts. Worker processes import it, so it loads no JAX."""
+"""Scores that carry the values of their components. Workers import it, so it loads no JAX."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
-class Component(NamedTuple):
-    """The value of one part of an objective.
+class ComponentValue(NamedTuple):
+    """The value of one component of an objective.
 
     Attributes:
-      name: of the part, unique within the objective.
+      name: of the component, unique within the objective.
       value: as measured, such as a molecular weight.
       desirability: what the objective made of it, such as a number in [0, 1]; None if it used the
         value itself or did not use it.
@@ -27,20 +27,20 @@ class ComponentScore(float):
 
     Args:
       score: the score.
-      components: the parts, in the order in which tables show them.
+      components: the components, in the order in which tables show them.
     """
 
-    components: tuple[Component, ...]
+    components: tuple[ComponentValue, ...]
 
-    def __new__(cls, score: float, components: Iterable[Component] = ()) -> "ComponentScore":
+    def __new__(cls, score: float, components: Iterable[ComponentValue] = ()) -> "ComponentScore":
         made = super().__new__(cls, score)
-        made.components = tuple(Component(*one) for one in components)
+        made.components = tuple(ComponentValue(*one) for one in components)
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (float(self), self.components)
 
 
-def components_of(value: Any) -> tuple[Component, ...]:
+def components_of(value: Any) -> tuple[ComponentValue, ...]:
     """The components that a score carries; none for other values."""
     return value.components if isinstance(value, ComponentScore) else ()

@@ -7,7 +7,7 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wrlso.evaluation.components import Component, ComponentScore
+from wrlso.evaluation.components import ComponentScore, ComponentValue
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +101,7 @@ def _plain(value: ComponentScore) -> ComponentScore:
     parts = []
     for name, measured, desirability in value.components:
         made = None if desirability is None else _number(desirability)
-        parts.append(Component(shorten(str(name), 100), _number(measured), made))
+        parts.append(ComponentValue(shorten(str(name), 100), _number(measured), made))
     return ComponentScore(float(value), parts)
 
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from wrlso.data import Dataset, empty_history
-from wrlso.evaluation.components import Component
+from wrlso.evaluation.components import ComponentValue
 from wrlso.loop.algorithm import State
 from wrlso.models.sampling import prng_key
 from wrlso.results.summary import best_so_far, charged_scores
@@ -63,10 +63,10 @@ class RunRecord:
         with closing(self.folder.open_log(read_only=True)) as log:
             return log.queries()
 
-    def components(self) -> dict[tuple[int, int, int], tuple[Component, ...]]:
-        """The parts of the scores, by seed, round and index of the query.
+    def components(self) -> dict[tuple[int, int, int], tuple[ComponentValue, ...]]:
+        """The components of the scores, by seed, round and index of the query.
 
-        It is empty if the objective has no parts.
+        It is empty if the objective has no components.
         """
         with closing(self.folder.open_log(read_only=True)) as log:
             return log.components()

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wrlso.data import Dataset, History
-from wrlso.evaluation.components import Component, components_of
+from wrlso.evaluation.components import ComponentValue, components_of
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
 from wrlso.loop.candidates import Candidates, Evaluation
@@ -78,7 +78,7 @@ class PendingQuery:
       query: as it will be logged.
       thing: the object that is evaluated.
       open: true until the query is committed with its final status.
-      components: the parts of the score.
+      components: the components of the score.
     """
 
     lane: int
@@ -86,7 +86,7 @@ class PendingQuery:
     query: Query
     thing: np.ndarray
     open: bool = True
-    components: tuple[Component, ...] = ()
+    components: tuple[ComponentValue, ...] = ()
 
 
 def evaluate_on_host(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wrlso.evaluation.components import Component
+from wrlso.evaluation.components import ComponentValue
 from wrlso.status import Status
 
 _SCHEMA = """
@@ -149,12 +149,12 @@ class QueryLog:
             raise
         self._db.execute("COMMIT")
 
-    def add(self, queries: Iterable[Query], components: Iterable[Component] = ()) -> None:
+    def add(self, queries: Iterable[Query], components: Iterable[ComponentValue] = ()) -> None:
         """Record queries; a query of a replayed round replaces the earlier record.
 
         Args:
           queries: the queries.
-          components: the parts of the score, of one query.
+          components: the components of the score, of one query.
         """
         queries = list(queries)
         rows = [
@@ -190,20 +190,20 @@ class QueryLog:
             return self._select('ORDER BY seed, round, "index"', ())
         return self._select('WHERE seed = ? ORDER BY round, "index"', (seed,))
 
-    def components(self) -> dict[tuple[int, int, int], tuple[Component, ...]]:
-        """The parts of scores, by seed, round and index of the query; in order.
+    def components(self) -> dict[tuple[int, int, int], tuple[ComponentValue, ...]]:
+        """The components of scores, by seed, round and index of the query; in order.
 
-        It is empty if the objective has no parts, or the log is older than this table.
+        It is empty if the objective has no components, or the log is older than this table.
         """
         order = 'ORDER BY seed, round, "index", place'
         try:
             rows = self._db.execute(f"SELECT * FROM components {order}").fetchall()
         except sqlite3.OperationalError:  # no such table
             return {}
-        found: dict[tuple[int, int, int], tuple[Component, ...]] = {}
+        found: dict[tuple[int, int, int], tuple[ComponentValue, ...]] = {}
         for *key, _, name, value, desirability in rows:
             known = found.get(tuple(key), ())
-            found[tuple(key)] = (*known, Component(name, value, desirability))
+            found[tuple(key)] = (*known, ComponentValue(name, value, desirability))
         return found
 
     def rounds(self) -> list[Round]:

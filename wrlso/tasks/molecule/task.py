@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -43,7 +43,7 @@ _RECORDED_IF_GIVEN = {
 
 
 def molecules(
-    objective: str | Callable[[str], float] = "penalized_logp",
+    objective: str | Mapping[str, Any] | Callable[[str], float] = "penalized_logp",
     command: str | None = None,
     feed: Feed = "argument",
     data: str | None = None,
@@ -68,8 +68,9 @@ def molecules(
         osimertinib, fexofenadine, ranolazine, perindopril, amlodipine, sitagliptin, zaleplon,
         valsartan, deco_hop, scaffold_hop, albuterol_similarity, mestranol_similarity,
         celecoxib_rediscovery, thiothixene_rediscovery, troglitazone_rediscovery,
-        isomers_c7h8n2o2, isomers_c9h10n2o2pf2cl. In Python it may also be a function of a canonical
-        SMILES; higher is better. Worker processes call it, and it may raise.
+        isomers_c7h8n2o2, isomers_c9h10n2o2pf2cl; or a TOML file of several properties, see
+        docs/objectives.md. In Python it may also be a function of a canonical SMILES; higher is
+        better. Worker processes call it, and it may raise.
       command: a program that gets a SMILES and prints its score, such as 'python dock.py'; it
         replaces the objective.
       feed: the way in which the program gets a SMILES: 'argument' (in place of {}, or else as the
@@ -111,7 +112,7 @@ def molecules(
     spelling = Spelling(trained.vocabulary, trained.length)
     row_score = RowScore(spelling, made.score)
     filters = molecule_filter(require=require, forbid=forbid, alerts=alerts, max_weight=max_weight)
-    row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, accept))
+    row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, made.filter, accept))
     penalty = made.penalty if penalty is None else penalty
     score_all = partial(scores_of, made, workers, timeout)
     columns = {"column": column, "score_column": score_column}
@@ -145,7 +146,7 @@ def _options(made: Objective, given: dict[str, Any]) -> dict[str, Any]:
     defaults, and functions not at all."""
     stated = {name: given[name] for name in _RECORDED}
     command, paths = given["command"], ("data", "model")
-    stated["objective"] = "penalized_logp" if command is not None else made.name
+    stated["objective"] = "penalized_logp" if command is not None else made.record
     stated["command"] = None if command is None else made.name.removeprefix("command ")
     stated |= {name: os.path.abspath(given[name]) for name in paths if given[name] is not None}
     for name, default in _RECORDED_IF_GIVEN.items():
@@ -155,10 +156,12 @@ def _options(made: Objective, given: dict[str, Any]) -> dict[str, Any]:
     return stated
 
 
-def _tests(filters: MoleculeFilter, accept: AcceptMolecule | None) -> tuple[AcceptMolecule, ...]:
+def _tests(
+    filters: MoleculeFilter, of_objective: MoleculeFilter | None, accept: AcceptMolecule | None
+) -> tuple[AcceptMolecule, ...]:
     """The tests that there are, the library's before the user's."""
     tests: list[AcceptMolecule] = [filters] if filters.conditions else []
-    return (*tests, *([] if accept is None else [accept]))
+    return (*tests, *(test for test in (of_objective, accept) if test is not None))
 
 
 def _within_size(vocabulary: Vocabulary, max_heavy_atoms: int | None) -> Accept | None:
