@@ -13,6 +13,8 @@ pytest.importorskip("rdkit")
 
 from wrlso import Status
 from wrlso.chem.command import Command
+from wrlso.chem.command_line import split_command
+from wrlso.evaluation.values import NoAnswer
 from wrlso.evaluation.workers import WorkerPool
 
 BEHAVE = """
@@ -31,6 +33,7 @@ FEEDS = {
     "argument": "print('log: docking'); print(score(sys.argv[1]))",
     "stdin": "print('log: docking'); print(score(sys.stdin.read().strip()))",
     "lines": "for line in sys.stdin: print(score(line.strip()), flush=True)",
+    "batch": "for line in sys.stdin: print(score(line.strip()))",
 }
 
 
@@ -57,7 +60,9 @@ def test_scores_and_failures(command):
     assert [reason[s][0] for s in bad] == [Status.FAILED] * 3 + [Status.TIMEOUT] + [
         Status.FAILED
     ] * 2
-    answer = "exited with code 0" if command.feed == "lines" else "answered 'log: docking'"
+    answer = {"lines": "exited with code 0", "batch": "printed nothing"}.get(
+        command.feed, "answered 'log: docking'"
+    )
     assert answer in reason["C"][1]
     assert reason["N"][1].endswith("exited with code 3; it last printed: no force field")
     assert reason["O"][1].endswith("was killed by SIGSEGV")
@@ -124,9 +129,107 @@ def test_a_molecule_is_one_line(smiles):
         ("dock --fast", "lines", "argv must be the program and its arguments"),
         ((), "lines", "argv must be"),
         (("/no/such/program",), "lines", "no program '/no/such/program' can be run"),
-        (("cat",), "file", "feed must be argument, stdin or lines, not 'file'"),
+        (("cat",), "file", "feed must be one of argument, stdin, lines, batch, not 'file'"),
     ],
 )
 def test_what_is_no_command(argv, feed, message):
     with pytest.raises(ValueError, match=message):
         Command(argv, feed)
+
+
+def test_braces_stand_for_the_molecule_within_an_argument_too():
+    show = "import sys; print(len(sys.argv[1]) + 100 * (sys.argv[2] == '--smiles=CCO;CCO'))"
+    command = Command((sys.executable, "-c", show, "a", "--smiles={};{}"))
+    assert command("CCO") == 101
+    with pytest.raises(ValueError, match="stands for a SMILES, but with feed = 'lines'"):
+        Command(("cat", "{}"), feed="lines")
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("python a.py | tail -1", "|"),
+        ("python a.py>log", ">"),
+        ("python a.py < in", "<"),
+        ("a && b", "&"),
+        ("a; b", ";"),
+        ("a &", "&"),
+        ("a 2>&1", ">"),
+        ("a\nb", "\\n"),
+        ("python $HOME/a.py", "$HOME/a.py"),
+        ('python "${HOME}/a.py"', "${HOME}"),
+        ("a $(b)", "$(b)"),
+        ("a `b`", "`b`"),
+        ("~/a.py", "~/a.py"),
+        ("python ~/a.py", "~/a.py"),
+    ],
+)
+def test_a_line_that_needs_a_shell_is_refused(line, shown):
+    with pytest.raises(ValueError, match="no shell reads the command") as caught:
+        split_command(line)
+    assert repr(shown)[1:-1].replace("\\\\", "\\") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "argv"),
+    [
+        ("python 'a b.py' --x=1", ["python", "a b.py", "--x=1"]),
+        ("sh -c 'a \"$1\" | b' sh", ["sh", "-c", 'a "$1" | b', "sh"]),
+        ('a "b|c;d>e" f\\;g', ["a", "b|c;d>e", "f;g"]),
+        ("a --cost=5$ --smarts=[C;R] b~c".replace(";", ","),
+         ["a", "--cost=5$", "--smarts=[C,R]", "b~c"]),
+        ("a --smiles={}", ["a", "--smiles={}"]),
+    ],
+)  # fmt: skip
+def test_quotes_keep_what_the_program_itself_is_to_get(line, argv):
+    assert split_command(line) == argv
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("", "names no program"), ("  ", "names no program"), ("a 'b", "No closing quotation"),
+     ("N=1 python a.py", "begin it with env, as in 'env N=1 python a.py'")],
+)  # fmt: skip
+def test_a_line_without_a_program_is_refused(line, message):
+    with pytest.raises(ValueError, match=message):
+        split_command(line)
+
+
+def test_a_batch_is_one_start_of_the_program(tmp_path):
+    starts = tmp_path / "starts"
+    program = (
+        f"import sys; open({str(starts)!r}, 'a').write('x')\n"
+        "for line in sys.stdin: print('none' if 'N' in line else len(line) - 1)"
+    )
+    command = Command((sys.executable, "-c", program), feed="batch")
+    one, two, three = command.scores(["CC", "N", "CCC"])
+    assert (one, three) == (2, 3)
+    assert "answered 'none', which is not a number" in str(two)
+    assert starts.read_text() == "x"
+    short = Command((sys.executable, "-c", "print(1)"), feed="batch")
+    with pytest.raises(RuntimeError, match="printed 1 lines for 2 molecules"):
+        short.scores(["C", "CC"])
+
+
+def test_a_background_process_on_the_output_is_not_waited_for():
+    program = "import subprocess; subprocess.Popen(['sleep', '600']); print(7)"
+    start = time.monotonic()
+    with WorkerPool(Command((sys.executable, "-c", program)), workers=1, timeout=20) as pool:
+        assert pool.evaluate(["CC"])[0] == 7
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("feed", ["argument", "lines"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_output_without_bound_is_a_failure(feed, stream):
+    program = f"import sys\nwhile True: sys.{stream}.write('y' * 100_000)"
+    with WorkerPool(Command((sys.executable, "-c", program), feed), 1, timeout=60) as pool:
+        ((_, _, status, reason),) = pool.scored(["CC"])
+    assert status == Status.FAILED
+    assert "printed more than 64 MiB" in reason or "prints without end" in reason
+
+
+def test_a_program_that_prints_nothing_has_not_answered():
+    for feed in ("argument", "stdin", "lines", "batch"):
+        with pytest.raises(NoAnswer):
+            Command(("true",), feed)("CC")
