@@ -48,11 +48,10 @@ BITS = 16
 
 def bits_of(objects):
     """``[..., 2]`` bytes to ``[..., 16]`` zeros and ones."""
-    return (
-        ((objects[..., None] >> jnp.arange(8, dtype=jnp.uint8)) & 1)
-        .reshape(*objects.shape[:-1], BITS)
-        .astype(jnp.float32)
-    )
+    objects = jnp.asarray(objects)
+    places = jnp.arange(8, dtype=jnp.uint8).reshape((1,) * objects.ndim + (8,))
+    bits = (objects[..., None] >> places) & jnp.uint8(1)
+    return bits.reshape(*objects.shape[:-1], BITS).astype(jnp.float32)
 
 
 def tiny_vae() -> VAE:
@@ -61,9 +60,9 @@ def tiny_vae() -> VAE:
     def init(key):
         a, b = jax.random.split(key)
         return {
-            "encoder": 0.3 * jax.random.normal(a, (BITS, 4)),
-            "decoder": jax.random.normal(b, (2, BITS)),
-            "bias": jnp.linspace(-1.0, 1.0, BITS),
+            "encoder": 0.3 * jax.random.normal(a, (BITS, 4), jnp.float32),
+            "decoder": jax.random.normal(b, (2, BITS), jnp.float32),
+            "bias": jnp.linspace(-1.0, 1.0, BITS, dtype=jnp.float32),
         }
 
     def encode(params, objects):
@@ -99,7 +98,7 @@ def count_bits_on_host(thing):
 
 def tiny_data() -> Dataset:
     """200 strings with few bits set, some of them equal."""
-    bits = jax.random.uniform(jax.random.key(3), (200, BITS)) < 0.25
+    bits = jax.random.uniform(jax.random.key(3), (200, BITS), jnp.float32) < 0.25
     objects = jnp.packbits(bits, axis=-1, bitorder="little")
     return Dataset(objects, count_bits(objects))
 
@@ -108,9 +107,12 @@ def tiny_params():
     """Parameters of the tiny model that many tests begin with."""
     params = tiny_vae().init(jax.random.key(1))
     rng = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda a: jnp.asarray(a * (1 + PERTURBED * rng.standard_normal(a.shape)), a.dtype), params
-    )
+
+    def perturbed(a):
+        factor = 1 + PERTURBED * rng.standard_normal(a.shape)
+        return jnp.asarray(np.asarray(a) * factor, a.dtype)
+
+    return jax.tree.map(perturbed, params)
 
 
 def tiny_bo(**changes) -> BOConfig:

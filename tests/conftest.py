@@ -45,6 +45,17 @@ def rolled_loops():
         yield
 
 
+@pytest.fixture(scope="module")
+def strict_modes():
+    """The modes of strict codebases: no NaN leaves a program, and nothing is promoted silently."""
+    with (
+        jax.debug_nans(True),
+        jax.numpy_rank_promotion("raise"),
+        jax.numpy_dtype_promotion("strict"),
+    ):
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_programs():
     """Forgets compiled programs between modules, once there are many.

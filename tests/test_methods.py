@@ -12,6 +12,8 @@ from wrlso import methods
 from wrlso.methods import METHODS, get_method
 from wrlso.results.tables import title
 
+pytestmark = pytest.mark.usefixtures("strict_modes")
+
 
 def test_an_unknown_method_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="unknown method 'nope'; there are: lso"):

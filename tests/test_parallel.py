@@ -11,6 +11,8 @@ from tests.builders import make_tiny_task
 from wrlso import methods, run
 from wrlso.parallel import broadcast, over_seeds, plan_seeds, replicate, spread
 
+pytestmark = pytest.mark.usefixtures("strict_modes")
+
 
 def lifted(seeds, devices, mode):
     plan = plan_seeds(seeds, devices, mode)

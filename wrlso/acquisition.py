@@ -64,8 +64,9 @@ def _split(u: Array) -> tuple[Array, Array]:
 
 
 def _floating(*arrays: ArrayLike) -> list[Array]:
-    """The same numbers in float32, or in their own type where that is wider."""
-    return [a.astype(jnp.promote_types(a.dtype, jnp.float32)) for a in map(jnp.asarray, arrays)]
+    """The same numbers in float32, or in their own type where that is a wider float."""
+    wide = lambda a: jnp.issubdtype(a.dtype, jnp.floating) and a.dtype.itemsize > 4  # noqa: E731
+    return [a if wide(a) else a.astype(jnp.float32) for a in map(jnp.asarray, arrays)]
 
 
 def _excess(u: Array) -> Array:

@@ -1,5 +1,6 @@
 """Data sets: base data that all seeds share, and the history of queries that each seed owns."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,10 @@ from jax.typing import ArrayLike
 
 from wrlso.fingerprint import Fingerprints
 from wrlso.status import Status
+
+NO_SCORE = -math.inf
+"""The score of a row that has none. It is no NaN, so that compiled programs return none and
+``jax_debug_nans`` can be switched on."""
 
 _ALIASES = 4
 """Aliases that a history has room for, per charged query."""
@@ -31,7 +36,7 @@ class Aliases(NamedTuple):
 
     Attributes:
       fingerprints: of A objects as decoded; A is four times the budget.
-      scores: ``[A]``, NaN for a failure and for a refused object.
+      scores: ``[A]``, :data:`NO_SCORE` for a failure and for a refused object.
       refused: ``[A]``, true for a refused object.
       used: ``[]`` int32, the number of rows in use.
     """
@@ -49,7 +54,7 @@ class History(NamedTuple):
     Attributes:
       objects: ``[C, ...]``.
       latents: ``[C, d]``, as proposed.
-      scores: ``[C]``, NaN unless the status is OK.
+      scores: ``[C]``, :data:`NO_SCORE`, which is -inf, unless the status is OK.
       status: ``[C]`` int32.
       fingerprints: of the C objects.
       decoded_fingerprints: of the C decodes of the latents, which may be other spellings of the
@@ -77,7 +82,7 @@ def empty_history(capacity: int, object_like: Array, latent_dim: int) -> History
         return Fingerprints(*(jnp.zeros(rows, jnp.uint32) for _ in range(2)))
 
     def scores(rows: int = capacity) -> Array:
-        return jnp.full(rows, jnp.nan, jnp.float32)
+        return jnp.full(rows, NO_SCORE, jnp.float32)
 
     others = _ALIASES * capacity
 
@@ -128,14 +133,14 @@ def append_aliases(
 
 def _append_rows(buffer: Any, new: Any, used: Array, selected: Array) -> tuple[Any, Array]:
     capacity = jax.tree.leaves(buffer)[0].shape[0]
-    place = jnp.where(selected, used + jnp.cumsum(selected) - 1, capacity)
+    place = jnp.where(selected, used + jnp.cumsum(selected, dtype=jnp.int32) - 1, capacity)
     filled = jax.tree.map(lambda old, rows: old.at[place].set(rows, mode="drop"), buffer, new)
-    return filled, jnp.minimum(used + selected.sum(), capacity).astype(jnp.int32)
+    return filled, jnp.minimum(used + selected.sum(dtype=jnp.int32), capacity)
 
 
 def in_use(history: History) -> Array:
     """``[C]`` booleans: true for the rows that hold a query."""
-    return jnp.arange(history.scores.shape[0]) < history.used
+    return jnp.arange(history.scores.shape[0], dtype=jnp.int32) < history.used
 
 
 def all_scores(base: Dataset, history: History) -> tuple[Array, Array]:

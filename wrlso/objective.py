@@ -4,9 +4,16 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 Objective = Callable[[Array], Array]
 """``objects [B, ...] -> scores [B]``, higher is better."""
+
+
+def at_least_single(dtype: DTypeLike) -> DTypeLike:
+    """The type itself where it is a float of more than 32 bits, else float32."""
+    kind = jnp.dtype(dtype)
+    return kind if jnp.issubdtype(kind, jnp.floating) and kind.itemsize > 4 else jnp.float32
 
 
 def evaluate(objective: Objective, objects: Array) -> Array:

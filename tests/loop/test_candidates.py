@@ -9,11 +9,13 @@ import pytest
 
 from tests.builders import begun, count_bits, evaluation, fixed_pool, tiny_algorithm
 from wrlso import loop
-from wrlso.data import Dataset, append
+from wrlso.data import NO_SCORE, Dataset, append
 from wrlso.fingerprint import fingerprint
 from wrlso.loop.candidates import prepare_base
 from wrlso.proposers.base import Pool, Proposer
 from wrlso.status import Status
+
+pytestmark = pytest.mark.usefixtures("strict_modes")
 
 
 def started(**changes):
@@ -49,7 +51,7 @@ def test_duplicates_before_the_chosen_points_are_learned_but_not_charged():
         state.history,
         scored,
         jnp.zeros((2, 2)),
-        jnp.array([2.0, jnp.nan]),
+        jnp.array([2.0, NO_SCORE]),
         jnp.array([Status.OK, Status.FAILED]),
         fingerprint(scored),
         fingerprint(scored),
@@ -67,7 +69,7 @@ def test_duplicates_before_the_chosen_points_are_learned_but_not_charged():
     known = np.isfinite(asked.duplicates.scores) | asked.duplicates.failed
     latents = jnp.arange(14.0).reshape(7, 2)
     np.testing.assert_array_equal(asked.duplicates.latents[known], latents[:3])
-    np.testing.assert_array_equal(asked.duplicates.scores[:3], [2.0, np.nan, 0.5])
+    np.testing.assert_array_equal(asked.duplicates.scores[:3], [2.0, NO_SCORE, 0.5])
     assert asked.duplicates.failed.tolist() == [False, True, False, False, False]
     assert ask(2)[1].duplicates.scores.tolist()[0] == 2.0
     assert ask(0)[1].duplicates.scores.shape == (0,)

@@ -14,6 +14,8 @@ from wrlso.data import Dataset, in_use
 from wrlso.methods import METHODS
 from wrlso.resolve import PROPOSERS
 
+pytestmark = pytest.mark.usefixtures("strict_modes")
+
 
 def simulated(task, algorithm, seed=0, hyper=None):
     return jax.jit(

@@ -9,11 +9,12 @@ import pytest
 
 from tests.builders import begun, count_bits, evaluation, fixed_pool, tiny_algorithm
 from wrlso import loop
+from wrlso.data import NO_SCORE
 from wrlso.loop.candidates import Evaluation, prepare_base
 from wrlso.loop.tell import consequences
 from wrlso.status import Status
 
-NAN = float("nan")
+NAN, NO = float("nan"), NO_SCORE
 
 
 @pytest.mark.parametrize(
@@ -22,48 +23,48 @@ NAN = float("nan")
         # expected: charged, status, recorded score, learned score, learns a failure, learns that it
         # was refused, alias
         (Status.OK, Status.OK, 2.0, False, (True, Status.OK, 2.0, 2.0, False, False, False)),
-        (Status.OK, Status.OK, np.inf, False, (True, Status.FAILED, NAN, NAN, True, False, False)),
-        (Status.OK, Status.OK, NAN, False, (True, Status.FAILED, NAN, NAN, True, False, False)),
-        (Status.OK, Status.FAILED, 9.0, False, (True, Status.FAILED, NAN, NAN, True, False, False)),
+        (Status.OK, Status.OK, np.inf, False, (True, Status.FAILED, NO, NO, True, False, False)),
+        (Status.OK, Status.OK, NAN, False, (True, Status.FAILED, NO, NO, True, False, False)),
+        (Status.OK, Status.FAILED, 9.0, False, (True, Status.FAILED, NO, NO, True, False, False)),
         (
             Status.OK, Status.TIMEOUT, NAN, False,
-            (True, Status.TIMEOUT, NAN, NAN, True, False, False),
+            (True, Status.TIMEOUT, NO, NO, True, False, False),
         ),
         (
             Status.INVALID, Status.INVALID, NAN, False,
-            (True, Status.INVALID, NAN, NAN, True, False, False),
+            (True, Status.INVALID, NO, NO, True, False, False),
         ),
         (
             Status.DUPLICATE, Status.DUPLICATE, 2.0, False,
-            (False, Status.DUPLICATE, NAN, NAN, False, False, False),
+            (False, Status.DUPLICATE, NO, NO, False, False, False),
         ),
         (
             Status.DUPLICATE, Status.DUPLICATE, NAN, True,
-            (False, Status.DUPLICATE, NAN, NAN, False, False, False),
+            (False, Status.DUPLICATE, NO, NO, False, False, False),
         ),
         (
             Status.OK, Status.DUPLICATE, 2.0, False,
-            (False, Status.DUPLICATE, NAN, 2.0, False, False, True),
+            (False, Status.DUPLICATE, NO, 2.0, False, False, True),
         ),
         (
             Status.OK, Status.DUPLICATE, NAN, True,
-            (False, Status.DUPLICATE, NAN, NAN, True, False, True),
+            (False, Status.DUPLICATE, NO, NO, True, False, True),
         ),
         (
             Status.OK, Status.DUPLICATE, NAN, False,
-            (False, Status.DUPLICATE, NAN, NAN, False, False, False),
+            (False, Status.DUPLICATE, NO, NO, False, False, False),
         ),
         (
             Status.OK, Status.REFUSED, NAN, False,
-            (False, Status.REFUSED, NAN, NAN, False, True, True),
+            (False, Status.REFUSED, NO, NO, False, True, True),
         ),
         (
             Status.REFUSED, Status.REFUSED, NAN, False,
-            (False, Status.REFUSED, NAN, NAN, False, True, False),
+            (False, Status.REFUSED, NO, NO, False, True, False),
         ),
         (
             Status.UNUSED, Status.UNUSED, NAN, False,
-            (False, Status.UNUSED, NAN, NAN, False, False, False),
+            (False, Status.UNUSED, NO, NO, False, False, False),
         ),
     ],
 )  # fmt: skip
@@ -93,7 +94,7 @@ def test_failures_are_charged_but_carry_no_score():
         Status.OK, Status.FAILED, Status.FAILED, Status.TIMEOUT,
     ]  # fmt: skip
     assert int(state.history.used) == 4
-    np.testing.assert_array_equal(state.history.scores[:4], [5.0, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(state.history.scores[:4], [5.0, NO_SCORE, NO_SCORE, NO_SCORE])
     _, info = loop.retrain(algorithm, jax.random.key(0), state, base, 5)
     assert bool(info.finite)
 
@@ -107,10 +108,10 @@ def test_invalid_decodes_are_charged_without_being_scored():
     assert 0 < even.sum() < 4
     np.testing.assert_array_equal(candidates.status, np.where(even, Status.OK, Status.INVALID))
     found = loop.score(count_bits, candidates)
-    np.testing.assert_array_equal(np.isnan(found.scores), ~even)
+    np.testing.assert_array_equal(found.scores == NO_SCORE, ~even)
     state, _ = loop.tell(algorithm, state, (), candidates, found, 0)
     assert int(state.history.used) == 4
-    np.testing.assert_array_equal(np.isnan(state.history.scores[:4]), ~even)
+    np.testing.assert_array_equal(state.history.scores[:4] == NO_SCORE, ~even)
 
 
 def test_another_spelling_of_a_scored_object_is_not_asked_for_again():
@@ -125,12 +126,12 @@ def test_another_spelling_of_a_scored_object_is_not_asked_for_again():
     found = evaluation(other, [3.0, jnp.nan], duplicate, jnp.array([False, True]))
     state, _ = loop.tell(algorithm, state, (), other, found, 0)
     assert int(state.history.used) == 0
-    np.testing.assert_array_equal(observed[-1].scores[-2:], [3.0, np.nan])
+    np.testing.assert_array_equal(observed[-1].scores[-2:], [3.0, NO_SCORE])
     assert observed[-1].failed.tolist()[-2:] == [False, True]
 
     second = loop.ask(algorithm, jax.random.key(0), state, (), base)
     assert second.objects.tolist() == [[7, 7], [8, 8]]
-    np.testing.assert_array_equal(second.duplicates.scores, [3.0, np.nan, np.nan])
+    np.testing.assert_array_equal(second.duplicates.scores, [3.0, NO_SCORE, NO_SCORE])
     assert second.duplicates.failed.tolist() == [False, True, False]
     # Charged under another spelling: the decode is known from then on, too.
     spelled = second._replace(objects=jnp.array([[2, 2], [3, 3]], jnp.uint8))
@@ -149,7 +150,7 @@ def test_the_integers_of_a_dedup_key_are_not_mistaken_for_an_object():
     later = dataclasses.replace(algorithm, proposer=proposer)
     asked = loop.ask(later, jax.random.key(0), state, (), base)
     assert asked.objects.tolist() == [[8, 0]]
-    assert np.isnan(asked.duplicates.scores).all()
+    assert (asked.duplicates.scores == NO_SCORE).all()
 
 
 def test_an_alias_is_recognised_with_a_dedup_key_too():
@@ -172,5 +173,5 @@ def test_a_duplicate_that_ask_recognised_is_learned_once():
     again = loop.ask(algorithm, jax.random.key(0), state, (), base)
     assert again.status.tolist() == [Status.DUPLICATE] * 2
     state, _ = loop.tell(algorithm, state, (), again, evaluation(again, [0.5, 1.5]), 0)
-    np.testing.assert_array_equal(observed[-1].scores, [0.5, 1.5, np.nan, np.nan])
+    np.testing.assert_array_equal(observed[-1].scores, [0.5, 1.5, NO_SCORE, NO_SCORE])
     assert int(state.history.aliases.used) == 0

@@ -10,13 +10,15 @@ import pytest
 
 from tests.builders import make_tiny_task, tiny_bo
 from wrlso import proposers
-from wrlso.data import append, empty_history, in_use
+from wrlso.data import NO_SCORE, append, empty_history, in_use
 from wrlso.fingerprint import fingerprint
 from wrlso.loop.candidates import prepare_base
 from wrlso.models.vae import decode_all
 from wrlso.proposers.base import Observations, Pool, Proposer, View
 from wrlso.proposers.gradient import GRADIENT_METHODS, GradientConfig
 from wrlso.proposers.regressor import RegressorConfig
+
+pytestmark = pytest.mark.usefixtures("strict_modes")
 
 TASK = make_tiny_task()
 BASE = prepare_base(TASK.load_data())
@@ -44,7 +46,7 @@ def best_neighbour():
     def fit(key, view, memory):
         used = in_use(view.history)
         scores = jnp.where(used, view.history.scores, -jnp.inf)
-        best = jnp.where(used.any(), view.history.latents[jnp.nanargmax(scores)], memory)
+        best = jnp.where(used.any(), view.history.latents[jnp.argmax(scores)], memory)
         return best, (best, jnp.float32(-jnp.inf))
 
     def propose(key, view, surrogate):
@@ -52,7 +54,7 @@ def best_neighbour():
         return Pool(jnp.clip(surrogate[0] + step, -3, 3))
 
     def observe(surrogate, observations):
-        best = jnp.nanargmax(jnp.where(observations.failed, -jnp.inf, observations.scores))
+        best = jnp.argmax(observations.scores)
         better = observations.scores[best] > surrogate[1]
         return jax.tree.map(
             lambda new, old: jnp.where(better, new, old),
@@ -84,7 +86,7 @@ def view(seed=0):
     """The data after three queries, one of which failed."""
     latents = jax.random.normal(jax.random.key(100 + seed), (3, 2))
     objects = TASK.vae.decode(TASK.params, latents)
-    scores = jnp.where(jnp.arange(3) == 1, jnp.nan, TASK.objective(objects))
+    scores = jnp.where(jnp.arange(3) == 1, NO_SCORE, TASK.objective(objects))
     status = jnp.where(jnp.arange(3) == 1, 2, 0)
     prints = fingerprint(objects)
     history = append(
@@ -118,7 +120,7 @@ def observations(proposer, seed=0):
     failed = jnp.arange(n) == 1
     latents = jax.random.normal(jax.random.key(200 + seed), (n, 2))
     return Observations(
-        latents, jnp.where(failed, jnp.nan, jnp.arange(n) + 15.0), failed, jnp.zeros(n, bool)
+        latents, jnp.where(failed, NO_SCORE, jnp.arange(n) + 15.0), failed, jnp.zeros(n, bool)
     )
 
 

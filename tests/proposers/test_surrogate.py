@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.builders import make_tiny_task
-from wrlso.data import Dataset, append, empty_history
+from wrlso.data import NO_SCORE, Dataset, append, empty_history
 from wrlso.fingerprint import fingerprint, first_occurrence
 from wrlso.gp import exact, sparse
 from wrlso.gp.fit import FitConfig
@@ -108,7 +108,7 @@ def test_failed_queries_enter_as_the_penalty_where_there_is_one():
     task = make_tiny_task()
     latents = jnp.array([[0.5, 0.5], [1.0, -1.0], [-2.0, 0.1], [0.3, 2.0]])
     status = [Status.OK, Status.FAILED, Status.INVALID, Status.TIMEOUT]
-    history = history_of(task, latents, status, [9.0, jnp.nan, jnp.nan, jnp.nan])
+    history = history_of(task, latents, status, [9.0, NO_SCORE, NO_SCORE, NO_SCORE])
     without = fitted(task, view_of(task, history))
     assert without.mask[:6].tolist() == [True] + [False] * 5
     punished = fitted(task, view_of(task, history), penalty=-4.0)
@@ -198,7 +198,7 @@ def test_a_failure_is_observed_as_the_penalty():
     task = make_tiny_task()
     fit = fitted(task, view_of(task))
     failed = Observations(
-        jnp.ones((1, 2)), jnp.array([jnp.nan]), jnp.ones(1, bool), jnp.zeros(1, bool)
+        jnp.ones((1, 2)), jnp.array([NO_SCORE]), jnp.ones(1, bool), jnp.zeros(1, bool)
     )
     jax.tree.map(np.testing.assert_array_equal, surrogate.observe(fit, failed), fit)
     punished = surrogate.observe(fit, failed, penalty=-50.0)

@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from tests.builders import count_bits_on_host, host_task, make_tiny_task, tiny_run
-from wrlso.data import Dataset, empty_history
+from wrlso.data import NO_SCORE, Dataset, empty_history
 from wrlso.evaluation.components import ComponentScore, ComponentValue
 from wrlso.evaluation.objective import HostEvaluator, HostObjective
 from wrlso.fingerprint import fingerprint
@@ -21,6 +21,8 @@ from wrlso.proposers.base import Observations
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host
 from wrlso.runs.log import Query, QueryLog
 from wrlso.status import Status
+
+pytestmark = pytest.mark.usefixtures("strict_modes")
 
 
 def test_a_host_objective_gives_the_run_of_the_jax_objective(tmp_path):
@@ -259,7 +261,7 @@ def test_the_evaluation_of_a_duplicate_gives_the_known_score_or_failure(tmp_path
     base = Dataset(jnp.array([[2, 0]], jnp.uint8), jnp.array([0.5]))
     history = jax.tree.map(lambda a: a[None], empty_history(4, base.objects[0], 2))
     scored = ScoredObjects(base, history, 1)
-    scored.add(0, np.array([4, 0], np.uint8), np.nan)
+    scored.add(0, np.array([4, 0], np.uint8), NO_SCORE)
     log, calls = QueryLog(tmp_path / "log.sqlite"), []
 
     def objective(thing):
@@ -272,7 +274,7 @@ def test_the_evaluation_of_a_duplicate_gives_the_known_score_or_failure(tmp_path
     assert calls == [[6, 0]]
     duplicate = Status.DUPLICATE
     assert found.status.tolist() == [[duplicate, duplicate, Status.OK, duplicate]]
-    np.testing.assert_array_equal(found.scores, [[0.5, np.nan, 7.0, 7.0]])
+    np.testing.assert_array_equal(found.scores, [[0.5, NO_SCORE, 7.0, 7.0]])
     assert found.failed.tolist() == [[False, True, False, False]]
     assert [q.score for q in log.queries()] == [None, None, 7.0, None]
     log.close()

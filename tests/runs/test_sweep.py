@@ -8,6 +8,8 @@ from wrlso import methods, resume, run
 from wrlso.runs.compiled import CompiledOnce
 from wrlso.runs.folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("strict_modes")
+
 
 def test_a_sweep_makes_the_runs_that_its_methods_make_alone(tmp_path, monkeypatch):
     """Three differ in k only: one program; the fourth is another."""

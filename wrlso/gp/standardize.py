@@ -3,21 +3,24 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 
 class Standardizer(NamedTuple):
-    """``(x - mean) / deviation``, elementwise over the columns."""
+    """``(x - mean) / deviation``, elementwise over the columns, in the wider of both types."""
 
     mean: Array
     deviation: Array
 
     def apply(self, x: Array) -> Array:
         """To standard units."""
+        x = _wide(x, self)
         return (x - _as_row(self.mean, x)) / _as_row(self.deviation, x)
 
     def invert(self, x: Array) -> Array:
         """From standard units."""
+        x = _wide(x, self)
         return x * _as_row(self.deviation, x) + _as_row(self.mean, x)
 
 
@@ -43,3 +46,7 @@ def standardizer(x: Array, mask: Array, least: float = 0.0) -> Standardizer:
 def _as_row(column_values: Array, x: Array) -> Array:
     """One value a column, ``[]`` or ``[d]``, with as many axes as ``x``."""
     return jnp.expand_dims(column_values, range(jnp.ndim(x) - jnp.ndim(column_values)))
+
+
+def _wide(x: Array, units: Standardizer) -> Array:
+    return x.astype(np.promote_types(x.dtype, units.mean.dtype))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int, Integer
 
-from wrlso.data import Dataset, History, in_use
+from wrlso.data import NO_SCORE, Dataset, History, in_use
 from wrlso.fingerprint import (
     DedupKey,
     Fingerprints,
@@ -22,6 +22,7 @@ from wrlso.fingerprint import (
     first_occurrence,
     sort_fingerprints,
 )
+from wrlso.objective import at_least_single
 from wrlso.proposers.base import Observations
 from wrlso.status import Status
 
@@ -48,7 +49,7 @@ def prepare_base(dataset: Dataset, dedup_key: DedupKey | None = None) -> BaseDat
       dedup_key: the algorithm's; with another one, base objects may be charged.
     """
     scores = jnp.asarray(dataset.scores)
-    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    scores = scores.astype(at_least_single(scores.dtype))
     found = fingerprint(dataset.objects, dedup_key)
     return BaseData(
         Dataset(jnp.asarray(dataset.objects), scores),
@@ -89,8 +90,8 @@ class Evaluation(NamedTuple):
     """The outcome of evaluating a batch of candidates.
 
     Attributes:
-      scores: ``[q]``, of the objects: new, or for a DUPLICATE the known one; NaN where there is
-        none.
+      scores: ``[q]``, of the objects: new, or for a DUPLICATE the known one; -inf or NaN where
+        there is none.
       status: ``[q]``, after the evaluation.
       failed: ``[q]``, true for a DUPLICATE of an object that failed before.
     """
@@ -134,9 +135,9 @@ def choose(
     accepted = jnp.ones(len(latents), bool) if accept is None else accept(objects) | ~is_valid
     known = [base.fingerprints, own]
     rows, fresh, (in_base, in_own) = first_fresh(pool, known, batch, accepted)
-    passed = jnp.arange(len(latents)) <= rows.max()
+    passed = jnp.arange(len(latents), dtype=rows.dtype) <= rows.max()
     refused = ~accepted | ((in_own >= 0) & own_refused[in_own])
-    score = jnp.where(in_own >= 0, own_scores[in_own], jnp.nan)
+    score = jnp.where(in_own >= 0, own_scores[in_own], NO_SCORE)
     score = jnp.where(in_base >= 0, base.dataset.scores[in_base], score)
     latents = latents.astype(history.latents.dtype)
     duplicates = _first_known(
@@ -146,7 +147,7 @@ def choose(
     status = jnp.where(is_valid[rows], Status.OK, Status.INVALID)
     status = jnp.where(fresh, status, Status.DUPLICATE)
     status = jnp.where(accepted[rows], status, Status.REFUSED)
-    status = jnp.where(jnp.arange(batch) < remaining, status, Status.UNUSED)
+    status = jnp.where(jnp.arange(batch, dtype=remaining.dtype) < remaining, status, Status.UNUSED)
     return Candidates(
         latents[rows],
         objects[rows],
@@ -172,7 +173,7 @@ def no_candidates(
         jnp.full(batch, int(Status.UNUSED), jnp.int32),
         Observations(
             zeros(history.latents, max_duplicates),
-            jnp.full(max_duplicates, jnp.nan, dataset.scores.dtype),
+            jnp.full(max_duplicates, NO_SCORE, dataset.scores.dtype),
             jnp.zeros(max_duplicates, bool),
             jnp.zeros(max_duplicates, bool),
         ),
@@ -185,14 +186,15 @@ def no_candidates(
 def _own_fingerprints(
     history: History, dedup_key: DedupKey | None
 ) -> tuple[SortedFingerprints, Array, Array]:
-    """All spellings that a seed has asked for, their scores, NaN for a failure, and which of them
+    """All spellings that a seed has asked for, their scores, -inf for a failure, and which of them
     were refused."""
     aliases = history.aliases
     # The integers of a deduplication key could be mistaken for those of an object.
     decoded = history.decoded_fingerprints if dedup_key is None else history.fingerprints
     parts = zip(history.fingerprints, decoded, aliases.fingerprints, strict=True)
     asked = in_use(history)
-    mask = jnp.concatenate([asked, asked, jnp.arange(len(aliases.scores)) < aliases.used])
+    aliased = jnp.arange(len(aliases.scores), dtype=jnp.int32) < aliases.used
+    mask = jnp.concatenate([asked, asked, aliased])
     own = sort_fingerprints(Fingerprints(*map(jnp.concatenate, parts)), mask)
     scores = jnp.concatenate([history.scores, history.scores, aliases.scores])
     charged = jnp.zeros(2 * len(history.scores), bool)
@@ -204,6 +206,6 @@ def _first_known(
 ) -> Observations:
     """The first n points of a pool whose objects are ``known``, or known to be ``refused``."""
     rows = jnp.argsort(~known, stable=True)[:n]
-    learned = jnp.where(known & ~refused, score, jnp.nan)
+    learned = jnp.where(known & ~refused, score, NO_SCORE)
     failed = known & ~refused & ~jnp.isfinite(score)
     return Observations(latents[rows], learned[rows], failed[rows], (known & refused)[rows])

@@ -12,6 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, PRNGKeyArray
 
+from wrlso.data import NO_SCORE
 from wrlso.loop.algorithm import Algorithm, Hyper, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
 from wrlso.loop.retraining import RetrainInfo, retrain_model
@@ -165,8 +166,8 @@ def view(state: State, base: BaseData) -> View:
 def score(objective: Objective, candidates: Candidates) -> Evaluation:
     """Evaluate candidates with an objective in JAX."""
     scores = evaluate(objective, candidates.objects)
-    scores = jnp.where(candidates.status == Status.OK, scores, jnp.nan)
     status = status_after(scores, candidates.status)
+    scores = jnp.where(status == Status.OK, scores, NO_SCORE)
     return Evaluation(scores, status, jnp.zeros(status.shape, bool))
 
 

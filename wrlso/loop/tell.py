@@ -36,7 +36,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Int
 
-from wrlso.data import append, append_aliases
+from wrlso.data import NO_SCORE, append, append_aliases
 from wrlso.fingerprint import fingerprint
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import Candidates, Evaluation
@@ -51,8 +51,8 @@ class Consequences(NamedTuple):
     Attributes:
       charged: ``[q]``, true where the query enters the history.
       status: ``[q]`` as recorded there.
-      scores: ``[q]`` as recorded there, NaN unless the status is OK.
-      learned: ``[q]`` scores that the surrogate learns, NaN for none.
+      scores: ``[q]`` as recorded there, -inf unless the status is OK.
+      learned: ``[q]`` scores that the surrogate learns, -inf for none.
       failed: ``[q]``, true where it learns of a failure.
       refused: ``[q]``, true where it learns that a point was refused.
       alias: ``[q]``, true where the decode becomes an alias of a known or refused object.
@@ -80,13 +80,13 @@ def consequences(asked_status: Int[Array, " q"], evaluation: Evaluation) -> Cons
     recognised_late = duplicate & (asked_status != Status.DUPLICATE)
     refused = status == Status.REFUSED
     charged = ~(duplicate | refused | (status == Status.UNUSED))
-    scores = jnp.where(jnp.isfinite(scores), scores, jnp.nan)
-    learned = jnp.where((status == Status.OK) | recognised_late, scores, jnp.nan)
+    scores = jnp.where(jnp.isfinite(scores), scores, NO_SCORE)
+    learned = jnp.where((status == Status.OK) | recognised_late, scores, NO_SCORE)
     failed = jnp.where(charged, status != Status.OK, recognised_late & evaluation.failed)
     return Consequences(
         charged=charged,
         status=status,
-        scores=jnp.where(status == Status.OK, scores, jnp.nan),
+        scores=jnp.where(status == Status.OK, scores, NO_SCORE),
         learned=learned,
         failed=failed,
         refused=refused,

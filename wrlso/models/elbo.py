@@ -9,6 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from wrlso.models.vae import VAE
+from wrlso.objective import at_least_single
 
 BetaSchedule = Callable[[Array], Array]
 
@@ -86,7 +87,7 @@ def weighted_negative_elbo(
 
 def constant_beta(beta: ArrayLike) -> BetaSchedule:
     """The same beta at every step, as in retraining: in float32, or an array's wider type."""
-    dtype = jnp.promote_types(getattr(beta, "dtype", jnp.float32), jnp.float32)
+    dtype = at_least_single(getattr(beta, "dtype", jnp.float32))
     return lambda step: jnp.asarray(beta, dtype)
 
 

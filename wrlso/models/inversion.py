@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array, lax
 
+from wrlso.models.descent import descend
 from wrlso.models.vae import VAE
 
 _SLICE = 64
@@ -64,8 +65,8 @@ def invert(
             (_, each), gradient = jax.value_and_grad(loss, has_aux=True)(z)
             better = each < least
             best = jnp.where(better[:, None], z, best)
-            updates, state = optimizer.update(gradient, state)
-            return z + updates, state, best, jnp.where(better, each, least)
+            z, state = descend(optimizer, gradient, state, z)
+            return z, state, best, jnp.where(better, each, least)
 
         carry = (start, optimizer.init(start), start, jnp.full(len(start), jnp.inf, jnp.float32))
         return lax.fori_loop(0, steps + 1, step, carry)[2]

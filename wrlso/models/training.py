@@ -9,6 +9,7 @@ import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from wrlso.models.descent import descend
 from wrlso.models.elbo import BetaSchedule, weighted_negative_elbo
 from wrlso.models.sampling import build_cdf, draw
 from wrlso.models.vae import VAE
@@ -149,8 +150,8 @@ def train(
         loss, grads = jax.value_and_grad(weighted_negative_elbo, argnums=1)(
             noise_key, params, vae, objects(rows), beta(number), batches.loss_weights[rows]
         )
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, total + loss.astype(jnp.float32)
+        params, opt_state = descend(optimizer, grads, opt_state, params)
+        return params, opt_state, total + loss.astype(jnp.float32)
 
     opt_state = optimizer.init(params) if opt_state is None else opt_state
     start = (params, opt_state, jnp.zeros((), jnp.float32))
@@ -161,4 +162,4 @@ def train(
     kept, kept_state = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old), (trained, opt_state), start[:2]
     )
-    return kept, kept_state, TrainInfo(total / jnp.maximum(steps, 1), finite)
+    return kept, kept_state, TrainInfo(total / jnp.maximum(steps, 1).astype(jnp.float32), finite)

@@ -47,7 +47,7 @@ class Observations(NamedTuple):
 
     Attributes:
       latents: ``[q, d]``.
-      scores: ``[q]``, NaN where there is none: a failure, a refused object, or a place that the
+      scores: ``[q]``, -inf where there is none: a failure, a refused object, or a place that the
         budget did not cover.
       failed: ``[q]``, true for a failure.
       refused: ``[q]``, true for an object that the task's ``accept`` test refused.

@@ -250,7 +250,7 @@ def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) ->
     region = jnp.inf if config.region is None else config.region
     reach = (region / surrogate.latent_units.deviation)[None]
     lower, upper = jnp.maximum(lower, centres - reach), jnp.minimum(upper, centres + reach)
-    return _Starts(jnp.clip(points + step, lower, upper), lower, upper)
+    return _Starts(jnp.clip(points + step.astype(points.dtype), lower, upper), lower, upper)
 
 
 def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
@@ -271,7 +271,7 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _
         anywhere = _near(surrogate, config, draws, jnp.zeros_like(draws))
     scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), jnp.float32, minval=-0.5, maxval=0.0)
     step = scale * jax.random.normal(near_key, (n, d), jnp.float32)
-    step = step / surrogate.latent_units.deviation[None]
+    step = step.astype(good.dtype) / surrogate.latent_units.deviation[None]
     farthest = min(1.0, config.region or 1.0)
     near = _near(surrogate, config, good[jnp.arange(n) % len(good)], farthest * step)
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), anywhere, near)
@@ -291,5 +291,6 @@ def _best_data(surrogate: Surrogate, n: int) -> Array:
     known = jnp.where(surrogate.mask, surrogate.scores, -jnp.inf)
     scores, rows = lax.top_k(known, known.shape[0])
     repeated = jnp.concatenate([jnp.zeros(1, bool), scores[1:] == scores[:-1]])
-    order = jnp.where(jnp.isfinite(scores), repeated, 2)  # masked rows come last of all
+    # Masked rows come last of all.
+    order = jnp.where(jnp.isfinite(scores), repeated.astype(jnp.int32), 2)
     return surrogate.latents[rows[jnp.argsort(order, stable=True)[:n]]]

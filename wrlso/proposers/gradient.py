@@ -18,6 +18,7 @@ from jax import Array, lax
 
 from wrlso.data import all_scores, gather
 from wrlso.maximize import maximize
+from wrlso.models.descent import descend
 from wrlso.models.elbo import gaussian_kl
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, Relaxation, decode_all, encode_all
@@ -137,7 +138,7 @@ def _latent(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
         found = maximize(score, starts, -corner, corner, config.evaluations)
         # The best of more draws fill the pool where many climbs end on one summit.
         more = jax.random.normal(spare_key, (_SPARE_DRAWS * lanes, vae.latent_dim), jnp.float32)
-        more = jnp.clip(more, -corner, corner)
+        more = jnp.clip(more, -config.bound, config.bound)
         more = more[jnp.argsort(-lax.map(lambda z: score(z[None])[0], more, batch_size=lanes))]
         z = jnp.concatenate([found.points, more])
         return Pool(z, decode_all(vae, view.params, z))
@@ -204,8 +205,7 @@ def _generator(vae: VAE, lanes: int, config: GradientConfig) -> Climb:
             params, state = carry
             grads = jax.grad(loss)(params, jax.random.fold_in(key, i))
             grads = jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0.0), grads)
-            updates, state = optimizer.update(grads, state, params)
-            return optax.apply_updates(params, updates), state
+            return descend(optimizer, grads, state, params)
 
         params = network.init(key, jnp.zeros((1, vae.latent_dim), jnp.float32))
         start = (params, optimizer.init(params))
@@ -234,7 +234,7 @@ def _good_objects(key: Array, view: View, n: int) -> Array:
     scores, usable = all_scores(view.base, view.history)
     distinct = jnp.concatenate([view.distinct, jnp.ones(view.history.scores.shape, bool)])
     _, rows = lax.top_k(jnp.where(usable & distinct, scores, -jnp.inf), min(n, len(scores)))
-    filler = jax.random.randint(key, (n,), 0, view.base.scores.shape[0])
+    filler = jax.random.randint(key, (n,), 0, view.base.scores.shape[0], jnp.int32)
     rows = jnp.where(usable[rows] & distinct[rows], rows, filler[: len(rows)])
     rows = jnp.concatenate([rows, filler[len(rows) :]])
     return gather(view.base, view.history, rows)

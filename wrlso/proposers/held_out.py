@@ -46,14 +46,14 @@ def held_out_fit(
 
 
 def _mean(values: Array, mask: Array) -> Array:
-    return jnp.where(mask, values, 0.0).sum() / jnp.maximum(mask.sum(), 1)
+    return jnp.where(mask, values, 0.0).sum() / jnp.maximum(mask.sum(dtype=values.dtype), 1)
 
 
 def _ranks(values: Array, mask: Array) -> Array:
     """Ranks among the masked values; equal values share the mean of theirs."""
     ordered = jnp.sort(jnp.where(mask, values, jnp.inf))
     below, upto = (jnp.searchsorted(ordered, values, side=side) for side in ("left", "right"))
-    return (below + upto) / 2.0
+    return (below + upto).astype(values.dtype) / 2.0
 
 
 def _correlation(a: Array, b: Array, mask: Array) -> Array:

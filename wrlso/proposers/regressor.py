@@ -12,6 +12,7 @@ from jax import Array, lax
 
 from wrlso.data import all_scores, gather
 from wrlso.gp.standardize import standardizer
+from wrlso.models.descent import descend
 from wrlso.models.sampling import build_cdf, draw
 from wrlso.models.vae import VAE, Relaxation
 from wrlso.proposers.base import View
@@ -77,8 +78,7 @@ def train_regressor(
         rows = draw(jax.random.fold_in(key, i), cdf, config.batch_size)
         soft = relaxation.soften(gather(view.base, view.history, rows))
         grads = jax.grad(loss)(params, soft, targets[rows])
-        updates, state = optimizer.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
+        return descend(optimizer, grads, state, params)
 
     start = (params, optimizer.init(params))
     return lax.fori_loop(0, config.steps, step, start)[0]

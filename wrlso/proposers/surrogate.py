@@ -223,7 +223,7 @@ def predict_joint(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
 def add(surrogate: Surrogate, x: Array, y: Array) -> Surrogate:
     """Learn one more observation ``x [d]``, ``y []`` in standard units.
 
-    Nothing is learned where ``y`` is NaN, or no row is left for it.
+    Nothing is learned where ``y`` is not finite, or no row is left for it.
     """
     n = surrogate.scores.shape[0]
     known = jnp.isfinite(y) & jnp.isfinite(x).all() & (surrogate.next < n)
@@ -241,7 +241,7 @@ def add(surrogate: Surrogate, x: Array, y: Array) -> Surrogate:
         scores=surrogate.scores.at[slot].set(y, mode="drop"),
         mask=surrogate.mask.at[slot].set(True, mode="drop"),
         best=jnp.where(known, jnp.maximum(surrogate.best, y), surrogate.best),
-        next=surrogate.next + known,
+        next=surrogate.next + known.astype(jnp.int32),
     )
 
 

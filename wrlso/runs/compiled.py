@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from wrlso import loop
-from wrlso.data import History
+from wrlso.data import NO_SCORE, History
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.loop.retraining import RetrainInfo
@@ -67,7 +67,7 @@ class Batches(NamedTuple):
       latents: ``[asks, q, d]``.
       objects: ``[asks, q, ...]``.
       status: ``[asks, q]``, UNUSED beyond the asks that were made.
-      scores: ``[asks, q]``, NaN where there is none.
+      scores: ``[asks, q]``, -inf where there is none.
       refused: ``[asks]``, the number of points passed over, as the task does not accept them.
       asked: ``[]``, the number of asks that were made.
       measures: ``[]`` each, see ``Proposer.measures``.
@@ -210,7 +210,7 @@ def _no_batches(algorithm: Algorithm, history: History) -> tuple[jax.Array, ...]
         jnp.zeros((*shape, *history.latents.shape[1:]), history.latents.dtype),
         jnp.zeros((*shape, *history.objects.shape[1:]), history.objects.dtype),
         jnp.full(shape, int(Status.UNUSED), jnp.int32),
-        jnp.full(shape, jnp.nan, jnp.float32),
+        jnp.full(shape, NO_SCORE, jnp.float32),
         jnp.zeros(algorithm.asks, jnp.int32),
     )
 

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wrlso.data import Dataset, History
+from wrlso.data import NO_SCORE, Dataset, History
 from wrlso.evaluation.components import ComponentValue, components_of
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
@@ -41,7 +41,7 @@ class BatchPosition:
 
 
 class ScoredObjects:
-    """The objects that the base data and each seed's history hold, and their scores: NaN for a
+    """The objects that the base data and each seed's history hold, and their scores: -inf for a
     failure.
 
     Attributes:
@@ -60,7 +60,7 @@ class ScoredObjects:
             self.own.append({_name(x): float(s) for x, s in named})
 
     def find(self, lane: int, thing: np.ndarray) -> float | None:
-        """Its score, NaN for a failure, or None if the object is new."""
+        """Its score, -inf for a failure, or None if the object is new."""
         name = _name(thing)
         return self.own[lane].get(name, self.base.get(name))
 
@@ -116,7 +116,7 @@ def evaluate_on_host(
 def _pending(position: BatchPosition, candidates: Candidates) -> Iterator[PendingQuery]:
     for lane, place in used_places(position, candidates):
         status = Status(int(candidates.status[lane, place]))
-        query = make_query(position, candidates, lane, place, np.nan, status)
+        query = make_query(position, candidates, lane, place, None, status)
         yield PendingQuery(lane, place, query, np.asarray(candidates.objects[lane, place]))
 
 
@@ -214,7 +214,7 @@ def _collect(
     """The candidates and their evaluation as arrays; and what was scored is remembered."""
     asked = np.asarray(candidates.latents, "<f4")
     latents, objects, status = (np.array(part) for part in candidates[:3])
-    scores = np.full(status.shape, np.nan, np.float32)
+    scores = np.full(status.shape, NO_SCORE, np.float32)
     failed = np.zeros(status.shape, bool)
     for one in pending:
         at, query = (one.lane, one.place), one.query
@@ -224,10 +224,10 @@ def _collect(
             continue
         if query.status == Status.DUPLICATE:
             known = scored.find(one.lane, one.thing)
-            scores[at] = np.nan if known is None else known
-            failed[at] = known is not None and np.isnan(known)
+            scores[at] = NO_SCORE if known is None else known
+            failed[at] = known == NO_SCORE
         else:
-            scores[at] = np.nan if query.score is None else query.score
+            scores[at] = NO_SCORE if query.score is None else query.score
             scored.add(one.lane, one.thing, scores[at])
     evaluated = candidates._replace(latents=jnp.asarray(latents), objects=jnp.asarray(objects))
     evaluated = _with_logged_decodes(evaluated, (latents != asked).any(-1), dedup_key)
@@ -292,7 +292,7 @@ def make_query(
     candidates: Candidates,
     lane: int,
     place: int,
-    score: float,
+    score: float | None,
     status: Status,
 ) -> Query:
     """The row of the log for a candidate."""

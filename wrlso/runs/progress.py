@@ -30,7 +30,7 @@ class Progress:
         """Show the number of charged queries, and what the seeds' ``scores [seeds, C]`` say."""
         self.bar.update(charged - self.bar.n)
         failed = charged - int(np.isfinite(scores).sum())
-        best = [np.nanmax(s) for s in scores if np.isfinite(s).any()]
+        best = [s[np.isfinite(s)].max() for s in scores if np.isfinite(s).any()]
         found = [f"best {np.mean(best):.4g} mean, {np.max(best):.4g} max"] if best else []
         found += [f"{failed} without a score"] if failed else []
         self.bar.set_postfix_str(", ".join(found), refresh=False)

@@ -109,7 +109,8 @@ def feedback_weights(
     # The newest as many rows as the base data had, of all that ever were in the buffer.
     ever = base | entered
     newer = ever[::-1].cumsum(dtype=jnp.int32)[::-1] - ever.astype(jnp.int32)
-    return normalise(jnp.where(ever & (newer < base.sum()), 1.0, 0.0).astype(scores.dtype))
+    kept = ever & (newer < base.sum(dtype=jnp.int32))
+    return normalise(kept.astype(scores.dtype))
 
 
 def dbas_reference_weights(
@@ -147,11 +148,11 @@ def cem_pi_reference_weights(
 def masked_quantile(
     scores: Float[Array, " n"], valid: Bool[Array, " n"], quantile: ArrayLike
 ) -> Float[Array, ""]:
-    """``[]``: as ``np.quantile`` of the valid scores, between neighbours linear; NaN of none."""
+    """``[]``: as ``np.quantile`` of the valid scores, between neighbours linear; infinite, so
+    that nothing reaches it, of none."""
     ordered = jnp.sort(jnp.where(valid, scores, jnp.inf))
     count = valid.sum(dtype=jnp.int32)
-    found = _quantile_of_part(ordered, jnp.int32(0), count, quantile)
-    return jnp.where(count > 0, found, jnp.nan)
+    return _quantile_of_part(ordered, jnp.int32(0), count, quantile)
 
 
 def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: ArrayLike) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from wrlso.models.descent import descend
 from wrlso.models.elbo import gaussian_kl
 from wrlso.models.vae import VAE
 from wrlso.storage.files import write_atomically
@@ -174,8 +175,7 @@ def _step(vae: VAE, optimizer: optax.GradientTransformation, settings: Settings)
         key = jax.random.fold_in(jax.random.key(settings.seed), number)
         beta = settings.beta * jnp.minimum(number / settings.warmup, 1.0)
         slope, terms = jax.grad(loss, has_aux=True)(params, key, objects, targets, beta)
-        updates, opt_state = optimizer.update(slope, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, terms
+        return *descend(optimizer, slope, opt_state, params), terms
 
     return step
 
