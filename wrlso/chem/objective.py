@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,14 +17,20 @@ from wrlso.chem.command import Command, Feed, command_digest, read_command
 from wrlso.chem.composite import Composite, OfSmiles
 from wrlso.chem.filters import MoleculeFilter
 from wrlso.chem.guacamol import ALIASES, GOALS, guacamol
+from wrlso.chem.keys import builtin_digest
 from wrlso.chem.objective_file import from_mapping, read_objective, to_mapping
 from wrlso.chem.scores import penalized_logp, qed
 
 OBJECTIVES = ("penalized_logp", "qed", *GOALS)
 """Objectives by name."""
 
+_SCORES: dict[str, Callable[..., float]] = {"penalized_logp": penalized_logp, "qed": qed}
+
 _BATCH = 100
 """Number of molecules that a worker process is sent at once, for fast objectives."""
+
+_PROGRAM_BATCH = 1000
+"""Maximum number of molecules that a program gets at once, if the user states no other."""
 
 _FUNCTION = "function "
 """Precedes the name of a caller's function in records, to tell it from a built-in objective."""
@@ -44,15 +50,23 @@ class Objective:
       filter: the condition that a molecule must meet to be scored; None: there is none.
       batch_size: maximum number of molecules that a worker process is sent at once. A large number
         pays off if scoring a molecule takes less time than sending it.
+      together: whether ``score`` is a function from a list of up to ``batch_size`` SMILES to as
+        many scores.
+      built_in: whether the key holds all that the score depends on. Kept scores of others are
+        checked.
+      hint: advice for a program that does not answer.
     """
 
     name: str
-    score: Callable[[str], float]
+    score: Callable[[Any], Any]
     key: str
     penalty: float | Literal["lowest"]
     record: str | Mapping[str, Any] = ""
     filter: MoleculeFilter | None = None
     batch_size: int = 1
+    together: bool = False
+    built_in: bool = False
+    hint: str = ""
 
     def __post_init__(self) -> None:
         if not self.record:
@@ -63,6 +77,7 @@ def make_objective(
     objective: str | Mapping[str, Any] | Callable[[str], float] = "penalized_logp",
     command: str | None = None,
     feed: Feed = "argument",
+    batch_size: int | None = None,
 ) -> Objective:
     """Make an objective from the arguments of a task.
 
@@ -72,6 +87,8 @@ def make_objective(
         (:mod:`wrlso.chem.objective_file`), or a function of a canonical SMILES.
       command: a program with its arguments, as in a shell; it replaces ``objective``.
       feed: the way in which the program gets a SMILES, see :class:`wrlso.chem.command.Command`.
+      batch_size: maximum number of molecules that a function or a program gets at once. A function
+        gets a list then. None: one, or with ``feed="batch"`` 1,000.
 
     Raises:
       FileNotFoundError: if there is no such file.
@@ -82,9 +99,14 @@ def make_objective(
             raise ValueError(
                 f"objective = {objective} and command = {command!r}: give one of the two"
             )
-        return _program(command, feed)
+        return _program(command, feed, batch_size)
     if feed != "argument":
         raise ValueError(f"feed = {feed!r} applies to a command only: give a command, too")
+    if batch_size is not None and (batch_size < 1 or not callable(objective)):
+        raise ValueError(
+            f"batch_size = {batch_size} must be at least 1, and applies to a function or to a "
+            "command with feed = 'batch' only"
+        )
     if isinstance(objective, str) and objective.lower().endswith(".toml"):
         objective = read_objective(objective)
     elif isinstance(objective, Mapping):
@@ -93,7 +115,8 @@ def make_objective(
         return _composite(objective)
     if callable(objective):
         name = getattr(objective, "__name__", type(objective).__name__)
-        return Objective(_FUNCTION + name, objective, _digest_of_function(objective), "lowest")
+        made = Objective(_FUNCTION + name, objective, _digest_of_function(objective), "lowest")
+        return made if batch_size is None else replace(made, batch_size=batch_size, together=True)
     if objective.startswith(_FUNCTION):
         raise ValueError(
             f"the objective is the Python {objective!r}, which the record of a run cannot hold: "
@@ -101,23 +124,28 @@ def make_objective(
             "result.plot(task)"
         )
     objective = ALIASES.get(objective, objective)  # one name a thing: also one cache
-    if objective == "penalized_logp":
-        return Objective(objective, penalized_logp, f"{objective} 1", -4.0, batch_size=_BATCH)
-    if objective == "qed":
-        return Objective(objective, qed, f"{objective} 1", 0.0, batch_size=_BATCH)
     try:
-        score = guacamol(objective)
-        return Objective(objective, score, f"{objective} 1", 0.0, batch_size=_BATCH)
+        score = _SCORES.get(objective) or guacamol(objective)
     except ValueError as error:
         raise ValueError(
             f"unknown objective {objective!r}; there are: {', '.join(OBJECTIVES)}"
         ) from error
+    key = f"{objective} {builtin_digest(score)}"
+    penalty = -4.0 if objective == "penalized_logp" else 0.0
+    return Objective(objective, score, key, penalty, batch_size=_BATCH, built_in=True)
 
 
-def _program(command: str, feed: Feed) -> Objective:
+def _program(command: str, feed: Feed, batch_size: int | None) -> Objective:
     program = read_command(command, feed)
     name = f"command {shlex.join(program.argv)}"
-    return Objective(name, program, f"{name} {command_digest(program)}", "lowest")
+    key = f"{name} {command_digest(program)}"
+    made = Objective(name, program, key, "lowest", hint=program.hint)
+    if feed == "batch":
+        size = _PROGRAM_BATCH if batch_size is None else batch_size
+        return replace(made, score=program.scores, batch_size=size, together=True)
+    if batch_size is not None:
+        raise ValueError(f"batch_size = {batch_size} goes with feed = 'batch' only, not {feed!r}")
+    return made
 
 
 def _composite(composite: Composite) -> Objective:
@@ -137,11 +165,12 @@ def _composite(composite: Composite) -> Objective:
     return Objective(
         name=composite.name if plain is not None else _FUNCTION + composite.name,
         score=composite,
-        key=f"composite {digest.hexdigest()}",
+        key=f"composite {digest.hexdigest()} {builtin_digest(composite)}",
         penalty="lowest" if composite.aggregate == "sum" else 0.0,
         record=plain or "",
         filter=composite.filter,
         batch_size=1 if own else _BATCH,
+        built_in=not own and plain is not None,
     )
 
 

@@ -1,28 +1,43 @@
-"""Scores of many molecules: each is evaluated once and cached soon after."""
+"""Scores of many molecules: each is evaluated once and kept soon after.
+
+A score is kept only if it is one: a failure may have been the licence server's. Kept scores of a
+user's function or program are not trusted blindly, as it may depend on a file that has changed: a
+few are evaluated again, and all if these differ.
+"""
 
 import hashlib
+import logging
+import math
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import rdkit
 from tqdm import tqdm
 
 from wrlso.chem.objective import Objective
-from wrlso.evaluation.values import as_score
-from wrlso.evaluation.workers import WorkerPool
+from wrlso.chem.score_cache import (
+    forget_scores,
+    keep_scores,
+    open_scores,
+    read_scores,
+    score_file,
+)
+from wrlso.evaluation.objective import HostEvaluator, HostObjective
+from wrlso.evaluation.pools import rescoring
 
-_FORMAT = 2
-"""Version of the cached files, part of their names."""
+_logger = logging.getLogger(__name__)
 
 _COMMIT = 1.0
 """Maximum number of seconds of work that a kill loses."""
+
+_CHECKED = 3
+"""Number of known scores that are evaluated again to check all of them."""
 
 
 class Scores(NamedTuple):
@@ -45,135 +60,173 @@ def score_molecules(
     timeout: float | None = None,
     progress: bool = True,
 ) -> Scores:
-    """Score molecules in worker processes, or read the scores that earlier calls have cached.
+    """Score molecules in worker processes or on the chosen executor, or read the scores that
+    earlier calls have kept.
 
-    A molecule has no score if the objective raises, returns a value that is not a finite number,
-    hangs, or kills its process. The failure is cached with its reason. A call with another time
-    limit scores the molecule again.
+    A molecule has no score if the objective raises, returns a value that is no score
+    (:func:`wrlso.evaluation.values.as_score`), hangs, or kills its process. The next call evaluates
+    it again. Three kept scores of a user's function or program are evaluated again first, and all
+    if one of them differs. In a block of ``evaluating(rescore=True)`` all are.
 
     Args:
       smiles: N molecules.
-      objective: the objective; its key and RDKit's version identify the cached scores.
-      directory: folder of the cached scores; it is made if it does not exist.
+      objective: the objective; its key identifies the kept scores.
+      directory: folder of the kept scores; it is made if it does not exist.
       workers: number of processes; None: one per core.
       timeout: maximum number of seconds per molecule; None: no limit.
       progress: show a bar.
 
     Raises:
-      RuntimeError: if workers cannot load the objective.
+      EvaluationError: if workers cannot load the objective, or none of the first molecules is
+        answered.
       TypeError: if it cannot be sent to them.
     """
-    recipe = repr((_FORMAT, objective.key, rdkit.__version__))
-    digest = hashlib.sha256(recipe.encode()).hexdigest()[:24]
-    with closing(open_scores(Path(directory) / f"scores-{digest}.sqlite")) as cache:
+    evaluate = partial(_evaluate, objective, workers, timeout)
+    with closing(open_scores(score_file(directory, objective))) as cache:
         distinct = dict.fromkeys(smiles)
-        entries = _read_cached(cache, distinct, timeout)
-        missing = [text for text in distinct if text not in entries]
+        known = {} if rescoring() else read_scores(cache, distinct)
+        if known and not objective.built_in and _differ(known, evaluate, objective.name):
+            forget_scores(cache)
+            known = {}
+        missing = [text for text in distinct if text not in known]
+        failures: dict[str, str] = {}
         if missing:
             label = f"scoring molecules: {objective.name}" if progress else None
-            entries |= _score_missing(cache, missing, objective, workers, timeout, label)
-    scores = np.array([entries[text][0] for text in smiles], np.float64)  # None becomes NaN
-    failures = {text: reason for text in distinct if (reason := entries[text][1]) is not None}
-    return Scores(scores, failures)
-
-
-def open_scores(path: Path) -> sqlite3.Connection:
-    """Open a file of cached scores, or make it; several processes may do so at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cache = sqlite3.connect(path, isolation_level=None, timeout=60)
-    cache.execute("BEGIN IMMEDIATE")  # unlike other statements, it waits for other processes
-    cache.execute(
-        "CREATE TABLE IF NOT EXISTS scores "
-        "(smiles TEXT PRIMARY KEY, score REAL, reason TEXT, timeout REAL) WITHOUT ROWID"
-    )
-    cache.execute("COMMIT")
-    return cache
-
-
-_Entry = tuple[float | None, str | None]
-"""A score and None, or None and the reason."""
-
-_Entries = dict[str, _Entry]
-"""Entries by SMILES."""
-
-
-def _read_cached(
-    cache: sqlite3.Connection, smiles: dict[str, None], timeout: float | None
-) -> _Entries:
-    query = "SELECT smiles, score, reason FROM scores WHERE reason IS NULL OR timeout IS ?"
-    rows = cache.execute(query, (timeout,))
-    return {text: (score, reason) for text, score, reason in rows if text in smiles}
-
-
-def _score_missing(
-    cache: sqlite3.Connection,
-    smiles: list[str],
-    objective: Objective,
-    workers: int | None,
-    timeout: float | None,
-    label: str | None,
-) -> _Entries:
-    """Score molecules, and write the entries to the cache about once per second."""
-    entries: _Entries = {}
-    unsaved: _Entries = {}
-
-    def save() -> None:
-        cache.execute("BEGIN IMMEDIATE")
-        rows = [(text, *entry, timeout) for text, entry in unsaved.items()]
-        cache.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", rows)
-        cache.execute("COMMIT")
-        entries.update(unsaved)
-        unsaved.clear()
-
-    bar = tqdm(total=len(smiles), desc=label, unit=" molecules", disable=label is None)
-    with bar:
-        try:
-            since = time.monotonic()
-            for text, entry in _scored_in_workers(smiles, objective, workers, timeout):
-                unsaved[text] = entry
-                bar.update()
-                if time.monotonic() - since > _COMMIT:
-                    save()
-                    since = time.monotonic()
-        finally:
-            save()
-    return entries
-
-
-def _scored_in_workers(
-    smiles: list[str], objective: Objective, workers: int | None, timeout: float | None
-) -> Iterator[tuple[str, _Entry]]:
-    """Molecules and their entries, in any order.
-
-    A batch that took too long or lost its process is scored again, molecule by molecule.
-    """
-    n = objective.batch_size
-    single = smiles if n == 1 else []
-    if n > 1:
-        batches = [smiles[i : i + n] for i in range(0, len(smiles), n)]
-        with WorkerPool(partial(_score_batch, objective.score), workers, timeout) as pool:
-            for outcome in pool.outcomes(batches):
-                batch = batches[outcome.position]
-                if outcome.kind == "ok":
-                    yield from zip(batch, outcome.value, strict=True)
+            for text, score, reason in _kept_soon(cache, evaluate(missing), len(missing), label):
+                if reason is None:
+                    known[text] = score
                 else:
-                    single += batch
-    if single:
-        with WorkerPool(objective.score, workers, timeout) as pool:
-            for position, score, _, reason in pool.scored(single):
-                yield single[position], (None if reason else score, reason)
+                    failures[text] = reason
+    return Scores(np.array([known.get(text, math.nan) for text in smiles], np.float64), failures)
 
 
-def _score_batch(score: Callable[[str], float], smiles: list[str]) -> list[_Entry]:
-    """Score a batch; this runs in a worker process."""
-    entries: list[_Entry] = []
+def check_scores(
+    smiles: Sequence[str],
+    scores: np.ndarray,
+    name: str,
+    objective: Objective,
+    workers: int | None = None,
+    timeout: float | None = None,
+) -> None:
+    """Check the scores ``[N]`` of a file by evaluating three of the molecules.
+
+    Scores that merely differ, as measurements do from a prediction, are warned of.
+
+    Args:
+      smiles: N molecules.
+      scores: their scores, in the file's column.
+      name: of the column.
+      objective, workers, timeout: as for :func:`score_molecules`.
+
+    Raises:
+      ValueError: if they have another sign or unit than the objective.
+    """
+    order = np.argsort(scores, kind="stable")
+    places = dict.fromkeys(
+        int(order[i]) for i in np.linspace(0, len(order) - 1, _CHECKED).astype(int)
+    )
+    chosen = {smiles[i]: float(scores[i]) for i in places}
+    _logger.warning(f"checking {len(chosen)} scores of column {name!r} by the objective")
+    pairs = [
+        (text, chosen[text], score)
+        for text, score, reason in _evaluate(objective, workers, timeout, list(chosen))
+        if reason is None and not _equal(chosen[text], score)
+    ]
+    if not pairs:
+        return
+    shown = "; ".join(f"{text}: {stated:g} in the file, {now:g} now" for text, stated, now in pairs)
+    ratios = [now / stated if stated else math.nan for _, stated, now in pairs]
+    remedy = "convert the column, or leave score_column out, or score anew (rescore)"
+    if all(abs(ratio + 1) < 0.01 for ratio in ratios):
+        raise ValueError(
+            f"score_column = {name!r} has the opposite sign of the objective ({shown}): {remedy}"
+        )
+    if len(pairs) > 1 and all(abs(ratio / ratios[0] - 1) < 0.01 for ratio in ratios):
+        raise ValueError(
+            f"score_column = {name!r} is in another unit than the objective, which is "
+            f"{ratios[0]:.4g} times as large ({shown}): {remedy}"
+        )
+    _logger.warning(
+        f"score_column = {name!r} differs from the objective ({shown}). The run compares both: if "
+        f"they do not mean the same, {remedy}"
+    )
+
+
+def _differ(known: Mapping[str, float], evaluate: "_Evaluate", name: str) -> bool:
+    """Whether one of a few kept scores is another one now; a failure now tells nothing."""
+    few = sorted(known, key=lambda text: hashlib.sha256(text.encode()).digest())[:_CHECKED]
+    for text, score, reason in evaluate(few):
+        if reason is None and not _equal(known[text], score):
+            _logger.warning(
+                f"{name} gives {score:g} for {text}, for which {known[text]:g} was kept: all "
+                f"{len(known)} kept scores are forgotten, and the molecules scored again. An "
+                "objective with random parts needs a fixed seed to avoid this."
+            )
+            return True
+    return False
+
+
+def _equal(kept: float, now: float) -> bool:
+    return math.isclose(kept, now, rel_tol=1e-6, abs_tol=1e-9)
+
+
+_Scored = Iterator[tuple[str, float, str | None]]
+"""Molecules with a score and None, or NaN and the reason, in any order."""
+
+_Evaluate = Callable[[list[str]], _Scored]
+
+
+def _evaluate(
+    objective: Objective, workers: int | None, timeout: float | None, smiles: list[str]
+) -> _Scored:
+    """Evaluate molecules. Those of a batch that fails as a whole are evaluated one by one."""
+    score: Callable[[Any], Any] = objective.score
+    if objective.batch_size > 1 and not objective.together:
+        score = partial(_score_each, score)
+    host = HostObjective(
+        score,
+        workers=workers,
+        timeout=timeout,
+        batch_size=objective.batch_size,
+        hint=objective.hint,
+    )
+    with HostEvaluator(host) as evaluator:
+        for outcome in evaluator.outcomes("score", smiles):
+            found = outcome.kind == "ok"
+            score_now = float(outcome.value) if found else math.nan
+            yield smiles[outcome.position], score_now, None if found else outcome.reason
+
+
+def _score_each(score: Callable[[str], Any], smiles: list[str]) -> list[Any]:
+    """Score molecules one by one; this runs in a worker process."""
+    values: list[Any] = []
     for text in smiles:
         try:
-            number, reason = as_score(score(text))
-            entries.append((None if reason else number, reason))
+            values.append(score(text))
         except Exception as error:
-            entries.append((None, f"{type(error).__name__}: {error}"))
-    return entries
+            values.append(error)
+    return values
+
+
+def _kept_soon(
+    cache: sqlite3.Connection, scored: _Scored, total: int, label: str | None
+) -> _Scored:
+    """The same molecules; their scores are written to the cache about once per second."""
+    unsaved: dict[str, float] = {}
+    since = time.monotonic()
+    with tqdm(total=total, desc=label, unit=" molecules", disable=label is None) as bar:
+        try:
+            for text, score, reason in scored:
+                if reason is None:
+                    unsaved[text] = score
+                bar.update()
+                yield text, score, reason
+                if time.monotonic() - since > _COMMIT:
+                    keep_scores(cache, unsaved)
+                    unsaved.clear()
+                    since = time.monotonic()
+        finally:
+            keep_scores(cache, unsaved)
 
 
 def describe_failures(scores: Scores, kinds: int = 3) -> str:

@@ -39,6 +39,8 @@ def call_batch(
 ) -> list[tuple[Any, str | None]]:
     """For a score that takes several objects: a value and None, or None and the reason, per object.
 
+    The score may give an exception in place of a value.
+
     Raises:
       ValueError: if it does not return one value per object.
     """
@@ -48,7 +50,10 @@ def call_batch(
     values = list(functions.score(list(objects)))
     if len(values) != len(objects):
         raise ValueError(f"the objective gave {len(values)} scores for {len(objects)} objects")
-    return [as_score(value) for value in values]
+    return [
+        (None, describe_error(value)) if isinstance(value, Exception) else as_score(value)
+        for value in values
+    ]
 
 
 def _call_or_reason(functions: Functions, item: tuple[Request, Any]) -> tuple[Any, str | None]:

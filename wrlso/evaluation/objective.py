@@ -22,7 +22,8 @@ class HostObjective:
       score: function from one object, as a NumPy array, to its score; higher is better. It may
         raise. A score is a real number (:func:`wrlso.evaluation.values.as_score`); an exception,
         NaN, an infinity or anything else counts as a failure. With ``batch_size`` above 1 it is a
-        function from a list of objects to as many scores.
+        function from a list of objects to as many scores; an exception in the list is the failure
+        of its object.
       canonical: function from one object to the canonical spelling of the same object, of the same
         shape, in numbers that the object's type can hold. It may raise if the object has none. An
         object that was scored under any spelling is a duplicate: it is neither scored nor charged
@@ -33,7 +34,7 @@ class HostObjective:
         counts as refused. An exception refuses the object, too. None: all are accepted.
       workers: number of processes that evaluate side by side; 0: one object after the other in this
         process; None: one process per core. A crash in a worker loses one object.
-      timeout: maximum number of seconds per object, for worker processes only; None: no limit.
+      timeout: maximum number of seconds per call, for worker processes only; None: no limit.
       retries: number of times that an object is evaluated again after an exception, a crash or a
         time-out. The record of the object holds the reasons of the earlier tries.
       batch_size: maximum number of objects that ``score`` gets at once. Objects of a batch that
@@ -92,7 +93,7 @@ class HostEvaluator:
         if self._pool is not None:
             self._pool.close()
 
-    def outcomes(self, request: Request, objects: Sequence[np.ndarray]) -> Iterator[Outcome]:
+    def outcomes(self, request: Request, objects: Sequence[Any]) -> Iterator[Outcome]:
         """The answers to a request for each object, in the order in which they finish.
 
         The value of ``"score"`` is a float, that of ``"canonical"`` an array like the object, that
@@ -117,7 +118,7 @@ class HostEvaluator:
                 scores[outcome.position] = outcome.value
         return scores
 
-    def _once(self, request: Request, objects: Sequence[np.ndarray]) -> Iterator[Outcome]:
+    def _once(self, request: Request, objects: Sequence[Any]) -> Iterator[Outcome]:
         evaluate = self._here if self._pool is None else self._pool.outcomes
         if self.objective.batch_size == 1:
             yield from evaluate([(request, obj) for obj in objects], request == "score")
