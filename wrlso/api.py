@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from wrlso.data import Dataset
@@ -31,7 +30,7 @@ from wrlso.runs.config import RunConfig, make_config, static_part
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.pretrained import pretrained_params
-from wrlso.runs.process import programs_on_disk, request_devices
+from wrlso.runs.process import one_blas_thread, programs_on_disk, request_devices
 from wrlso.runs.progress import pretrain_bar, timed
 from wrlso.runs.reopen import check_same, find_run, resolve_again
 from wrlso.runs.session import Session
@@ -287,4 +286,4 @@ def _one_blas_thread_per_device(folders: Sequence[RunFolder]) -> AbstractContext
     """Limit LAPACK to one thread where several CPU devices factorise at once."""
     config, seeds = folders[0].config, sum(folder.config.seeds for folder in folders)
     devices = plan_seeds(seeds, config.devices, config.seed_mode).mesh.size
-    return threadpool_limits(1, user_api="blas") if devices > 1 else nullcontext()
+    return one_blas_thread() if devices > 1 else nullcontext()

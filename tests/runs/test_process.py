@@ -108,3 +108,46 @@ def test_another_default_generator_gives_the_same_queries(tmp_path):
         for name in ("threefry2x32", "rbg")
     )
     assert usual == other
+
+
+def test_settings_of_other_libraries_stay_as_they_are(tmp_path):
+    """After importing all of wrlso, and after drawing, filtering and scoring molecules."""
+    code = """
+        import json, logging, os, random, sys, warnings
+        os.environ.pop("KMP_DUPLICATE_LIB_OK", None)
+        import flax, jax, matplotlib, numpy, optax, scipy.linalg, scipy.sparse, scipy.special, tyro
+        from rdkit import Chem, rdBase
+        from rdkit.Chem import Draw, rdDepictor
+
+        def state():
+            return {
+                "environment": dict(os.environ),
+                "path": list(sys.path),
+                "warnings": list(map(repr, warnings.filters)),
+                "numpy": [numpy.geterr(), numpy.get_printoptions(), repr(numpy.random.get_state())],
+                "random": random.getstate(),
+                "recursion": sys.getrecursionlimit(),
+                "logging": [logging.root.level, list(map(repr, logging.root.handlers))],
+                "matplotlib": [repr(dict(matplotlib.rcParams)), matplotlib.get_backend()],
+                "jax": {k: repr(v) for k, v in jax.config.values.items()},
+                "drawing": rdDepictor.GetPreferCoordGen(),
+                "stereo": [Chem.GetUseLegacyStereoPerception(), repr(rdBase.LogStatus())],
+                "pickles": repr(Chem.GetDefaultPickleProperties()),
+            }
+
+        before = state()
+        import wrlso, wrlso.api, wrlso.cli.main, wrlso.results.figures
+        from wrlso.chem.draw import pictures
+        from wrlso.chem.filters import molecule_filter
+        from wrlso.chem.objective import make_objective
+        from wrlso.runs.process import one_blas_thread
+        pictures(["c1ccccc1O"])
+        molecule_filter(alerts="pains", forbid="N")("CCO")
+        for name in ("penalized_logp", "osimertinib"):
+            make_objective(name).score("CCO")
+        with one_blas_thread():
+            pass
+        after = state()
+        print(json.dumps([name for name in before if before[name] != after[name]]))
+    """
+    assert in_a_new_process(code, tmp_path) == []

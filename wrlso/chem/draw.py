@@ -1,16 +1,38 @@
-"""Pictures of molecules."""
+"""Pictures of molecules, in bounded time.
 
+RDKit's two ways of placing atoms need minutes for some molecules: CoordGen for large rings, the
+plain one for long chains; and nothing interrupts them. Small molecules of small rings are drawn
+here. All others are drawn in a worker process with a time limit: with CoordGen, else plainly, else
+as text.
+"""
+
+import textwrap
 from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Literal
 
 import numpy as np
-from rdkit.Chem import Draw
-from rdkit.Chem.rdDepictor import SetPreferCoordGen
+from PIL import Image, ImageDraw
+from rdkit import Chem
+from rdkit.Chem import Draw, Mol, rdCoordGen, rdDepictor
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from wrlso.chem.molecule import parse
+from wrlso.evaluation.workers import WorkerPool
+
+_EASY_ATOMS, _EASY_RING = 80, 18
+"""Numbers of heavy atoms, and of atoms of the largest ring, up to which CoordGen is fast."""
+
+_PATIENCE = 3.0
+"""Maximum number of seconds for placing the atoms of a molecule, per way."""
+
+Placing = Literal["coordgen", "plain"]
 
 
 def pictures(smiles: Sequence[str], size: int = 300) -> np.ndarray:
-    """Structural formulae.
+    """Structural formulae; the formula as text for a molecule that takes too long.
+
+    A molecule takes at most seconds. RDKit's settings stay as they are.
 
     Args:
       smiles: SMILES of B molecules.
@@ -22,9 +44,47 @@ def pictures(smiles: Sequence[str], size: int = 300) -> np.ndarray:
     Raises:
       ValueError: if a SMILES is not a molecule.
     """
-    # CoordGen keeps long chains and large rings from overlapping.
-    SetPreferCoordGen(True)
-    drawn = [Draw.MolToImage(parse(text), size=(size, size)).convert("RGB") for text in smiles]
-    return np.array([np.asarray(image) for image in drawn], np.uint8).reshape(
-        len(smiles), size, size, 3
-    ) / np.float32(255)
+    drawn = [_picture(text, size) for text in smiles]
+    return np.array(drawn, np.uint8).reshape(len(smiles), size, size, 3) / np.float32(255)
+
+
+@lru_cache(1024)
+def _picture(smiles: str, size: int) -> np.ndarray:
+    mol = parse(smiles)
+    if _is_easy(mol):
+        return _draw((smiles, size, "coordgen"))
+    for placing in ("coordgen", "plain"):
+        (outcome,) = _drawer().outcomes([(smiles, size, placing)])
+        if outcome.kind == "ok":
+            return outcome.value
+    text = f"{CalcMolFormula(mol)}: drawing takes more than {2 * _PATIENCE:g} s"
+    return _as_text(text, size)
+
+
+def _is_easy(mol: Mol) -> bool:
+    largest = max(map(len, mol.GetRingInfo().AtomRings()), default=0)
+    return mol.GetNumHeavyAtoms() <= _EASY_ATOMS and largest <= _EASY_RING
+
+
+@cache
+def _drawer() -> WorkerPool:
+    """A worker that draws; it ends with this process."""
+    return WorkerPool(_draw, 1, _PATIENCE)
+
+
+def _draw(job: tuple[str, int, Placing]) -> np.ndarray:
+    """The picture ``[size, size, 3] uint8`` of a molecule."""
+    smiles, size, placing = job
+    mol = Chem.Mol(parse(smiles))
+    if placing == "coordgen":  # it keeps long chains and large rings from overlapping
+        rdCoordGen.AddCoords(mol)
+    else:
+        rdDepictor.Compute2DCoords(mol, forceRDKit=True)
+    return np.asarray(Draw.MolToImage(mol, size=(size, size)).convert("RGB"))
+
+
+def _as_text(text: str, size: int) -> np.ndarray:
+    image = Image.new("RGB", (size, size), "white")
+    lines = "\n".join(textwrap.wrap(text, max(size // 7, 8)))
+    ImageDraw.Draw(image).multiline_text((6, size // 3), lines, fill="black")
+    return np.asarray(image)

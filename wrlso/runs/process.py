@@ -1,7 +1,8 @@
 """The state of the process that a run needs: virtual CPU devices, and compiled programs on disk."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -17,6 +18,21 @@ def request_devices(seeds: int, devices: int | None) -> None:
     chosen = jax.config.jax_num_cpu_devices >= 0  # type: ignore[attr-defined]
     if seeds >= 1 and not chosen and (devices is None or devices >= 1):
         request_cpu_devices(seeds, devices)
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """Limit BLAS and LAPACK to one thread while the block runs.
+
+    threadpoolctl allows two OpenMP runtimes for the whole process when it is imported. That is the
+    caller's to decide, so the variable is put back.
+    """
+    name = "KMP_DUPLICATE_LIB_OK"
+    before = os.environ.get(name)
+    from threadpoolctl import threadpool_limits
+
+    if before is None:
+        os.environ.pop(name, None)
+    return threadpool_limits(1, user_api="blas")
 
 
 @contextmanager
