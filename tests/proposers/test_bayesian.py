@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 from tests.builders import make_tiny_task, simulation, tiny_algorithm
+from wrlso.acquisition import log_expected_improvement
 from wrlso.data import Dataset, empty_history
 from wrlso.gp import exact
 from wrlso.gp.kernels import Matern52
 from wrlso.gp.standardize import Standardizer
 from wrlso.loop.candidates import prepare_base
+from wrlso.models.vae import encode_all
 from wrlso.proposers.base import View
 from wrlso.proposers.bayesian import BOConfig, _best_data, _draws, _within, bo, optimize
 from wrlso.proposers.gradient import gradient_ascent
 from wrlso.proposers.held_out import HeldOutFit
-from wrlso.proposers.surrogate import Surrogate
+from wrlso.proposers.surrogate import Surrogate, fantasize, predict
 
 
 def hill(x):
@@ -121,6 +123,30 @@ def test_the_points_of_a_batch_differ():
     assert pool.objects is None  # the loop decodes what it needs
 
 
+def test_reencoded_points_stand_at_the_encodings_of_their_decodes():
+    """They are ranked there, the first of a batch after fantasies of those before it."""
+    task = make_tiny_task()
+    config = BOConfig(
+        starts=6, candidates=32, near=0.75, evaluations=0, reencode=True,
+        surrogate=task.bo.surrogate,
+    )  # fmt: skip
+    proposer = bo(task.vae, batch=3, max_observations=8, config=config)
+    shared = prepare_base(task.load_data())
+    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
+    _, surrogate = proposer.fit(jax.random.key(0), view, proposer.memory)
+    pool = jax.jit(proposer.propose)(jax.random.key(1), view, surrogate)
+    np.testing.assert_allclose(
+        pool.latents, encode_all(task.vae, task.params, pool.objects), atol=1e-5
+    )
+    x = surrogate.latent_units.apply(pool.latents)
+    values = np.asarray(log_expected_improvement(*predict(surrogate, x), surrogate.best))
+    assert values[0] == pytest.approx(values.max(), rel=1e-4)
+    after = fantasize(fantasize(surrogate, x[0]), x[1])
+    later = np.asarray(log_expected_improvement(*predict(after, x[2:]), surrogate.best))
+    assert later[0] == pytest.approx(later.max(), rel=1e-4)
+    assert len(pool.latents) == 6 + 32 - 3
+
+
 @pytest.mark.parametrize("batch", [None, 5])
 def test_bo_beats_samples_from_the_prior(batch):
     task, by_bo = simulation("bo", batch=batch)
@@ -151,6 +177,8 @@ def test_without_retraining_the_surrogate_is_fitted_every_50_queries():
         (lambda: BOConfig(acquisition="pi"), "acquisition must be"),
         (lambda: BOConfig(starts=200), "starts must be between 1 and a third of candidates = 256"),
         (lambda: BOConfig(bound=0.0), "bound = 0"),
+        (lambda: BOConfig(near=1.5), "near must be a share in"),
+        (lambda: BOConfig(reencode=True, acquisition="thompson"), "choose another acquisition"),
         (lambda: bo(make_tiny_task().vae, batch=300), "between 1 and candidates = 256"),
         (lambda: gradient_ascent("up", make_tiny_task().vae, 2), "unknown gradient method 'up'"),
         (

@@ -16,7 +16,7 @@ from jax import Array, lax
 
 from wrlso import acquisition as acq
 from wrlso.maximize import maximize
-from wrlso.models.vae import VAE
+from wrlso.models.vae import VAE, decode_all, encode_all
 from wrlso.proposers.base import Pool, Proposer, View
 from wrlso.proposers.surrogate import (
     Surrogate,
@@ -54,9 +54,11 @@ class BOConfig:
         (:data:`AcquisitionFunction`).
       ucb_beta: factor of the variance in the upper confidence bound, under a square root.
       starts: number of climbs side by side, half from the best draws and half from good data.
-      candidates: number of draws, half from the prior and half around good data. Starts are chosen
-        among them, and so are Thompson's samples, and the proposals where all maxima are known.
-      evaluations: maximum number of evaluations of the acquisition function per climb.
+      candidates: number of draws from the prior and around good data. Starts are chosen among them,
+        and so are Thompson's samples, and the proposals where all maxima are known.
+      near: share of the draws that are around good data, in [0, 1].
+      evaluations: maximum number of evaluations of the acquisition function per climb; 0: nothing
+        climbs, the draws and the good data themselves are proposed.
       max_duplicates: maximum number of maxima per ask that decode to known objects and are observed
         although nothing is evaluated.
       bound: latent points stay in ``[-bound, bound]`` in every dimension.
@@ -65,6 +67,9 @@ class BOConfig:
         decode to anything.
       max_norm: points further from the origin are moved to this distance; None: no limit. Nearly
         all of the prior lies within 1.1 sqrt(d).
+      reencode: rank the decodes of all points by the acquisition function at their own encodings,
+        which is where the surrogate's data lie. A point far from all data may decode to an object
+        whose encoding is elsewhere; what the surrogate expects at the point then says little.
       surrogate: the model of the scores.
     """
 
@@ -72,11 +77,13 @@ class BOConfig:
     ucb_beta: float = 4.0
     starts: int = 20
     candidates: int = 256
+    near: float = 0.5
     evaluations: int = 60
     max_duplicates: int = 2
     bound: float = 3.0
     region: float | None = None
     max_norm: float | None = None
+    reencode: bool = False
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
 
     def __post_init__(self) -> None:
@@ -95,9 +102,16 @@ class BOConfig:
             raise ValueError(f"region must be positive or None, got {self.region:g}")
         if self.max_norm is not None and not self.max_norm > 0:
             raise ValueError(f"max_norm must be positive or None, got {self.max_norm:g}")
-        if self.evaluations < 1 or self.bound <= 0 or min(self.ucb_beta, self.max_duplicates) < 0:
+        if self.reencode and self.acquisition == "thompson":
             raise ValueError(
-                "evaluations must be at least 1, bound positive, ucb_beta and max_duplicates not "
+                "reencode = True ranks by an acquisition function of mean and variance, which "
+                "'thompson' is not: choose another acquisition"
+            )
+        if not 0 <= self.near <= 1:
+            raise ValueError(f"near must be a share in [0, 1], got {self.near:g}")
+        if self.evaluations < 0 or self.bound <= 0 or min(self.ucb_beta, self.max_duplicates) < 0:
+            raise ValueError(
+                "evaluations must be at least 0, bound positive, ucb_beta and max_duplicates not "
                 f"negative, got evaluations = {self.evaluations}, bound = {self.bound:g}, "
                 f"ucb_beta = {self.ucb_beta:g}, max_duplicates = {self.max_duplicates}"
             )
@@ -127,10 +141,13 @@ def bo(
 
     def propose(key: Array, view: View, surrogate: Surrogate) -> Pool:
         choose = _thompson if config.acquisition == "thompson" else _climb
-        x = choose(key, surrogate, config, batch)
+        x = choose(key, surrogate, config, 1 if config.reencode else batch)
         latents = surrogate.latent_units.invert(x)
         latents = jnp.clip(latents, -config.bound, config.bound)
-        return Pool(_within(latents, config.max_norm).astype(jnp.float32))
+        latents = _within(latents, config.max_norm).astype(jnp.float32)
+        if config.reencode:
+            return _reencoded(vae, view, surrogate, config, latents, batch)
+        return Pool(latents)
 
     return Proposer(
         "bo",
@@ -152,6 +169,32 @@ def bo(
             "fit_spearman": surrogate.held_out.spearman,
         },
     )
+
+
+def _reencoded(
+    vae: VAE, view: View, surrogate: Surrogate, config: BOConfig, latents: Array, batch: int
+) -> Pool:
+    """The decodes of points, at their own encodings, ranked by the acquisition function there.
+
+    The first of a batch are ranked one after the other, each after fantasies of those before it.
+    """
+    objects = decode_all(vae, view.params, latents)
+    encoded = encode_all(vae, view.params, objects)
+    x = surrogate.latent_units.apply(encoded)
+
+    def rank_next(
+        carry: tuple[Surrogate, Array], place: Array
+    ) -> tuple[tuple[Surrogate, Array], None]:
+        surrogate, rank = carry
+        open_ = jnp.isinf(rank)
+        best = jnp.where(open_, _acquisition(surrogate, config, x), -jnp.inf).argmax()
+        return (fantasize(surrogate, x[best]), rank.at[best].set(place)), None
+
+    rank = jnp.full(len(x), jnp.inf)
+    places = jnp.arange(batch - 1, dtype=rank.dtype)
+    (surrogate, rank), _ = lax.scan(rank_next, (surrogate, rank), places)
+    order = jnp.lexsort((-_acquisition(surrogate, config, x), rank))
+    return Pool(encoded[order], objects[order])
 
 
 def _within(latents: Array, max_norm: float | None) -> Array:
@@ -183,6 +226,8 @@ def optimize(key: Array, surrogate: Surrogate, config: BOConfig) -> Array:
     near = _good_data(near_key, surrogate, config, good[: config.starts // 2])
     n = config.starts - len(near.points)
     starts = jax.tree.map(lambda a, b: jnp.concatenate([a, b[:n]]), near, draws)
+    if config.evaluations == 0:
+        return jnp.concatenate([starts.points, draws.points[n:]])
     found = maximize(
         score,
         starts.points,
@@ -254,13 +299,13 @@ def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) ->
 
 
 def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
-    """Half of the draws are from the prior, half around good data.
+    """Draws from the prior, and draws around good data.
 
     The latter are 0.3 to 1 away in each dimension, as a model may map a whole region to one object.
     Where regions are smaller, they are 0.3 to 1 times as far away as a region reaches.
     """
     prior_key, near_key, scale_key = jax.random.split(key, 3)
-    n, d = config.candidates // 2, surrogate.latents.shape[1]
+    n, d = int(config.candidates * config.near), surrogate.latents.shape[1]
     lower, upper = _box(surrogate, config)
     prior = jax.random.normal(prior_key, (config.candidates - n, d), jnp.float32)
     draws = surrogate.latent_units.apply(prior)

@@ -1,0 +1,257 @@
+"""The four corners on molecules: weights or none, retraining or none; and reference points.
+
+    python -m benchmarks.molecules.corners --data FILE --out RUNS [--objectives ...] [--methods ...]
+        [--seeds 0 16] [--budget 500]
+
+At most 38 heavy atoms, nothing uncharged but the base data. Seeds are paired: seed i of every row
+draws the same numbers. Each block of seeds of each row is a run of its own, which is continued if
+the script is called again; what is finished is read. ``--tables`` runs nothing.
+
+Writes benchmarks/results/molecule_corners.csv (one line per seed) and molecule_corners.md.
+"""
+
+import argparse
+import csv
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+import wrlso
+from benchmarks.molecules.chemistry import figures
+from benchmarks.molecules.noise import noise_search
+from benchmarks.paper import statistics as stats
+from benchmarks.paper.options import RESULTS
+from wrlso import methods
+from wrlso.results.record import RunRecord
+from wrlso.results.summary import charged_scores, describer
+from wrlso.results.tables import markdown
+from wrlso.runs.log import latent_of
+
+OBJECTIVES = ("penalized_logp", "osimertinib", "zaleplon", "perindopril", "amlodipine")
+ROWS = ("weighted-retraining", "retrain-only", "weight-only", "lso", "noise", "prior")
+BLOCK = 50
+"""Number of queries per median."""
+
+Line = dict[str, Any]
+
+
+def method_and_proposer(row: str, task: wrlso.Task) -> tuple[wrlso.Method, Any]:
+    """The method of a row; the last two are reference points."""
+    named = {
+        "weighted-retraining": methods.weighted_retraining(),
+        "retrain-only": methods.retrain_only(),
+        "weight-only": methods.weight_only(),
+        "lso": methods.lso(),
+        "prior": methods.random_search(),
+    }
+    if row == "noise":
+        return methods.lso().with_options(epochs=0.0), noise_search(task.vae)
+    return named[row], None
+
+
+def run_block(objective: str, row: str, seeds: range, options: argparse.Namespace) -> None:
+    """Start or continue the run of some seeds of a row."""
+    out = folder(options.out, objective, row, seeds, options.budget)
+    task = wrlso.tasks.molecules(objective, data=options.data, model=options.model, workers=1)
+    method, proposer = method_and_proposer(row, task)
+    data = load_once(objective, task)
+    task = dataclasses.replace(task, load_data=lambda: data)
+    if out.exists():
+        wrlso.resume(out, task=task, method=method, proposer=proposer)
+        return
+    wrlso.run(
+        task,
+        method,
+        out=out,
+        proposer=proposer,
+        budget=options.budget,
+        seeds=len(seeds),
+        first_seed=seeds[0],
+    )
+
+
+_loaded: dict[str, Any] = {}
+
+
+def load_once(objective: str, task: wrlso.Task) -> Any:
+    """The base data of an objective."""
+    if objective not in _loaded:
+        _loaded[objective] = task.load_data()
+    return _loaded[objective]
+
+
+def folder(out: Path, objective: str, row: str, seeds: range, budget: int) -> Path:
+    """The folder of some seeds of a row."""
+    return out / f"{objective}-{budget}" / row / f"seeds-{seeds[0]}-{seeds[-1]}"
+
+
+def lines_of(objective: str, row: str, path: Path) -> Iterator[Line]:
+    """One line per seed of a finished run."""
+    result = RunRecord(path)
+    config, queries = result.folder.config, result.queries()
+    with closing(result.folder.open_log(read_only=True)) as log:
+        rounds = log.rounds()
+    smiles = describer(wrlso.tasks.molecules(objective, model=config.task_options.get("model")))
+    assert smiles is not None
+    for summary in result.summary["seeds"]:
+        seed = summary["seed"]
+        asked = [q for q in queries if q.seed == seed and q.status.charged]
+        scores = charged_scores(asked)
+        kinds = figures([smiles(q) for q in asked if q.score is not None])
+        norms = np.linalg.norm([latent_of(q) for q in asked], axis=1)
+        own = [r for r in rounds if r.seed == seed]
+        fits = [r.fit_spearman for r in own if r.fit_spearman is not None]
+        yield {
+            "objective": objective,
+            "row": row,
+            "seed": seed,
+            "charged": len(asked),
+            "failed": int(np.isnan(scores).sum()),
+            "refused": summary["refused"],
+            "best": np.nanmax(scores),
+            "top10": stats.top_at(scores, 10, config.budget),
+            "auc_top10": stats.area_under_top(scores, config.budget, 0.0),
+            **{
+                f"median_{start + BLOCK}": np.nanmedian(scores[start : start + BLOCK])
+                for start in range(0, config.budget, BLOCK)
+                if np.isfinite(scores[start : start + BLOCK]).any()
+            },
+            "norm": np.median(norms),
+            "pass_filters": kinds.passes.mean(),
+            "fit_spearman": np.mean(fits) if fits else math.nan,
+            "best_object": summary["best_object"],
+        }
+
+
+def read_all(out: Path, budget: int) -> list[Line]:
+    """The lines of all finished runs."""
+    found = []
+    for objective in OBJECTIVES:
+        for row in ROWS:
+            paths = (out / f"{objective}-{budget}" / row).glob("*/summary.json")
+            for path in sorted(paths, key=lambda p: p.parent.name):
+                found += list(lines_of(objective, row, path.parent))
+    return sorted(
+        found, key=lambda x: (OBJECTIVES.index(x["objective"]), ROWS.index(x["row"]), x["seed"])
+    )
+
+
+def paired(lines: Sequence[Line], objective: str, a: str, b: str, figure: str) -> str:
+    """Difference of two rows over the seeds that both have, and Wilcoxon's two-sided p."""
+    scores = [
+        {x["seed"]: x[figure] for x in lines if (x["objective"], x["row"]) == (objective, row)}
+        for row in (a, b)
+    ]
+    seeds = sorted(scores[0].keys() & scores[1].keys())
+    if len(seeds) < 2:
+        return "–"
+    difference = np.array([scores[0][i] - scores[1][i] for i in seeds])
+    p = wilcoxon(difference).pvalue if difference.any() else 1.0
+    return f"{difference.mean():+.3f} ± {difference.std(ddof=1):.3f} ({len(seeds)}, p = {p:.2g})"
+
+
+def tables(lines: Sequence[Line], budget: int) -> str:
+    """The text of molecule_corners.md below its head."""
+    header = ["row", "seeds", "best", "top-10", "AUC top-10", "medians of 50", "norm", "filters",
+              "fit", "refused"]  # fmt: skip
+    parts = []
+    for objective in OBJECTIVES:
+        mine = [x for x in lines if x["objective"] == objective]
+        if not mine:
+            continue
+        body = []
+        for row in ROWS:
+            of = [x for x in mine if x["row"] == row]
+            if not of:
+                continue
+            medians = [
+                np.mean([x.get(f"median_{i}", np.nan) for x in of])
+                for i in range(BLOCK, budget + 1, BLOCK)
+            ]
+            body.append(
+                [
+                    row,
+                    str(len(of)),
+                    *(f"{np.mean([x[f] for x in of]):.3f} ± {np.std([x[f] for x in of]):.3f}"
+                      for f in ("best", "top10", "auc_top10")),
+                    ", ".join(f"{m:.2f}" for m in medians),
+                    f"{np.mean([x['norm'] for x in of]):.1f}",
+                    f"{np.mean([x['pass_filters'] for x in of]):.0%}",
+                    f"{np.mean([x['fit_spearman'] for x in of]):.2f}",
+                    f"{np.mean([x['refused'] for x in of]):.0f}",
+                ]
+            )  # fmt: skip
+        compared = [
+            [
+                other,
+                *(
+                    paired(mine, objective, ROWS[0], other, f)
+                    for f in ("best", "top10", "auc_top10")
+                ),
+            ]
+            for other in ROWS[1:]
+        ]
+        parts.append(
+            f"## {objective}\n\n{markdown(header, body)}\n\nWeighted retraining less another row, "
+            "over the seeds that both have (number of seeds, Wilcoxon's signed-rank p):\n\n"
+            + markdown(["against", "best", "top-10", "AUC top-10"], compared)
+        )
+    return "\n\n".join(parts)
+
+
+def write(lines: Sequence[Line], budget: int) -> None:
+    """Write both files."""
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    with (RESULTS / "molecule_corners.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(
+            {n: f"{v:.6g}" if isinstance(v, float) else v for n, v in line.items()}
+            for line in lines
+        )
+    text = (
+        "# The four corners on molecules\n\n`python -m benchmarks.molecules.corners --data "
+        f"zinc250k.smi --out RUNS`: {budget} charged queries per seed, at most 38 heavy atoms, "
+        "base data ZINC250k with its scores; nothing else is read. `noise` adds noise to the "
+        "encodings of the best twenty molecules known, without a surrogate; `prior` samples "
+        "the prior. "
+        "Mean ± s.d. over seeds; every seed is in molecule_corners.csv. `medians of 50`: of each "
+        "50 queries. `norm`: median of the queries' latents. `filters`: share of queries without "
+        "an alert of Brenk or PAINS, with sane rings and SA below 4.5. `fit`: rank correlation of "
+        "the surrogate on held-out base data. `refused`: proposals that the size limit refused, at "
+        f"no charge.\n\n{tables(lines, budget)}\n"
+    )
+    (RESULTS / "molecule_corners.md").write_text(text)
+    print(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="a file of molecules, such as ZINC250k")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--model", help="a model of 'wrlso train molecules'")
+    parser.add_argument("--objectives", nargs="+", choices=OBJECTIVES, default=OBJECTIVES)
+    parser.add_argument("--methods", nargs="+", choices=ROWS, default=ROWS)
+    parser.add_argument("--seeds", type=int, nargs=2, default=(0, 16), help="first, and end")
+    parser.add_argument("--block", type=int, default=2, help="seeds per run")
+    parser.add_argument("--budget", type=int, default=500)
+    parser.add_argument("--tables", action="store_true", help="only read what is finished")
+    options = parser.parse_args()
+    first, end = options.seeds
+    for start in range(first, end if not options.tables else first, options.block):
+        for objective in options.objectives:
+            for row in options.methods:
+                run_block(objective, row, range(start, min(start + options.block, end)), options)
+    write(read_all(options.out, options.budget), options.budget)
+
+
+if __name__ == "__main__":
+    main()
