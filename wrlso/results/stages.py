@@ -1,6 +1,7 @@
 """The models of a run at its stages: as pretrained, and after rounds whose state is kept."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from wrlso.data import Dataset
 from wrlso.models.sampling import prng_key
-from wrlso.models.vae import decode_all
+from wrlso.models.vae import VAE, decode_all
 from wrlso.results.record import load_state
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.pretrained import pretrained_params
@@ -50,10 +51,7 @@ def prior_scores(
     The same latents are decoded at each stage. No method sees these scores.
     """
 
-    @jax.jit
-    def sample(params: Any) -> jax.Array:
-        latents = jax.random.normal(prng_key(0), (count, task.vae.latent_dim))
-        return decode_all(task.vae, params, latents)
+    sample = _sampler(task.vae, count)
 
     def scores(models: Sequence[Any]) -> np.ndarray:
         same = len({id(params) for params in models}) == 1  # as pretrained: one model of all seeds
@@ -62,3 +60,15 @@ def prior_scores(
         return found[np.isfinite(found)]
 
     return {name: scores(models) for name, models in stages.items()}
+
+
+@lru_cache(4)
+def _sampler(vae: VAE, count: int) -> Callable[[Any], jax.Array]:
+    """A compiled function from parameters to decoded samples of the prior."""
+
+    @jax.jit
+    def sample(params: Any) -> jax.Array:
+        latents = jax.random.normal(prng_key(0), (count, vae.latent_dim))
+        return decode_all(vae, params, latents)
+
+    return sample

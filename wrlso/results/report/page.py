@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import jax
 import jinja2
 import numpy as np
+from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.models.plots import Plot
 from bokeh.resources import Resources
 
+from wrlso.objective import Objective
 from wrlso.results.record import RunRecord
 from wrlso.results.report import charts, reproduce, run_charts, sections
 from wrlso.results.report.objects import Cells, cells_of
@@ -100,7 +103,7 @@ def make_page(views: Sequence[RunView], refresh: float | None = None) -> str:
     groups = [_group(same, cells, place) for same in _by_task(views)]
     runs = [_run(view, cells[view.name], place) for view in views]
     costs = place(charts.costs(views)) if any(view.seconds for view in views) else ""
-    script, places = components(collected) if collected else ("", {})
+    script, places = _embedded(collected)
     library = Resources(mode="inline", components=["bokeh"]).render_js()
     return _template().render(
         title=", ".join(view.name for view in views),
@@ -114,6 +117,21 @@ def make_page(views: Sequence[RunView], refresh: float | None = None) -> str:
         script=script,
         library=library,
     )
+
+
+def _embedded(collected: Mapping[str, Plot]) -> tuple[str, Mapping[str, str]]:
+    """The script that draws the charts, and the element of each.
+
+    The charts are put into one document at once: one after the other, Bokeh would look through all
+    of them again for each.
+    """
+    if not collected:
+        return "", {}
+    document = Document()
+    with document.models.freeze():
+        for chart in collected.values():
+            document.add_root(chart)
+    return components(dict(collected))
 
 
 def _template() -> jinja2.Template:
@@ -154,7 +172,6 @@ def _run(view: RunView, cells: Cells, place: Callable[[Plot | None], str]) -> di
     command = reproduce.command_of(view.config)
     samples, why_not = _prior(view)
     training = [(name, place(chart)) for name, chart in run_charts.training(view)]
-    known = ("steps", "loss", "effective_rows")
     return {
         "name": view.name,
         "path": view.folder.path.resolve(),
@@ -170,14 +187,20 @@ def _run(view: RunView, cells: Cells, place: Callable[[Plot | None], str]) -> di
         "rounds": place(run_charts.scores_by_round(view, "score")),
         "prior": place(samples),
         "no_prior": why_not,
-        "training": [chart for name, chart in training if name in known],
-        "fits": [chart for name, chart in training if name not in known],
+        "training": [chart for name, chart in training if not name.startswith("fit_")],
+        "fits": [chart for name, chart in training if name.startswith("fit_")],
         "failures": sections.failures(view, cells),
         "diverged": sum(r.diverged for r in view.rounds),
         "configuration": sections.configuration(json.loads(view.config.to_json())),
         "command": command,
         "python": None if command else reproduce.python_of(view.config),
     }
+
+
+@lru_cache(4)
+def _compiled(objective: Objective) -> Objective:
+    """An objective, compiled once for all runs of a page."""
+    return jax.jit(objective)
 
 
 def _prior(view: RunView) -> tuple[Plot | None, str]:
@@ -192,7 +215,7 @@ def _prior(view: RunView) -> tuple[Plot | None, str]:
         stages = stages_of(view.folder, task, task.load_data())
     except (ValueError, OSError) as error:
         return None, f"The models cannot be read: {error}."
-    groups = prior_scores(task, jax.jit(task.objective), stages, PRIOR_SAMPLES)
+    groups = prior_scores(task, _compiled(task.objective), stages, PRIOR_SAMPLES)
     groups = {name: scores for name, scores in groups.items() if len(scores)}
     if not groups:
         return None, "No sample has a score."

@@ -150,6 +150,9 @@ _LABELS = {
     "steps": "training steps",
     "loss": "mean loss / nats",
     "effective_rows": "effective rows",
+    "refused": "points refused before asking",
+    "fit_r2": "R² on held-out data",
+    "fit_spearman": "rank correlation on held-out data",
 }
 
 
@@ -158,7 +161,8 @@ def training(view: RunView) -> list[tuple[str, Plot]]:
     made = []
     for name in (field.name for field in fields(Round)):
         values = _by_seed(view, name)
-        if name in _KNOWN or not any(np.isfinite(v).any() for _, v in values.values()):
+        shown = any(np.isfinite(v).any() for _, v in values.values())
+        if name in _KNOWN or not shown or (name == "refused" and not _any(values)):
             continue
         title = _LABELS.get(name, name.replace("_", " "))
         chart = plot(240, "round", title, toolbar_location=None)
@@ -173,6 +177,10 @@ def training(view: RunView) -> list[tuple[str, Plot]]:
             chart.add_tools(HoverTool(renderers=[dots], tooltips="seed @seed: @y{0.[000]}"))
         made.append((name, chart))
     return made
+
+
+def _any(values: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> bool:
+    return any(np.any(y != 0) for _, y in values.values())
 
 
 def _by_seed(view: RunView, name: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wrlso.results.report.objects import Cells
+from wrlso.results.report.objects import Cells, key_of
 from wrlso.results.report.view import RunView
 from wrlso.results.statistics import Interval, difference_interval, mean_interval
 from wrlso.results.tables import title
@@ -117,19 +117,22 @@ def differences(views: Sequence[RunView]) -> Table | None:
 
 
 def best_objects(view: RunView, cells: Cells) -> Table | None:
-    """The best different objects of a run, over all seeds."""
+    """The best different objects of a run, over all seeds, with the parts of their scores."""
     scored = sorted(
         (q for q in view.queries if q.score is not None), key=lambda q: -(q.score or 0.0)
     )
     distinct: dict[bytes, Query] = {}
     for query in scored:
         distinct.setdefault(query.object, query)
+    best = list(distinct.values())[:_BEST]
+    parts = [{part.name: part.value for part in view.components.get(key_of(q), ())} for q in best]
+    names = list(dict.fromkeys(name for of_query in parts for name in of_query))
     rows = [
         [number(rank), Cell(cells.of(query) or "–"), number(query.score), number(query.seed),
-         number(query.round)]
-        for rank, query in enumerate(list(distinct.values())[:_BEST], 1)
+         number(query.round), *(number(of_query.get(name)) for name in names)]
+        for rank, (query, of_query) in enumerate(zip(best, parts, strict=True), 1)
     ]  # fmt: skip
-    return Table(["rank", "object", "score", "seed", "round"], rows) if rows else None
+    return Table(["rank", "object", "score", "seed", "round", *names], rows) if rows else None
 
 
 def seeds(view: RunView) -> Table:
@@ -149,11 +152,12 @@ def seeds(view: RunView) -> Table:
 
 
 def failures(view: RunView, cells: Cells) -> Table | None:
-    """The reasons for failures, with the number of queries, the seeds and an example."""
+    """The reasons for failures and refusals: numbers of queries, seeds, an example."""
     groups: dict[tuple[str, str], list[Query]] = defaultdict(list)
     for query in view.queries:
-        if query.status.charged and query.status != Status.OK:
-            groups[query.status.name, query.reason or _WITHOUT_REASON[query.status]].append(query)
+        if query.status not in (Status.OK, Status.DUPLICATE, Status.UNUSED):
+            reason = query.reason or _WITHOUT_REASON.get(query.status, "no reason was given")
+            groups[query.status.name, reason].append(query)
     rows = [
         [text(status), text(reason), number(len(found)),
          text(", ".join(str(s) for s in sorted({q.seed for q in found}))),

@@ -1,13 +1,14 @@
 """Runs as a report shows them: finished or under way, with what their task adds."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wrlso.evaluation.components import Component
 from wrlso.results.record import task_of
 from wrlso.results.summary import best_so_far, charged_scores, describer, summarize
 from wrlso.runs.config import RunConfig
@@ -31,6 +32,7 @@ class RunView:
       task: the task; None if it is the user's own and was not given.
       base_scores: ``[N]`` scores of the starting data; None if the task is not known, or its data
         cannot be read.
+      components: the parts of the scores, by seed, round and index of the query.
       missing: what is not shown, and why, one sentence each.
     """
 
@@ -43,6 +45,7 @@ class RunView:
     seconds: dict[str, float]
     task: Task | None = None
     base_scores: np.ndarray | None = None
+    components: Mapping[tuple[int, int, int], Sequence[Component]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -116,21 +119,22 @@ def _read(
 ) -> RunView:
     finished = folder.summary_file.exists()  # before the log, which may go on meanwhile
     summary: dict[str, Any] = folder.load_summary() if finished else _NOTHING
-    queries, rounds, seconds = [], [], {}
+    queries, rounds, seconds, parts = [], [], {}, {}
     if (folder.path / "queries.sqlite").exists():
         log = folder.open_log(read_only=True)
         try:
-            queries, rounds, seconds = log.queries(), log.rounds(), log.seconds()
+            queries, rounds = log.queries(), log.rounds()
+            seconds, parts = log.seconds(), log.components()
             if not finished:
                 describe = None if task is None else describer(task)
                 stated = {} if task is None else task.stated
                 summary = summarize(folder.config, log, {}, 1, stated, describe)
         except sqlite3.OperationalError:  # the file has been made, its tables have not
-            queries, rounds, seconds = [], [], {}
+            queries, rounds, seconds, parts = [], [], {}, {}
         finally:
             log.close()
     return RunView(
-        name, folder, summary, finished, queries, rounds, seconds, task, base_scores, missing
+        name, folder, summary, finished, queries, rounds, seconds, task, base_scores, parts, missing
     )
 
 
