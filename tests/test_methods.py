@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import wrlso
-from tests.builders import make_tiny_task
-from wrlso import methods
+from tests.builders import make_tiny_task, tiny_algorithm
+from wrlso import loop, methods
+from wrlso.loop.candidates import prepare_base
 from wrlso.methods import METHODS, get_method
 from wrlso.results.tables import title
 
@@ -108,3 +109,17 @@ def test_a_pass_of_the_reference_form_is_over_the_last_round(tmp_path):
     result = wrlso.run(task, method, out=tmp_path / "run", budget=60, seeds=1, progress=False)
     assert steps_of(result) == [0, 13, 13]
     assert result.summary["seeds"][0]["retrainings"] == 2
+
+
+def test_an_effective_sample_size_takes_the_place_of_k():
+    task, algorithm = tiny_algorithm()
+    base = prepare_base(task.load_data())
+    method = methods.weighted_retraining(effective_rows=30.0, retrain_every=4)
+    algorithm = wrlso.algorithm(task, method, budget=8)
+    state = loop.init(algorithm, task.params, base.dataset)
+    _, info = loop.retrain(algorithm, jax.random.key(0), state, base, 1)
+    assert float(info.effective_rows) == pytest.approx(30.0, rel=0.2)  # scores are tied
+    with pytest.raises(ValueError, match="leave one out"):
+        methods.weight_only(k=0.1, effective_rows=30.0)
+    with pytest.raises(ValueError, match="method 'lso' has no rank weights"):
+        methods.lso().with_options(effective_rows=30.0)

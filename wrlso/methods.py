@@ -46,6 +46,7 @@ class Method:
         alpha: float | None = None,
         epochs: float | None = None,
         beta: float | None = None,
+        effective_rows: float | None = None,
     ) -> "Method":
         """This method with other numbers.
 
@@ -62,6 +63,8 @@ class Method:
             the first and 0.1 at each later one).
           beta: factor of the KL divergence at every retraining. A larger factor brings the prior
             nearer to the best data, and reconstructs less. Default: the task's own.
+          effective_rows: for methods with rank weights, in place of k: the weights' effective
+            sample size, in rows of data. It is held while queries gather.
 
         Raises:
           ValueError: if the method fixes a number that is to be changed, or does not have it.
@@ -89,6 +92,8 @@ class Method:
                     "leave k out, or choose weighted_retraining or weight_only"
                 )
             method = replace(method, hyper={**method.hyper, "k": k})
+        if effective_rows is not None:
+            method = self._with_effective_rows(method, k, effective_rows)
         changed: dict[str, Any] = {"epochs": epochs, "beta": beta}
         for name, value in changed.items():
             if value is None:
@@ -108,15 +113,32 @@ class Method:
             method = replace(method, retrain_every=retrain_every)
         return method
 
+    def _with_effective_rows(
+        self, method: "Method", k: float | None, effective_rows: float
+    ) -> "Method":
+        """The method with the k of an effective sample size."""
+        if k is not None:
+            raise ValueError(
+                f"effective_rows = {effective_rows:g} chooses k, got k = {k:g} as well: leave one "
+                "out"
+            )
+        if math.isinf(self.hyper.get("k", math.inf)):
+            raise ValueError(
+                f"method {self.name!r} has no rank weights, got effective_rows = "
+                f"{effective_rows:g}; leave it out, or choose weighted_retraining or weight_only"
+            )
+        hyper = {"effective_rows": effective_rows}
+        return replace(method, weighting="rank_effective", hyper=hyper)
+
 
 def lso() -> Method:
     """Latent space optimisation: uniform weights, retraining only before the first query."""
     return METHODS["lso"]
 
 
-def weight_only(k: float = 1e-3) -> Method:
-    """Rank weights, retraining only before the first query."""
-    return METHODS["weight_only"].with_options(k=k)
+def weight_only(k: float | None = None, effective_rows: float | None = None) -> Method:
+    """Rank weights, retraining only before the first query; k is 1e-3 unless it is given."""
+    return METHODS["weight_only"].with_options(k=k, effective_rows=effective_rows)
 
 
 def retrain_only(retrain_every: int = 50) -> Method:
@@ -124,9 +146,16 @@ def retrain_only(retrain_every: int = 50) -> Method:
     return METHODS["retrain_only"].with_options(retrain_every=retrain_every)
 
 
-def weighted_retraining(k: float = 1e-3, retrain_every: int = 50) -> Method:
-    """The paper's method: rank weights, retraining every r queries."""
-    return METHODS["weighted_retraining"].with_options(k=k, retrain_every=retrain_every)
+def weighted_retraining(
+    k: float | None = None, retrain_every: int = 50, effective_rows: float | None = None
+) -> Method:
+    """The paper's method: rank weights, retraining every r queries; k is 1e-3 unless it is given.
+
+    ``effective_rows`` chooses the k that gives an effective sample size instead.
+    """
+    return METHODS["weighted_retraining"].with_options(
+        k=k, retrain_every=retrain_every, effective_rows=effective_rows
+    )
 
 
 def dbas(quantile: float = 0.95, noise: float = 0.1, retrain_every: int = 200) -> Method:

@@ -7,7 +7,7 @@ import pytest
 
 from wrlso.weighting.registry import WEIGHTINGS, weighting_named
 
-HYPER = {"k": 1e-2, "quantile": 0.6, "noise": 1.0, "alpha": 0.5}
+HYPER = {"k": 1e-2, "effective_rows": 12.0, "quantile": 0.6, "noise": 1.0, "alpha": 0.5}
 PADDING = [np.nan, 1e6, -1e6]
 
 

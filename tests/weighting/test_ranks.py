@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from wrlso.weighting.ranks import (
     cumulative_weight,
     effective_sample_size,
+    k_of_effective_rows,
     rank_weight_share,
     rank_weights,
     ranks,
@@ -194,3 +195,16 @@ def test_the_limit_of_shares_is_a_share_at_any_k(k):
     assert shares[0] + shares[1] == pytest.approx(1)
     assert shares[2] == pytest.approx(1)
     assert k < 1 or shares[0] == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("n", [30, 247_617])
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_k_gives_the_effective_sample_size_that_was_asked_for(n, share):
+    k = k_of_effective_rows(n, share * n)
+    weights = rank_weights(jnp.arange(n, dtype=jnp.float32), k)
+    assert float(effective_sample_size(weights)) == pytest.approx(share * n, rel=1e-3)
+
+
+def test_an_impossible_effective_sample_size_gives_the_nearest_k():
+    assert float(k_of_effective_rows(7, 0.5)) == pytest.approx(1e-9, rel=1e-3)
+    assert float(k_of_effective_rows(7, 100.0)) == pytest.approx(1e3, rel=1e-3)

@@ -5,6 +5,7 @@ within a box of the latent space. The climbs start at good data, at draws from t
 draws around good data.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,6 +58,8 @@ class BOConfig:
       candidates: number of draws from the prior and around good data. Starts are chosen among them,
         and so are Thompson's samples, and the proposals where all maxima are known.
       near: share of the draws that are around good data, in [0, 1].
+      least_step: the smallest step of such a draw, as a share of the largest, in (0, 1]. That
+        one is 1 in each dimension, or ``region``.
       evaluations: maximum number of evaluations of the acquisition function per climb; 0: nothing
         climbs, the draws and the good data themselves are proposed.
       max_duplicates: maximum number of maxima per ask that decode to known objects and are observed
@@ -78,6 +81,7 @@ class BOConfig:
     starts: int = 20
     candidates: int = 256
     near: float = 0.5
+    least_step: float = 10**-0.5
     evaluations: int = 60
     max_duplicates: int = 2
     bound: float = 3.0
@@ -107,8 +111,11 @@ class BOConfig:
                 "reencode = True ranks by an acquisition function of mean and variance, which "
                 "'thompson' is not: choose another acquisition"
             )
-        if not 0 <= self.near <= 1:
-            raise ValueError(f"near must be a share in [0, 1], got {self.near:g}")
+        if not (0 <= self.near <= 1 and 0 < self.least_step <= 1):
+            raise ValueError(
+                "near must be a share in [0, 1] and least_step one in (0, 1], got near = "
+                f"{self.near:g}, least_step = {self.least_step:g}"
+            )
         if self.evaluations < 0 or self.bound <= 0 or min(self.ucb_beta, self.max_duplicates) < 0:
             raise ValueError(
                 "evaluations must be at least 0, bound positive, ucb_beta and max_duplicates not "
@@ -301,8 +308,8 @@ def _near(surrogate: Surrogate, config: BOConfig, points: Array, step: Array) ->
 def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _Starts:
     """Draws from the prior, and draws around good data.
 
-    The latter are 0.3 to 1 away in each dimension, as a model may map a whole region to one object.
-    Where regions are smaller, they are 0.3 to 1 times as far away as a region reaches.
+    The latter are up to 1 away in each dimension, as a model may map a whole region to one object,
+    or as far away as a region reaches.
     """
     prior_key, near_key, scale_key = jax.random.split(key, 3)
     n, d = int(config.candidates * config.near), surrogate.latents.shape[1]
@@ -314,7 +321,8 @@ def _draws(key: Array, surrogate: Surrogate, config: BOConfig, good: Array) -> _
         anywhere = _Starts(jnp.clip(draws, lower, upper), *box)
     else:
         anywhere = _near(surrogate, config, draws, jnp.zeros_like(draws))
-    scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), jnp.float32, minval=-0.5, maxval=0.0)
+    least = math.log10(config.least_step)
+    scale = 10.0 ** jax.random.uniform(scale_key, (n, 1), jnp.float32, minval=least, maxval=0.0)
     step = scale * jax.random.normal(near_key, (n, d), jnp.float32)
     step = step.astype(good.dtype) / surrogate.latent_units.deviation[None]
     farthest = min(1.0, config.region or 1.0)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.scipy.special import digamma, polygamma
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int32
 
@@ -115,6 +116,37 @@ def effective_sample_size(weights: ArrayLike) -> Float[Array, ""]:
     w = jnp.asarray(weights)
     total, squares = w.sum(), (w * w).sum()
     return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
+
+
+def k_of_effective_rows(n: ArrayLike, effective: ArrayLike) -> Float[Array, ""]:
+    """The k at which rank weights of n different scores have a given effective sample size.
+
+    The sums of ``1 / (k n + rank)`` and of its square are differences of digamma and trigamma
+    functions; k is found by bisection.
+
+    Args:
+      n: ``[]`` number of rows.
+      effective: ``[]`` effective sample size, in (1, n); outside, the nearest k in [1e-9, 1e3] is
+        given.
+    """
+    dtype = jnp.result_type(float)
+    n, wanted = jnp.asarray(n).astype(dtype), jnp.asarray(effective).astype(dtype)
+
+    def size(log_k: Array) -> Array:
+        first = jnp.exp(log_k) * n
+        total = digamma(first + n) - digamma(first)
+        squares = polygamma(1, first) - polygamma(1, first + n)
+        return total**2 / squares
+
+    def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = (low + high) / 2
+        larger = size(middle) < wanted
+        return jnp.where(larger, middle, low), jnp.where(larger, high, middle)
+
+    start = jnp.asarray(np.log(1e-9), dtype), jnp.asarray(np.log(1e3), dtype)
+    low, high = lax.fori_loop(0, 40, halve, start)
+    return jnp.exp((low + high) / 2)
 
 
 def usable_scores(

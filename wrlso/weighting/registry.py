@@ -6,6 +6,7 @@ A weighting of your own is any function of this form; give it to ``wrlso.Method`
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -17,7 +18,7 @@ from wrlso.weighting.baselines import (
     feedback_weights,
     rwr_weights,
 )
-from wrlso.weighting.ranks import rank_weights, uniform_weights
+from wrlso.weighting.ranks import k_of_effective_rows, rank_weights, uniform_weights
 
 
 @runtime_checkable
@@ -42,6 +43,21 @@ class Weighting(Protocol):
 def rank() -> Weighting:
     """Rank weights, Eq. 1 of the paper; reads ``k``."""
     return lambda s, mask, rounds, hyper: rank_weights(s, hyper["k"], mask)
+
+
+def rank_effective() -> Weighting:
+    """Rank weights with the k that gives an effective sample size; reads ``effective_rows``.
+
+    The sample size stays the same while queries gather, whatever the size of the data.
+    """
+
+    def weighting(
+        scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
+    ) -> Array:
+        n = (mask & jnp.isfinite(scores)).sum()
+        return rank_weights(scores, k_of_effective_rows(n, hyper["effective_rows"]), mask)
+
+    return weighting
 
 
 def uniform() -> Weighting:
@@ -85,6 +101,7 @@ def cem_pi_reference() -> Weighting:
 
 WEIGHTINGS: dict[str, Callable[[], Weighting]] = {
     "rank": rank,
+    "rank_effective": rank_effective,
     "uniform": uniform,
     "dbas": dbas,
     "cem_pi": cem_pi,
