@@ -20,6 +20,7 @@ from wrlso.chem.scores import penalized_logp
 from wrlso.chem.spelling import RowAccept, Spelling
 from wrlso.cli.main import main
 from wrlso.models.vae import decode_all
+from wrlso.results.record import task_of
 from wrlso.results.tables import comparison_table
 from wrlso.runs import molecule_training
 from wrlso.runs.molecule_training import train_molecules
@@ -27,7 +28,7 @@ from wrlso.status import Status
 from wrlso.tasks import TASKS
 from wrlso.tasks.molecule import base_data
 from wrlso.tasks.molecule.model import load_model, model_digest, save_model
-from wrlso.tasks.molecule.task import SHIPPED, molecules
+from wrlso.tasks.molecule.task import SHIPPED, _warn_once, molecules
 from wrlso.tasks.molecule.training import Settings
 from wrlso.tasks.molecule.vae import Sizes
 
@@ -212,6 +213,73 @@ def test_molecules_are_drawn_in_ink_on_white(spelling):
     assert 0.8 < images.mean() < 1
     assert np.abs(images[0] - images[1]).max() > 0.5
     assert spelling.pictures(np.zeros((0, 12), np.uint16)).shape == (0, 300, 300, 3)
+
+
+def test_an_objective_of_a_file_is_run_and_its_components_are_logged(trained, tmp_path):
+    """The record of the run holds it: the file may go, also before the run is resumed."""
+    folder, *_ = trained
+    file = tmp_path / "sizes.toml"
+    file.write_text("""
+        [[component]]
+        property = "heavy_atoms"
+        transform = {type = "linear", at_0 = 0, at_1 = 40}
+        [[component]]
+        substructure = 'O'
+        weight = 0
+        [filter]
+        max_heavy_atoms = 12
+    """)
+    task = small_task(folder, objective=str(file))
+    file.unlink()
+    result = small_run(task, tmp_path / "run", budget=4, seeds=1)
+    components = result.components()
+    scored = [q for q in result.queries() if q.status == Status.OK]
+    assert len(scored) == len(components) > 0
+    for query in scored:
+        mol = Chem.MolFromSmiles(task.to_text(np.frombuffer(query.object, np.uint16)))
+        size, oxygen = components[query.seed, query.round, query.index]
+        assert size == ("heavy_atoms", mol.GetNumHeavyAtoms(), mol.GetNumHeavyAtoms() / 40)
+        assert oxygen == ("O", float(mol.HasSubstructMatch(Chem.MolFromSmarts("O"))), oxygen[1])
+        assert query.score == pytest.approx(size.desirability)
+        assert size.value <= 12
+    assert task_of(result.folder.config).stated == task.stated
+    assert "objective = sizes" in result.table()
+
+
+@pytest.mark.parametrize(
+    ("changes", "caution"),
+    [
+        ({"max_heavy_atoms": None}, "penalized_logp"),
+        ({"max_heavy_atoms": None, "max_weight": 500}, None),
+        ({"max_heavy_atoms": None, "objective": "qed"}, None),
+        ({}, None),
+        (
+            {
+                "max_heavy_atoms": None,
+                "objective": {"aggregate": "sum", "component": [{"property": "bertz"}]},
+            },
+            "bertz",
+        ),
+        (
+            {
+                "max_heavy_atoms": None,
+                "objective": {
+                    "aggregate": "sum",
+                    "component": [{"property": "bertz"}],
+                    "filter": {"windows": {"molecular_weight": [None, 500]}},
+                },
+            },
+            None,
+        ),
+    ],
+)
+def test_a_score_that_grows_with_size_without_limit_is_warned_of(trained, caplog, changes, caution):
+    _warn_once.cache_clear()
+    task = small_task(trained[0], **changes)
+    text = f"{caution} grows with a molecule's size, which has no limit"
+    assert task.stated.get("caution") == (text if caution else None)
+    assert (text in caplog.text) == (caution is not None)
+    assert ("grows" in caplog.text) == (caution is not None)
 
 
 def test_limits_refuse_with_a_reason(spelling):

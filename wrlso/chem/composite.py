@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 from rdkit.Chem import Mol
 
 from wrlso.chem.command import Command
+from wrlso.chem.descriptors import GROWING
 from wrlso.chem.filters import MoleculeFilter
 from wrlso.chem.guacamol import guacamol
 from wrlso.chem.measures import AlertCount, Formula, Property, Similarity, Substructure
@@ -146,6 +147,19 @@ class Composite:
         smiles = molecule if isinstance(molecule, str) else canonical(mol)
         values = [one.value(smiles, mol) for one in self.components]
         return ComponentScore(self._aggregated(values), values)
+
+    @property
+    def grows(self) -> str:
+        """The property that lets the score grow with a molecule's size without bound, or ''."""
+        for one in self.components:
+            bounded = self.aggregate != "sum" or one.factor or one.transform != Plain()
+            if one.weight and not bounded:
+                match one.measure:
+                    case Property(name=name) if name in GROWING:
+                        return name
+                    case Substructure(count=True, smarts=smarts):
+                        return f"the number of {smarts}"
+        return ""
 
     def _aggregated(self, values: list[ComponentValue]) -> float:
         factor, weighted = 1.0, []

@@ -48,6 +48,16 @@ of atoms of the largest ring of RDKit's ring set; fraction_sp3 is that of the ca
 formal one; bertz is Bertz's complexity; graph_length is the largest number of bonds between two
 atoms. The others are counts of RDKit's."""
 
+GROWING = frozenset(
+    {
+        "molecular_weight", "heavy_atoms", "logp", "tpsa", "penalized_logp", "h_bond_donors",
+        "h_bond_acceptors", "rotatable_bonds", "rings", "aromatic_rings", "aliphatic_rings",
+        "largest_ring", "heteroatoms", "fluorines", "bertz", "graph_length",
+    }
+)  # fmt: skip
+"""Descriptors that grow with a molecule's size without bound. Whoever maximises one of them alone
+finds large molecules."""
+
 
 def describe(molecule: str | Mol, name: str) -> float:
     """A descriptor of a molecule.

@@ -85,6 +85,16 @@ class MoleculeFilter:
 
     conditions: tuple[Callable[[Mol], str | None], ...]
 
+    @property
+    def limits_size(self) -> bool:
+        """Whether large molecules fail."""
+        return any(
+            isinstance(one, Within)
+            and one.high is not None
+            and one.name in ("heavy_atoms", "molecular_weight")
+            for one in self.conditions
+        )
+
     def __call__(self, molecule: str | Mol) -> str | None:
         """None if a molecule meets all conditions, or the reason of the first that it does not.
 

@@ -15,6 +15,7 @@ import cloudpickle
 
 from wrlso.chem.command import Command, Feed, command_digest, read_command
 from wrlso.chem.composite import Composite, OfSmiles
+from wrlso.chem.descriptors import GROWING
 from wrlso.chem.filters import MoleculeFilter
 from wrlso.chem.guacamol import ALIASES, GOALS, guacamol
 from wrlso.chem.keys import builtin_digest
@@ -55,6 +56,8 @@ class Objective:
       built_in: whether the key holds all that the score depends on. Kept scores of others are
         checked.
       hint: advice for a program that does not answer.
+      grows: the property that lets the score grow with a molecule's size without bound; empty if
+        there is none, or none is known.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Objective:
     together: bool = False
     built_in: bool = False
     hint: str = ""
+    grows: str = ""
 
     def __post_init__(self) -> None:
         if not self.record:
@@ -132,7 +136,8 @@ def make_objective(
         ) from error
     key = f"{objective} {builtin_digest(score)}"
     penalty = -4.0 if objective == "penalized_logp" else 0.0
-    return Objective(objective, score, key, penalty, batch_size=_BATCH, built_in=True)
+    grows = objective if objective in GROWING else ""
+    return Objective(objective, score, key, penalty, batch_size=_BATCH, built_in=True, grows=grows)
 
 
 def _program(command: str, feed: Feed, batch_size: int | None) -> Objective:
@@ -169,6 +174,7 @@ def _composite(composite: Composite) -> Objective:
         penalty="lowest" if composite.aggregate == "sum" else 0.0,
         record=plain or "",
         filter=composite.filter,
+        grows=composite.grows,
         batch_size=1 if own else _BATCH,
         built_in=not own and plain is not None,
     )

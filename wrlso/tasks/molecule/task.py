@@ -1,5 +1,6 @@
 """Molecules: find a molecule of high score, such as penalised logP (the paper's third task)."""
 
+import logging
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -24,6 +25,8 @@ from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.tasks.base import Task
 from wrlso.tasks.molecule.base_data import from_file, from_prior, scores_of
 from wrlso.tasks.molecule.model import MoleculeModel, load_model
+
+_logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 """The model that comes with the package; ``pretrained.md`` is its card."""
@@ -132,10 +135,7 @@ def molecules(
         proposer="bo",
         bo=_bayesian_optimisation(penalty, trained.sizes.latent_dim),
         options=_options(made, {**given, "penalty": penalty}),
-        stated={
-            "objective": made.name,
-            "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
-        },
+        stated=_stated(made, max_heavy_atoms, filters),
         to_text=spelling.smiles,
         to_images=spelling.pictures,
     )
@@ -154,6 +154,31 @@ def _options(made: Objective, given: dict[str, Any]) -> dict[str, Any]:
             value = given[name]
             stated[name] = list(value) if isinstance(value, tuple) else value
     return stated
+
+
+def _stated(
+    made: Objective, max_heavy_atoms: int | None, filters: MoleculeFilter
+) -> dict[str, str | int]:
+    """What every table says; where a score has no bound, also that."""
+    stated: dict[str, str | int] = {
+        "objective": made.name,
+        "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
+    }
+    limited = max_heavy_atoms is not None or any(
+        one is not None and one.limits_size for one in (filters, made.filter)
+    )
+    if made.grows and not limited:
+        stated["caution"] = f"{made.grows} grows with a molecule's size, which has no limit"
+        _warn_once(
+            f"{stated['caution']}: the search will find large molecules, not good ones; give "
+            "max_heavy_atoms (--max-heavy-atoms) or max_weight, and compare scores at equal limits"
+        )
+    return stated
+
+
+@cache
+def _warn_once(text: str) -> None:
+    _logger.warning(text)
 
 
 def _tests(
