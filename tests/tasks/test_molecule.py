@@ -1,7 +1,9 @@
 """Molecules from a file to a trained model to a run: small, and real in every part."""
 
+import csv
 import dataclasses
 import json
+import shutil
 from functools import partial
 
 import jax
@@ -15,6 +17,9 @@ from rdkit import Chem
 
 import wrlso
 from wrlso import methods, run
+from wrlso.chem.descriptors import describe
+from wrlso.chem.export import distances
+from wrlso.chem.molecule import canonical
 from wrlso.chem.ringtree.learn import learn_vocabulary
 from wrlso.chem.scores import penalized_logp
 from wrlso.chem.spelling import RowAccept, Spelling
@@ -215,10 +220,13 @@ def test_molecules_are_drawn_in_ink_on_white(spelling):
     assert spelling.pictures(np.zeros((0, 12), np.uint16)).shape == (0, 300, 300, 3)
 
 
-def test_an_objective_of_a_file_is_run_and_its_components_are_logged(trained, tmp_path):
-    """The record of the run holds it: the file may go, also before the run is resumed."""
-    folder, *_ = trained
-    file = tmp_path / "sizes.toml"
+@pytest.fixture(scope="module")
+def composite_run(trained, tmp_path_factory):
+    """A run of an objective of a file that is gone when the run begins."""
+    folder, out = trained[0], tmp_path_factory.mktemp("composite")
+    named = [f"{smiles}\tID{i}" for i, smiles in enumerate(series())]
+    (out / "named.smi").write_text("\n".join(named) + "\n")
+    file = out / "sizes.toml"
     file.write_text("""
         [[component]]
         property = "heavy_atoms"
@@ -229,9 +237,13 @@ def test_an_objective_of_a_file_is_run_and_its_components_are_logged(trained, tm
         [filter]
         max_heavy_atoms = 12
     """)
-    task = small_task(folder, objective=str(file))
+    task = small_task(folder, objective=str(file), data=str(out / "named.smi"))
     file.unlink()
-    result = small_run(task, tmp_path / "run", budget=4, seeds=1)
+    return task, small_run(task, out / "run", budget=8, seeds=1)
+
+
+def test_the_components_of_an_objective_of_a_file_are_logged(composite_run):
+    task, result = composite_run
     components = result.components()
     scored = [q for q in result.queries() if q.status == Status.OK]
     assert len(scored) == len(components) > 0
@@ -239,11 +251,100 @@ def test_an_objective_of_a_file_is_run_and_its_components_are_logged(trained, tm
         mol = Chem.MolFromSmiles(task.to_text(np.frombuffer(query.object, np.uint16)))
         size, oxygen = components[query.seed, query.round, query.index]
         assert size == ("heavy_atoms", mol.GetNumHeavyAtoms(), mol.GetNumHeavyAtoms() / 40)
-        assert oxygen == ("O", float(mol.HasSubstructMatch(Chem.MolFromSmarts("O"))), oxygen[1])
+        found = float(mol.HasSubstructMatch(Chem.MolFromSmarts("O")))
+        assert oxygen == ("O", found, found)
         assert query.score == pytest.approx(size.desirability)
         assert size.value <= 12
     assert task_of(result.folder.config).stated == task.stated
     assert "objective = sizes" in result.table()
+
+
+def test_the_best_molecules_are_exported(composite_run, tmp_path, capsys):
+    _, result = composite_run
+    run_folder = str(result.folder.path)
+    best = result.best_objects(None)
+    assert best == sorted(best, key=lambda one: -one.score)
+    assert len({one.text for one in best}) == len(best) > 2
+    for ending in ("csv", "sdf", "smi"):
+        assert main(["export", run_folder, str(tmp_path / f"best.{ending}"), "--top", "2"]) == 0
+    assert "2 objects: " in capsys.readouterr().out
+    with (tmp_path / "best.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["smiles"] for row in rows] == [one.text for one in best[:2]]
+    mols = list(Chem.SDMolSupplier(str(tmp_path / "best.sdf")))
+    lines = (tmp_path / "best.smi").read_text().splitlines()
+    starts = {name: smiles for smiles, name in (x.split("\t") for x in named_lines(result))}
+    for row, mol, line in zip(rows, mols, lines, strict=True):
+        assert Chem.MolToSmiles(mol) == row["smiles"]
+        assert line == f"{row['smiles']}\t{row['name']}"
+        assert mol.GetProp("_Name") == row["name"]
+        assert float(row["logp"]) == pytest.approx(describe(mol, "logp"), rel=1e-6)
+        assert float(mol.GetProp("heavy_atoms")) == mol.GetNumHeavyAtoms()
+        assert canonical(starts[row["start"]]) == row["start smiles"] == mol.GetProp("start smiles")
+        assert 0 < float(row["start similarity"]) <= 1
+
+
+def named_lines(result):
+    return open(result.folder.config.task_options["data"]).read().splitlines()
+
+
+def test_diverse_molecules_are_farther_apart_and_hold_the_best(composite_run):
+    _, result = composite_run
+    plain, diverse = result.best_objects(3), result.best_objects(3, diverse=True)
+    assert len(diverse) == 3
+    assert diverse[0].text == plain[0].text
+
+    def closest(found):
+        apart = distances([one.text for one in found])
+        return apart[~np.eye(3, dtype=bool)].min()
+
+    assert closest(diverse) >= closest(plain)
+
+
+def test_a_table_of_pandas_has_every_query(composite_run):
+    _, result = composite_run
+    table = result.to_dataframe()
+    assert len(table) == len(result.queries())
+    scored = table[table.status == "OK"]
+    assert (scored["heavy_atoms desirability"] * 40 == scored["heavy_atoms"]).all()
+    atoms = [Chem.MolFromSmiles(smiles).GetNumHeavyAtoms() for smiles in scored.object]
+    assert (scored["heavy_atoms"] == atoms).all()
+    assert scored.latent.iloc[0].shape == (SMALL.latent_dim,)
+
+
+def test_objects_are_exported_where_the_objective_is_a_function_and_the_data_have_moved(
+    composite_run, tmp_path, capsys
+):
+    _, result = composite_run
+    moved = tmp_path / "moved"
+    shutil.copytree(result.folder.path, moved)
+    config = json.loads((moved / "config.json").read_text())
+    config["task_options"] |= {"objective": "function chlorines", "data": "/gone/mine.smi"}
+    (moved / "config.json").write_text(json.dumps(config))
+    assert main(["report", str(moved), "--csv", str(tmp_path / "all.csv")]) == 0
+    with (tmp_path / "all.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(result.queries())
+    expected = result.to_dataframe()
+    assert [row["object"] for row in rows] == expected.object.tolist()
+    assert all(row["object"] for row in rows)
+    assert {row["heavy_atoms"] for row in rows if row["status"] == "OK"} == {
+        f"{value}" for value in expected["heavy_atoms"].dropna()
+    }
+    assert main(["export", str(moved), str(tmp_path / "best.csv")]) == 0
+    assert "start" not in (tmp_path / "best.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("best.xlsx", "give a file that ends in .csv, .sdf, .smi"), ("best", "give a file that ends")],
+)
+def test_what_cannot_be_exported_is_refused(composite_run, tmp_path, capsys, file, message):
+    _, result = composite_run
+    assert main(["export", str(result.folder.path), str(tmp_path / file)]) == 2
+    assert message in capsys.readouterr().err
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        result.best_objects(0)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +388,26 @@ def test_limits_refuse_with_a_reason(spelling):
     assert accept(spelling.row("CCO")) is None
     assert accept(spelling.row("CCCO")) == "4 heavy atoms, more than 3"
     assert accept(spelling.row("CCC")) == "not accepted"
+
+
+def test_radicals_are_refused(spelling):
+    accept = RowAccept(spelling)
+    assert accept.judge("CCO") is None
+    assert [accept.judge(one) for one in ("C[CH2]", "[O]C", "C[N]C")] == ["unpaired electrons"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_no_sample_of_the_prior_is_a_radical(scale):
+    """Neither in the prior's shell nor far outside."""
+    task = wrlso.tasks.molecules()
+    decode = jax.jit(lambda z: decode_all(task.vae, task.params, z))
+    for number in range(10):
+        key = jax.random.fold_in(jax.random.key(17), number)
+        latents = scale * jax.random.normal(key, (1000, task.vae.latent_dim))
+        for row in np.asarray(decode(latents)):
+            mol = Chem.MolFromSmiles(task.to_text(row))
+            assert not any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
 
 
 def test_the_size_limit_in_jax_counts_atoms_as_rdkit_does():

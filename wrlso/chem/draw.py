@@ -61,9 +61,27 @@ def _picture(smiles: str, size: int) -> np.ndarray:
     return _as_text(text, size)
 
 
+def place_atoms(mol: Mol) -> None:
+    """Give a molecule plane coordinates, in the way that is fast for its rings.
+
+    No time limit holds: a worker draws what may take long.
+    """
+    _place(mol, "coordgen" if _largest_ring(mol) <= _EASY_RING else "plain")
+
+
+def _place(mol: Mol, placing: Placing) -> None:
+    if placing == "coordgen":  # it keeps long chains and large rings from overlapping
+        rdCoordGen.AddCoords(mol)
+    else:
+        rdDepictor.Compute2DCoords(mol, forceRDKit=True)
+
+
 def _is_easy(mol: Mol) -> bool:
-    largest = max(map(len, mol.GetRingInfo().AtomRings()), default=0)
-    return mol.GetNumHeavyAtoms() <= _EASY_ATOMS and largest <= _EASY_RING
+    return mol.GetNumHeavyAtoms() <= _EASY_ATOMS and _largest_ring(mol) <= _EASY_RING
+
+
+def _largest_ring(mol: Mol) -> int:
+    return max(map(len, mol.GetRingInfo().AtomRings()), default=0)
 
 
 @cache
@@ -76,10 +94,7 @@ def _draw(job: tuple[str, int, Placing]) -> np.ndarray:
     """The picture ``[size, size, 3] uint8`` of a molecule."""
     smiles, size, placing = job
     mol = Chem.Mol(parse(smiles))
-    if placing == "coordgen":  # it keeps long chains and large rings from overlapping
-        rdCoordGen.AddCoords(mol)
-    else:
-        rdDepictor.Compute2DCoords(mol, forceRDKit=True)
+    _place(mol, placing)
     return np.asarray(Draw.MolToImage(mol, size=(size, size)).convert("RGB"))
 
 

@@ -94,7 +94,7 @@ class RowScore:
 
 @dataclass(frozen=True)
 class RowAccept:
-    """The accept test of a row: its molecule's size, then a test of the user's own.
+    """The accept test of a row: no unpaired electrons, its molecule's size, then further tests.
 
     Attributes:
       spelling: translates rows to molecules.
@@ -112,7 +112,10 @@ class RowAccept:
 
     def judge(self, smiles: str) -> str | None:
         """The same of a molecule's canonical SMILES."""
-        atoms = heavy_atoms(parse(smiles))
+        mol = parse(smiles)
+        atoms = heavy_atoms(mol)
+        if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+            return "unpaired electrons"  # the shipped model spells none, another one might
         if self.max_heavy_atoms is not None and atoms > self.max_heavy_atoms:
             return f"{atoms} heavy atoms, more than {self.max_heavy_atoms}"
         reasons = (refusal(test(smiles)) for test in self.tests)

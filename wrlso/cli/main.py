@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 from tyro.conf import Positional
 
-from wrlso.cli import molecules, reports
+from wrlso.cli import export, molecules, reports
 from wrlso.cli.options import parse_run_options, summary_of
 from wrlso.methods import METHODS, get_method
 from wrlso.tasks import TASKS
@@ -68,6 +68,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": Run,
     "resume": Resume,
     "report": reports.Report,
+    "export": export.Export,
     "tasks": Tasks,
     "methods": Methods,
     "data": molecules.Data,
@@ -102,6 +103,7 @@ def _dispatch(argv: list[str]) -> int:
         Run: _task_is_missing,
         Resume: _resume,
         reports.Report: reports.report,
+        export.Export: export.export,
         molecules.Data: molecules.data,
         Train: _task_is_missing,
         Methods: _methods,

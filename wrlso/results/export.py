@@ -5,8 +5,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from wrlso.results.record import RunRecord, task_of
-from wrlso.results.summary import describer
+from wrlso.results.best import component_columns
+from wrlso.results.record import RunRecord
+from wrlso.results.texts import texts_of
 from wrlso.runs.log import latent_of
 
 _COLUMNS = (
@@ -18,12 +19,20 @@ _COLUMNS = (
 def write_csv(results: Sequence[RunRecord], path: Path) -> None:
     """Write one row per query; the score is empty if the query failed or was not evaluated.
 
-    Objects are written as text if the run's task is built in and has such a form.
+    Objects are written as text where the log or a built-in task knows it. The components of scores
+    follow, each in a column of its own.
     """
+    components = [result.components() for result in results]
+    names = dict.fromkeys(
+        name
+        for found in components
+        for parts in found.values()
+        for name in component_columns(parts)
+    )
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        for result in results:
+        writer.writerow((*_COLUMNS, *names))
+        for result, found in zip(results, components, strict=True):
             config, summary = result.folder.config, result.summary
             run_columns = (
                 result.folder.path.name, config.task, json.dumps(summary.get("stated", {})),
@@ -31,14 +40,13 @@ def write_csv(results: Sequence[RunRecord], path: Path) -> None:
                 "" if config.epochs is None else config.epochs,
                 "" if config.beta is None else config.beta, config.proposer,
             )  # fmt: skip
-            try:
-                describe = describer(task_of(config))
-            except ValueError:  # the task is the user's own
-                describe = None
+            text_of = texts_of(config)
             for query in result.queries():
                 score = "" if query.score is None else f"{query.score:.9g}"
                 latent = json.dumps([round(float(z), 5) for z in latent_of(query)])
+                parts = component_columns(found.get((query.seed, query.round, query.index), ()))
                 writer.writerow(
                     (*run_columns, query.seed, query.round, query.index, score, query.status.name,
-                     query.reason or "", describe(query) if describe else "", latent)
+                     query.reason or "", text_of(query), latent,
+                     *(parts.get(name, "") for name in names))
                 )  # fmt: skip
