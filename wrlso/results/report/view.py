@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wrlso.evaluation.components import Component
+from wrlso.evaluation.components import ComponentValue
 from wrlso.results.record import task_of
 from wrlso.results.summary import best_so_far, charged_scores, describer, summarize
 from wrlso.runs.config import RunConfig
@@ -45,7 +45,9 @@ class RunView:
     seconds: dict[str, float]
     task: Task | None = None
     base_scores: np.ndarray | None = None
-    components: Mapping[tuple[int, int, int], Sequence[Component]] = field(default_factory=dict)
+    components: Mapping[tuple[int, int, int], Sequence[ComponentValue]] = field(
+        default_factory=dict
+    )
     missing: list[str] = field(default_factory=list)
 
     @property
