@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from wrlso import loop, methods
 from wrlso.loop.candidates import prepare_base
 from wrlso.methods import METHODS, get_method
 from wrlso.results.tables import title
+from wrlso.weighting.ranks import effective_sample_size, rank_weights
 
 pytestmark = pytest.mark.usefixtures("strict_modes")
 
@@ -123,3 +125,23 @@ def test_an_effective_sample_size_takes_the_place_of_k():
         methods.weight_only(k=0.1, effective_rows=30.0)
     with pytest.raises(ValueError, match="method 'lso' has no rank weights"):
         methods.lso().with_options(effective_rows=30.0)
+
+
+def test_a_task_lowers_k_on_large_data_unless_k_is_named():
+    task = make_tiny_task(effective_rows=20.0)
+
+    def chosen(method):
+        algorithm = wrlso.algorithm(task, method, budget=8)
+        return algorithm.hyper
+
+    plain = methods.weighted_retraining(retrain_every=4)
+    assert chosen(plain) == {"k": 1e-3, "effective_rows": 20.0}
+    assert chosen(plain.with_options(k=1e-3)) == {"k": 1e-3}
+    assert chosen(dataclasses.replace(plain, adaptive_k=False)) == {"k": 1e-3}
+    assert chosen(methods.lso()) == {"k": np.inf}
+    scores, mask, rounds = jnp.arange(1000.0), jnp.ones(1000, bool), jnp.zeros(1000, jnp.int32)
+    weighting = wrlso.algorithm(task, plain, budget=8).weighting
+    least = float(effective_sample_size(rank_weights(scores, 1e-3)))
+    for largest, expected in ((1e-3, least), (np.inf, 100.0)):
+        weights = weighting(scores, mask, rounds, {"k": largest, "effective_rows": 100.0})
+        assert float(effective_sample_size(weights)) == pytest.approx(expected, rel=0.02)

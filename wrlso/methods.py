@@ -26,6 +26,8 @@ class Method:
         (the reference forms), passes over that.
       beta: factor of the KL divergence at every retraining; None: the task's. A larger factor
         brings the prior nearer to the data that weigh most, and reconstructs less.
+      adaptive_k: true where no k was named: a task may then lower it for large data, see
+        ``Task.effective_rows``.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Method:
     proposer: str | None = None
     epochs: float | None = None
     beta: float | None = None
+    adaptive_k: bool = field(default=False, kw_only=True)
 
     def with_options(
         self,
@@ -52,7 +55,7 @@ class Method:
 
         Args:
           k: for methods with rank weights: a small k favours the best data, 'inf' weighs all alike.
-            Default: the method's own (1e-3 where it weights).
+            Default: 1e-3 where the method weights, and less on large data of molecules.
           retrain_every: r, the number of charged queries between two retrainings. Default: the
             method's own (50 or 200 where it retrains).
           quantile: for dbas, cem_pi and fb_vae: the quantile of scores that is the threshold, in
@@ -91,7 +94,7 @@ class Method:
                     f"method {self.name!r} fixes k = inf (uniform weights), got k = {k:g}; "
                     "leave k out, or choose weighted_retraining or weight_only"
                 )
-            method = replace(method, hyper={**method.hyper, "k": k})
+            method = replace(method, hyper={**method.hyper, "k": k}, adaptive_k=False)
         if effective_rows is not None:
             method = self._with_effective_rows(method, k, effective_rows)
         changed: dict[str, Any] = {"epochs": epochs, "beta": beta}
@@ -127,7 +130,7 @@ class Method:
                 f"method {self.name!r} has no rank weights, got effective_rows = "
                 f"{effective_rows:g}; leave it out, or choose weighted_retraining or weight_only"
             )
-        hyper = {"effective_rows": effective_rows}
+        hyper = {"effective_rows": effective_rows, "k": math.inf}
         return replace(method, weighting="rank_effective", hyper=hyper)
 
 
@@ -137,7 +140,7 @@ def lso() -> Method:
 
 
 def weight_only(k: float | None = None, effective_rows: float | None = None) -> Method:
-    """Rank weights, retraining only before the first query; k is 1e-3 unless it is given."""
+    """Rank weights, retraining only before the first query; k as in :func:`weighted_retraining`."""
     return METHODS["weight_only"].with_options(k=k, effective_rows=effective_rows)
 
 
@@ -149,9 +152,10 @@ def retrain_only(retrain_every: int = 50) -> Method:
 def weighted_retraining(
     k: float | None = None, retrain_every: int = 50, effective_rows: float | None = None
 ) -> Method:
-    """The paper's method: rank weights, retraining every r queries; k is 1e-3 unless it is given.
+    """The paper's method: rank weights, retraining every r queries.
 
-    ``effective_rows`` chooses the k that gives an effective sample size instead.
+    Without ``k`` it is 1e-3, or what the task chooses for large data (``Task.effective_rows``).
+    ``effective_rows`` chooses the k that gives an effective sample size.
     """
     return METHODS["weighted_retraining"].with_options(
         k=k, retrain_every=retrain_every, effective_rows=effective_rows
@@ -208,9 +212,11 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("lso", "uniform weights, retrain once, at first", "rank", {"k": math.inf}, None),
-        Method("weight_only", "rank weights, retrain once, at first", "rank", {"k": 1e-3}, None),
+        Method("weight_only", "rank weights, retrain once, at first", "rank", {"k": 1e-3}, None,
+               adaptive_k=True),
         Method("retrain_only", "uniform weights, retrain every r", "rank", {"k": math.inf}),
-        Method("weighted_retraining", "rank weights, retrain every r", "rank", {"k": 1e-3}),
+        Method("weighted_retraining", "rank weights, retrain every r", "rank", {"k": 1e-3},
+               adaptive_k=True),
         *(
             Method(name, summary, weighting, hyper, 200, "prior", *passes)
             for name, summary, weighting, hyper, *passes in (

@@ -1,5 +1,6 @@
 """From a task and a method to an algorithm: the one place where every default is decided."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -67,6 +68,7 @@ def algorithm(
     """
     _check(method, budget, batch)
     chosen = proposer or method.proposer or task.proposer
+    method = _with_task_rows(task, method)
     weighting = method.weighting
     if isinstance(weighting, str):
         current_only = weighting in CURRENT_ONLY
@@ -100,6 +102,15 @@ def algorithm(
         accept=task.accept,
         hyper={name: float(value) for name, value in method.hyper.items()},
     )
+
+
+def _with_task_rows(task: Task, method: Method) -> Method:
+    """The method with the task's bound on the effective sample size, unless k was chosen."""
+    k = method.hyper.get("k", math.inf)
+    if task.effective_rows is None or not method.adaptive_k or math.isinf(k):
+        return method
+    hyper = {**method.hyper, "effective_rows": task.effective_rows}
+    return replace(method, weighting="rank_effective", hyper=hyper)
 
 
 def _check(method: Method, budget: int, batch: int | None) -> None:

@@ -46,7 +46,8 @@ def rank() -> Weighting:
 
 
 def rank_effective() -> Weighting:
-    """Rank weights with the k that gives an effective sample size; reads ``effective_rows``.
+    """Rank weights with the k that gives an effective sample size, or a smaller one; reads
+    ``effective_rows``, and ``k``, which is the largest that is used.
 
     The sample size stays the same while queries gather, whatever the size of the data.
     """
@@ -55,7 +56,8 @@ def rank_effective() -> Weighting:
         scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
     ) -> Array:
         n = (mask & jnp.isfinite(scores)).sum()
-        return rank_weights(scores, k_of_effective_rows(n, hyper["effective_rows"]), mask)
+        k = k_of_effective_rows(n, hyper["effective_rows"])
+        return rank_weights(scores, jnp.minimum(k, jnp.asarray(hyper["k"], k.dtype)), mask)
 
     return weighting
 

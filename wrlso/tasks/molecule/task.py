@@ -132,6 +132,7 @@ def molecules(
         accept=_within_size(trained.vocabulary, max_heavy_atoms),
         params=trained.params,
         retrain=_retraining(trained.kl_weight),
+        effective_rows=2000.0,
         proposer="bo",
         bo=_bayesian_optimisation(penalty, trained.sizes.latent_dim),
         options=_options(made, {**given, "penalty": penalty}),
@@ -224,12 +225,12 @@ def _load_model(model: str | None) -> MoleculeModel:
 
 def _retraining(kl_weight: float) -> RetrainConfig:
     """Steps, not passes: on large data the weights' few good molecules are seen often enough in
-    150 steps, and more of them only narrow the prior."""
+    75 steps, and more of them only narrow the prior."""
     return RetrainConfig(
-        first_epochs=0.1,
-        epochs=0.05,
-        first_steps=150,
-        steps=60,
+        first_epochs=0.05,
+        epochs=0.02,
+        first_steps=75,
+        steps=30,
         batch_size=128,
         learning_rate=5e-4,
         beta=kl_weight,
@@ -237,16 +238,21 @@ def _retraining(kl_weight: float) -> RetrainConfig:
 
 
 def _bayesian_optimisation(penalty: float | Literal["lowest"], latent_dim: int) -> BOConfig:
-    """Climbs end two thirds of a posterior standard deviation from where they start, and no point
-    lies further out than the shell of the prior."""
+    """Draws of the prior and around good data, ranked at the encodings of their decodes. Nothing
+    climbs: far from all data the surrogate's maxima decode to something else."""
     return BOConfig(
-        evaluations=40,
-        region=0.4,
-        max_norm=1.1 * math.sqrt(latent_dim),
+        starts=30,
+        candidates=768,
+        near=0.67,
+        least_step=0.1,
+        evaluations=0,
+        region=1.0,
+        max_norm=1.4 * math.sqrt(latent_dim),
+        reencode=True,
         surrogate=SurrogateConfig(
             kind="sparse",
-            best=2000,
-            random=8000,
+            best=1000,
+            random=3000,
             inducing=500,
             fit=FitConfig(restarts=1, evaluations=20),
             penalty=penalty,
