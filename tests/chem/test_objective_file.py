@@ -122,6 +122,17 @@ def test_another_number_is_another_key(file):
     assert make_objective(str(file)).key != key
 
 
+def test_the_filter_and_the_name_change_no_score(file):
+    """So they share the cached scores, and starting molecules that the filter stops keep theirs."""
+    made = make_objective(str(file))
+    file.write_text(FILE.replace("max_weight = 500", "max_weight = 100") + "\n")
+    other = make_objective(str(file.rename(file.with_name("other.toml"))))
+    assert (made.key, made.name) == (other.key, "lead")
+    assert other.name == "other"
+    assert "molecular_weight above 100" in other.filter(ASPIRIN)
+    assert other.score(ASPIRIN) == made.score(ASPIRIN)
+
+
 def test_a_program_is_a_component(tmp_path):
     program = tmp_path / "dock.py"
     program.write_text("import sys; print(-len(sys.argv[1]))")

@@ -5,6 +5,7 @@ import pytest
 
 from tests.builders import Killed, all_queries, host_task, make_tiny_task, tiny_run
 from wrlso import Result, resume
+from wrlso.evaluation.components import ComponentScore
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.session import Session
 from wrlso.status import Status
@@ -67,7 +68,7 @@ def test_no_object_is_evaluated_twice_over_a_kill(tmp_path):
             kills.clear()
             raise Killed
         scored.append(bytes(thing))
-        return float(np.unpackbits(thing).sum())
+        return ComponentScore(np.unpackbits(thing).sum(), [("first byte", thing[0])])
 
     with pytest.raises(Killed):
         tiny_run(tmp_path / "run", host_task(objective), proposer="prior", seeds=2)
@@ -76,3 +77,8 @@ def test_no_object_is_evaluated_twice_over_a_kill(tmp_path):
     whole = tiny_run(tmp_path / "whole", proposer="prior", seeds=2)
     assert resumed.queries() == whole.queries()
     assert len(scored) == sum(q.status == Status.OK for q in whole.queries())
+    assert resumed.components() == {
+        (q.seed, q.round, q.index): (("first byte", q.object[0], None),)
+        for q in whole.queries()
+        if q.status == Status.OK
+    }

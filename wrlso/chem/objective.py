@@ -154,23 +154,28 @@ def _program(command: str, feed: Feed, batch_size: int | None) -> Objective:
 
 
 def _composite(composite: Composite) -> Objective:
-    """An objective of several components; slow ones are sent molecule by molecule."""
+    """An objective of several components; slow ones are sent molecule by molecule.
+
+    The filter is asked before the objective is, so the score goes without it: molecules of the
+    starting data that it stops keep their scores, from which a model learns.
+    """
+    alone = replace(composite, filter=None, name="composite")
     own = [
         one.measure.function for one in composite.components if isinstance(one.measure, OfSmiles)
     ]
     plain = to_mapping(composite)
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(to_mapping(alone), sort_keys=True).encode())
     for function in own:
         if isinstance(function, Command):
             digest.update(command_digest(function).encode())
         else:
             digest.update(_digest_of_function(function).encode())
     if plain is None:
-        digest.update(_digest_of_function(composite).encode())
+        digest.update(_digest_of_function(alone).encode())
     return Objective(
         name=composite.name if plain is not None else _FUNCTION + composite.name,
-        score=composite,
-        key=f"composite {digest.hexdigest()} {builtin_digest(composite)}",
+        score=alone,
+        key=f"composite {digest.hexdigest()} {builtin_digest(alone)}",
         penalty="lowest" if composite.aggregate == "sum" else 0.0,
         record=plain or "",
         filter=composite.filter,

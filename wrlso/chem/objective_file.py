@@ -9,7 +9,7 @@
 coef_se = 20}
     weight = 0.5
 
-    [filter]                         # a molecule that does not pass is not scored
+    [filter]                         # a molecule that does not pass is refused
     forbid = ["[N+](=O)[O-]"]
     alerts = ["pains"]
 
