@@ -1,5 +1,6 @@
 # make run    environment, install, the shapes task with the paper's headline setting on 5 seeds
 # make test   environment, install, lint, types, all tests
+# make docs   environment, install, the documentation site in site/, warnings as errors
 # make bench  environment, install, the speed and memory figures under benchmarks/results/
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/shapes-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: run test lint bench clean help
+.PHONY: run test lint docs bench clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -26,6 +27,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m benchmarks.speed
@@ -43,9 +47,13 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[test,lint,plots]'
 	@touch $@
 
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	@touch $@
+
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[test,plots,benchmarks]'
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

@@ -2,6 +2,8 @@
 
 import doctest
 import importlib
+import inspect
+import operator
 import re
 from pathlib import Path
 from typing import get_args
@@ -23,6 +25,8 @@ from wrlso.tasks.molecule.vae import Sizes
 ROOT = Path(__file__).parents[1]
 SMALLER = {
     "epochs=30": "epochs=5",
+    'out="runs/nnx", budget=20': 'out="runs/nnx", budget=10',
+    'out="runs/eqx", budget=20': 'out="runs/eqx", budget=10',
     "budget=100, seeds=2": "budget=24, seeds=2",
     "retrain_every=20": "retrain_every=12",
     # A twentieth of the training.
@@ -63,6 +67,49 @@ def test_the_own_task_finds_strong_promoters(tmp_path, monkeypatch):
     assert [len(scores) for scores in result.scores()] == [24, 24]
     assert result.best.mean() > base.scores.mean() + 2 * base.scores.std()
     assert "Best of each seed:\nseed 0: " in result.table()
+
+
+def test_models_in_nnx_and_equinox_run(tmp_path, monkeypatch):
+    names = run_code("docs/own-model.md", tmp_path, monkeypatch)
+    for folder in ("nnx", "eqx"):
+        result = wrlso.Result(tmp_path / "runs" / folder)
+        assert [len(scores) for scores in result.scores()] == [10]
+    assert names["result"].folder.config.task == "bits-equinox"
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path, monkeypatch):
+    names = run_code("docs/tutorial.md", tmp_path, monkeypatch)
+    assert (names["result"].best > 400).all()  # better than all starting data
+    assert (tmp_path / "python.html").stat().st_size > 1_000_000
+
+
+REFERENCE = "\n".join(path.read_text() for path in sorted((ROOT / "docs" / "api").glob("*.md")))
+
+
+@pytest.mark.parametrize("name", [n for n in wrlso.__all__ if n != "__version__"])
+def test_the_reference_shows_every_public_name(name):
+    """A module is shown whole, or by names of its own."""
+    assert re.search(rf"^::: wrlso\.{name}\b", REFERENCE, re.MULTILINE)
+
+
+def test_every_name_of_the_reference_exists_and_is_documented():
+    names = re.findall(r"^::: (wrlso\.\S+)$", REFERENCE, re.MULTILINE)
+    assert len(names) > 50
+    for name in names:
+        found = operator.attrgetter(name.removeprefix("wrlso."))(wrlso)
+        assert (inspect.getdoc(found) or "").strip(), name
+        if inspect.isclass(found):
+            for member, value in vars(found).items():
+                is_field = member in vars(found).get("__annotations__", {})
+                if inspect.isfunction(value) and not member.startswith("_") and not is_field:
+                    assert value.__doc__, f"{name}.{member}"
+
+
+def test_every_page_is_in_the_navigation():
+    listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert pages <= set(listed)
 
 
 def test_own_parts_run(tmp_path, monkeypatch):
