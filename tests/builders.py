@@ -29,12 +29,8 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 """Data that are too large for the repository, where they are at hand."""
 
-ZINC = SHARED / "data" / "zinc250k.smi.gz"
 EXPRESSIONS = SHARED / "data" / "expressions.txt.gz"
 
-needs_zinc = pytest.mark.skipif(
-    not ZINC.exists(), reason="ZINC250k (shared/data) is not on this machine"
-)
 needs_expressions = pytest.mark.skipif(
     not EXPRESSIONS.exists(),
     reason="the paper's expressions (shared/data) are not on this machine",

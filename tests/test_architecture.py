@@ -10,7 +10,7 @@ from tests.builders import ROOT
 PACKAGE = ROOT / "wrlso"
 
 LAYERS = [
-    ["status"],
+    ["status", "replicates"],
     ["storage"],
     ["evaluation", "fingerprint", "parallel", "objective", "acquisition", "maximize"],
     ["data", "gp"],

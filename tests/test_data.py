@@ -4,8 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wrlso.data import Dataset, append, check_dataset, empty_history
+from tests.builders import make_tiny_task
+from wrlso.data import Dataset, append, check_dataset, empty_history, merge_replicates
 from wrlso.fingerprint import Fingerprints
+from wrlso.runs.base_data import load_base
 
 
 def test_rows_beyond_the_capacity_are_dropped():
@@ -38,3 +40,44 @@ def test_rows_beyond_the_capacity_are_dropped():
 def test_base_data_that_cannot_be_weighted_are_refused(data, message):
     with pytest.raises(ValueError, match=message):
         check_dataset(data)
+
+
+def conflicting():
+    objects = np.array([[1, 2], [3, 4], [1, 2], [5, 6], [1, 2], [3, 4]], np.uint8)
+    return Dataset(objects, np.array([1, 4, 9, 5, 2, 4], np.float32))
+
+
+@pytest.mark.parametrize(("how", "score"), [("mean", 4), ("median", 2), ("best", 9)])
+def test_replicates_are_merged_at_their_first_row(how, score):
+    merged = merge_replicates(conflicting(), how)
+    assert merged.objects.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert merged.scores.tolist() == [score, 4, 5]
+    assert merged.scores.dtype == jnp.float32
+    assert merge_replicates(merged, "refuse").scores.tolist() == [score, 4, 5]
+
+
+def test_replicates_with_different_scores_may_be_refused():
+    message = "1 objects are there several times with different scores, such as rows 0 and 2 with"
+    with pytest.raises(ValueError, match=f"{message} 1 and 9"):
+        merge_replicates(conflicting(), "refuse")
+    with pytest.raises(ValueError, match="one of mean, median, best, refuse, got 'first'"):
+        merge_replicates(conflicting(), "first")
+
+
+def test_spellings_of_one_thing_are_merged_by_the_key():
+    merged = merge_replicates(conflicting(), "best", lambda objects: objects.sum(1) // 8)
+    assert merged.objects.tolist() == [[1, 2], [5, 6]]
+    assert merged.scores.tolist() == [9, 5]
+
+
+def test_a_run_refuses_base_data_that_contradict_themselves():
+    objects = jnp.array([[1, 2], [3, 4], [1, 2]], jnp.uint8)
+    task = make_tiny_task(load_data=lambda: Dataset(objects, jnp.array([1.0, 2.0, 9.0])))
+    with pytest.raises(ValueError, match="base data of task 'bits': 1 objects are there several"):
+        load_base(task)
+    task = make_tiny_task(
+        load_data=lambda: Dataset(objects[:2], jnp.array([1.0, 9.0])),
+        dedup_key=lambda objects: objects[:, :1] * 0,
+    )
+    with pytest.warns(UserWarning, match="under the dedup_key of task 'bits', 1 objects"):
+        load_base(task)

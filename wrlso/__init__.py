@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wrlso import acquisition, gp, loop, maximize, methods, proposers, tasks
     from wrlso.api import base_data, pretrained, resume, run, sweep
-    from wrlso.data import Dataset, History
+    from wrlso.data import Dataset, History, merge_replicates
     from wrlso.evaluation.objective import HostObjective
     from wrlso.loop import Algorithm, RetrainConfig, prepare_base, simulate
     from wrlso.methods import Method
@@ -48,7 +48,7 @@ _MODULES = {
 }
 _NAMES = {
     "wrlso.api": ("base_data", "pretrained", "resume", "run", "sweep"),
-    "wrlso.data": ("Dataset", "History"),
+    "wrlso.data": ("Dataset", "History", "merge_replicates"),
     "wrlso.evaluation.objective": ("HostObjective",),
     "wrlso.loop": ("Algorithm", "RetrainConfig", "prepare_base", "simulate"),
     "wrlso.methods": ("Method",),
@@ -99,6 +99,7 @@ __all__ = [
     "gp",
     "loop",
     "maximize",
+    "merge_replicates",
     "methods",
     "over_seeds",
     "plan_seeds",

@@ -9,7 +9,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from wrlso.fingerprint import Fingerprints
+from wrlso.fingerprint import DedupKey, Fingerprints
+from wrlso.replicates import Combined, Replicates, combine
 from wrlso.status import Status
 
 NO_SCORE = -math.inf
@@ -196,3 +197,49 @@ def check_dataset(data: Dataset, name: str = "data") -> None:
             f"{name}.scores has {len(bad)} values that are NaN or infinite, the first in row "
             f"{bad[0]}: drop those rows, or give them the task's stated penalty"
         )
+
+
+def merge_replicates(
+    data: Dataset, how: Replicates = "mean", dedup_key: DedupKey | None = None
+) -> Dataset:
+    """A data set that has each object once, at the place of its first row.
+
+    Args:
+      data: ``objects [N, ...]``, ``scores [N]``.
+      how: the score of an object that has different ones: their 'mean', their 'median', the 'best',
+        which is the highest; or 'refuse' such data.
+      dedup_key: tells which objects are two spellings of one thing; None: only equal objects are.
+
+    Raises:
+      ValueError: if scores differ and are to be refused, or ``how`` is none of these.
+    """
+    rows, combined = find_replicates(data, how, dedup_key)
+    if how == "refuse" and len(combined.differing):
+        raise ValueError(f"data: {describe_conflict(data, rows, combined)}")
+    _, first = np.unique(rows, return_index=True)
+    scores = combined.scores.astype(np.asarray(data.scores).dtype)
+    return Dataset(data.objects[first], jnp.asarray(scores))
+
+
+def find_replicates(
+    data: Dataset, how: Replicates, dedup_key: DedupKey | None = None
+) -> tuple[np.ndarray, Combined]:
+    """The number of the thing ``[N]`` that each row is about, in order of appearance, and the
+    things' scores."""
+    keys = np.asarray(data.objects if dedup_key is None else dedup_key(jnp.asarray(data.objects)))
+    keys = np.ascontiguousarray(keys.reshape(len(keys), -1))
+    known: dict[bytes, int] = {}
+    things = np.array([known.setdefault(key.tobytes(), len(known)) for key in keys], np.int64)
+    return things, combine(np.asarray(data.scores), things, how)
+
+
+def describe_conflict(data: Dataset, things: np.ndarray, combined: Combined) -> str:
+    """How many things have different scores, the first of them, and the remedy."""
+    rows = np.flatnonzero(things == combined.differing[0])
+    scores = np.asarray(data.scores)[rows]
+    other = int(np.argmax(scores != scores[0]))
+    return (
+        f"{len(combined.differing)} objects are there several times with different scores, such as "
+        f"rows {rows[0]} and {rows[other]} with {scores[0]:g} and {scores[other]:g}: give each "
+        "once, or merge them by wrlso.merge_replicates(data, 'mean'), 'median' or 'best'"
+    )

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from tests.builders import ZINC, needs_zinc
 from tests.ringtree_cases import MOLECULES, plain, vocabulary
-from wrlso.chem.load import find_zinc
 from wrlso.chem.ringtree.compose import compose
 from wrlso.chem.ringtree.graph import Unwritable, plain_smiles, read_graph
 from wrlso.chem.ringtree.learn import BOND_TEMPLATES, learn_vocabulary
@@ -19,6 +17,7 @@ from wrlso.chem.ringtree.templates import template
 from wrlso.chem.ringtree.text import to_smiles
 from wrlso.chem.ringtree.tree import nodes_of
 from wrlso.chem.ringtree.vocabulary import Vocabulary
+from wrlso.chem.zinc import ZINC_NAME, find_zinc
 
 ATOMS = frozenset(("C", "N", "O", "S", "[NH4+]", "C=O", "O=[SH2]=O", *BOND_TEMPLATES))
 
@@ -155,10 +154,9 @@ def test_symmetries_leave_hydrogens_and_charges_where_they_are():
     assert len(template("O=[NH+][O-]").symmetries) == 1
 
 
-@needs_zinc
 @pytest.mark.filterwarnings("ignore:os.fork")
 def test_zinc_comes_back():
-    every = [plain(smiles) for smiles in find_zinc(ZINC)[::125]]
+    every = [plain(smiles) for smiles in find_zinc(ZINC_NAME)[::125]]
     with Pool(2) as pool:
         learnt = learn_vocabulary(every, over=pool.imap)
         written = write_rows(every, learnt, 60, True, pool.imap)

@@ -126,6 +126,8 @@ def test_the_score_of_rubbish_is_defined():
 @pytest.mark.parametrize(
     ("target", "message"),
     [
+        ("exp(exp(x))", "has no finite value at x = 6.577 and 171 other points"),
+        ("1 / (x + 1 + 3 + 3 + 3)", "has no finite value at x = -10 and 0 other points"),
         ("y + 1", "target 'y \\+ 1' is not an expression of x: line 1, column 1"),
         ("1 + 2", "does not contain x"),
         ("", "the expression ends"),

@@ -191,6 +191,11 @@ def test_files(tmp_path):
     packed = tmp_path / "some.txt.gz"
     packed.write_bytes(gzip.compress(good.read_bytes()))
     np.testing.assert_array_equal(read_expressions(packed), read_expressions(good))
+    (tmp_path / "wide.txt").write_bytes("x + 1\r\nsin(x)\r\n".encode("utf-16"))
+    np.testing.assert_array_equal(read_expressions(tmp_path / "wide.txt"), read_expressions(good))
+    (tmp_path / "other").write_bytes(b"\x80\x04\x95x")
+    with pytest.raises(ValueError, match="other is a pickle"):
+        read_expressions(tmp_path / "other")
     for text, message in (
         ("", "is empty"),
         ("\n \n", "is empty"),

@@ -173,7 +173,7 @@ def test_scores_of_a_table_are_taken_as_they_are(trained, tmp_path):
     )
     fits = [i for i, s in enumerate(series()) if s != "C" * 13 + "(=O)O"]
     np.testing.assert_array_equal(task.load_data().scores, np.array(fits) / 2)
-    with pytest.raises(ValueError, match="are columns of a table: give it as data"):
+    with pytest.raises(ValueError, match="say how a table is read: give it as data"):
         small_task(trained[0], data=None, column="canonical_smiles")
 
 
@@ -466,8 +466,8 @@ def test_the_command_line_says_what_a_file_holds(trained, capsys):
     path = trained[0] / "series.smi"
     assert main(["data", str(path), "--rejected", str(path.with_suffix(".csv"))]) == 0
     printed = capsys.readouterr().out
-    assert "not ZINC250k" in printed
-    assert f"{len(series())} different molecules; 2 lines rejected" in printed
+    assert f"{len(series())} different molecules in {len(series()) + 2} records" in printed
+    assert "1 line repeat a molecule\n1 line rejected" in printed
     assert path.with_suffix(".csv").read_text().split("\n")[1].startswith("73,no,not a molecule,")
     # The model that comes along has no symbol for selenium.
     path.with_name("selenium.smi").write_text("C[Se]C\nCCO\n")

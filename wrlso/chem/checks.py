@@ -1,22 +1,35 @@
 """Whether molecules can be used, and their strings: checked once, in parallel, and cached."""
 
 import json
+import re
+from collections.abc import Sequence
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from rdkit import Chem
+from rdkit.Chem import Mol
 
 from wrlso.chem.cache import cache_path, pack, read_arrays, unpack, write_arrays
 from wrlso.chem.chunks import map_chunks
-from wrlso.chem.molecule import heavy_atoms, parse
-from wrlso.chem.ringtree.graph import Unwritable, plain_smiles, read_graph
+from wrlso.chem.files.recognise import kind_of
+from wrlso.chem.molecule import count_atoms, is_polymer, parse_extended
+from wrlso.chem.ringtree.graph import Unwritable, stable_smiles
 from wrlso.chem.ringtree.pieces import cut
 from wrlso.chem.ringtree.tree import nodes_of
 from wrlso.chem.ringtree.vocabulary import Vocabulary
+from wrlso.chem.standardize import can_change, standardize
 
-_FORMAT = 2
+_FORMAT = 3
 """Version of the cached files, part of their names."""
+
+_MOST_ATOMS = 1000
+"""Atoms above which a molecule is not even read: RDKit takes minutes for 100,000."""
+
+_MAPPED = re.compile(r":\d+\]")
+_CONFIGURED = re.compile(r"[@/\\]")
 
 
 class Checks(NamedTuple):
@@ -25,31 +38,50 @@ class Checks(NamedTuple):
     Attributes:
       vocabulary: symbols that must write it; None: whatever can be written by some.
       max_symbols: maximum number of symbols; None: no limit.
-      max_heavy_atoms: maximum number of atoms other than hydrogen; None: no limit.
+      max_heavy_atoms: maximum number of atoms other than hydrogen; None: 1,000.
+      standardize: judge its standard form, see :mod:`wrlso.chem.standardize`.
     """
 
     vocabulary: Vocabulary | None
     max_symbols: int | None
     max_heavy_atoms: int | None
+    standardize: bool = False
 
     def recipe(self) -> str:
         """Text that is equal for equal conditions, in every process."""
         stored = None if self.vocabulary is None else self.vocabulary.to_json()
-        return json.dumps([stored, self.max_symbols, self.max_heavy_atoms], sort_keys=True)
+        return json.dumps([stored, *self[1:]], sort_keys=True)
 
 
-class Verdict(NamedTuple):
-    """The outcome for a molecule.
+class Verdicts(NamedTuple):
+    """The outcomes for N molecules.
 
     Attributes:
-      kind: of rejection; empty for none.
-      text: its canonical SMILES, or the reason of the rejection.
-      row: numbers of its symbols, empty without a vocabulary.
+      kinds: of rejection; empty for none.
+      texts: canonical SMILES, or the reasons of rejections.
+      rows: numbers of all their symbols, one molecule after the other.
+      lengths: ``[N]``, number of symbols of each; 0 without a vocabulary.
+      stereo: ``[N]`` uint64, a digest of the configuration that was dropped; 0 if there was none.
+      changes: ``[N]`` uint8, bits of :data:`wrlso.chem.standardize.CHANGES`.
+      saved: ``[N]`` booleans, true for a rejected molecule whose standard form would be accepted.
     """
 
+    kinds: list[str]
+    texts: list[str]
+    rows: np.ndarray
+    lengths: np.ndarray
+    stereo: np.ndarray
+    changes: np.ndarray
+    saved: np.ndarray
+
+
+class _Verdict(NamedTuple):
     kind: str
     text: str
     row: list[int]
+    stereo: int = 0
+    changes: int = 0
+    saved: bool = False
 
 
 def check_all(
@@ -58,11 +90,11 @@ def check_all(
     directory: Path | str | None,
     workers: int | None,
     label: str | None,
-) -> list[Verdict]:
+) -> Verdicts:
     """The verdicts on all molecules, read from the cache if they were checked before.
 
     Args:
-      smiles: the molecules.
+      smiles: the molecules, as SMILES or CXSMILES.
       checks: the conditions.
       directory: the cache; None: no cache.
       workers: number of processes; None: one per core.
@@ -73,48 +105,103 @@ def check_all(
         path = cache_path(directory, "examined", smiles, _FORMAT, checks.recipe())
         cached = read_arrays(path)
         if cached is not None:
-            rows = np.split(cached["rows"], np.cumsum(cached["lengths"])[:-1])
-            texts = unpack(cached["kinds"]), unpack(cached["texts"])
-            numbers = (row.tolist() for row in rows)
-            return [Verdict(*one) for one in zip(*texts, numbers, strict=True)]
-    chunks = map_chunks(partial(_check_chunk, checks=checks), smiles, workers, label)
-    verdicts = [verdict for chunk in chunks for verdict in chunk]
+            kinds, texts = unpack(cached.pop("kinds")), unpack(cached.pop("texts"))
+            return Verdicts(kinds=kinds, texts=texts, **cached)
+    verdicts = _joined(map_chunks(partial(_check_chunk, checks=checks), smiles, workers, label))
     if path is not None:
-        arrays = {
-            "kinds": pack([verdict.kind for verdict in verdicts]),
-            "texts": pack([verdict.text for verdict in verdicts]),
-            "rows": np.array([n for verdict in verdicts for n in verdict.row], np.uint16),
-            "lengths": np.array([len(verdict.row) for verdict in verdicts], np.int64),
-        }
+        arrays = verdicts._asdict()
+        arrays |= {"kinds": pack(verdicts.kinds), "texts": pack(verdicts.texts)}
         write_arrays(path, arrays)
     return verdicts
 
 
-def _check_chunk(chunk: list[str], checks: Checks) -> list[Verdict]:
-    def check(smiles: str) -> Verdict:
-        try:
-            mol = parse(smiles)
-        except ValueError as error:
-            return Verdict("not a molecule", str(error), [])
-        atoms = heavy_atoms(mol)
-        if checks.max_heavy_atoms is not None and atoms > checks.max_heavy_atoms:
-            reason = f"{atoms}, more than {checks.max_heavy_atoms}"
-            return Verdict("too many heavy atoms", reason, [])
-        if "." in smiles:
-            reason = "several molecules, joined by '.': keep one of them"
-            return Verdict("several molecules", reason, [])
-        if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
-            return Verdict("wildcard atoms", "'*' stands for no element", [])
-        try:
-            text = plain_smiles(smiles)
-            if checks.vocabulary is None:
-                nodes_of(cut(read_graph(text)))
-                return Verdict("", text, [])
-            row = checks.vocabulary.write(text, canonical=True)
-        except Unwritable as error:
-            return Verdict(f"not writable: {error.kind}", str(error), [])
-        if checks.max_symbols is not None and len(row) > checks.max_symbols:
-            return Verdict("too many symbols", f"{len(row)}, more than {checks.max_symbols}", [])
-        return Verdict("", text, row)
+def _joined(parts: Sequence[Verdicts]) -> Verdicts:
+    empty = _check_chunk([], Checks(None, None, None))
+    kinds = [kind for part in parts for kind in part.kinds]
+    texts = [text for part in parts for text in part.texts]
+    arrays = (np.concatenate([part[i] for part in (empty, *parts)]) for i in range(2, 7))
+    return Verdicts(kinds, texts, *arrays)
 
-    return [check(smiles) for smiles in chunk]
+
+def _check_chunk(chunk: list[str], checks: Checks) -> Verdicts:
+    """The verdicts on some molecules, compact; this runs in a worker process."""
+    found = [_examine(text, checks) for text in chunk]
+    return Verdicts(
+        [one.kind for one in found],
+        [one.text for one in found],
+        np.array([number for one in found for number in one.row], np.uint16),
+        np.array([len(one.row) for one in found], np.int32),
+        np.array([one.stereo for one in found], np.uint64),
+        np.array([one.changes for one in found], np.uint8),
+        np.array([one.saved for one in found], bool),
+    )
+
+
+def _examine(text: str, checks: Checks) -> _Verdict:
+    try:
+        most = max(checks.max_heavy_atoms or 0, _MOST_ATOMS)
+        atoms = count_atoms(text.partition(" ")[0]) if len(text) > most else 0
+        if atoms > most:
+            return _Verdict("too many heavy atoms", f"{atoms}, more than {most}", [])
+        mol = _read(text)
+        if isinstance(mol, _Verdict):
+            return mol
+        if checks.standardize:
+            mol, changes = standardize(mol)
+            verdict = _judge(mol, checks)
+            return verdict if verdict.kind else verdict._replace(changes=changes)
+        verdict = _judge(Chem.Mol(mol), checks)
+        if verdict.kind and can_change(mol):
+            return verdict._replace(saved=not _judge(standardize(mol)[0], checks).kind)
+        return verdict
+    except Exception as error:  # one molecule must not cost the others
+        return _Verdict("not a molecule", f"{type(error).__name__}: {error}", [])
+
+
+def _read(text: str) -> Mol | _Verdict:
+    try:
+        return parse_extended(text)
+    except ValueError as error:
+        other = kind_of(text)
+        return _Verdict("not a molecule", other or str(error), [])
+
+
+def _judge(mol: Mol, checks: Checks) -> _Verdict:
+    """The verdict on a molecule, whose stereochemistry is removed."""
+    atoms, most = mol.GetNumHeavyAtoms(), checks.max_heavy_atoms
+    if most is not None and atoms > most:
+        return _Verdict("too many heavy atoms", f"{atoms}, more than {most}", [])
+    if atoms == 0:
+        return _Verdict("no heavy atom", "it has no atom other than hydrogen", [])
+    whole = Chem.MolToSmiles(mol)  # searched for signs: RDKit's loops over atoms take longer
+    if "." in whole:
+        reason = "several molecules, joined by '.': keep one of them"
+        return _Verdict("several molecules", reason, [])
+    if is_polymer(mol):
+        return _Verdict("polymers", "it stands for a polymer or a mixture", [])
+    if "*" in whole:
+        return _Verdict("wildcard atoms", "'*' stands for no element", [])
+    if _MAPPED.search(whole):
+        return _Verdict("atom maps", "its atoms are numbered, as in a reaction", [])
+    try:
+        return _write(mol, whole, checks)
+    except Unwritable as error:
+        return _Verdict(f"not writable: {error.kind}", str(error), [])
+
+
+def _write(mol: Mol, whole: str, checks: Checks) -> _Verdict:
+    """The verdict on a molecule of one piece, from its SMILES with stereochemistry."""
+    stereo, plain = 0, whole
+    if _CONFIGURED.search(whole):
+        Chem.RemoveStereochemistry(mol)
+        plain = Chem.MolToSmiles(mol)
+        stereo = int.from_bytes(blake2b(whole.encode(), digest_size=8).digest()) or 1
+    text, graph = stable_smiles(plain)
+    row: list[int] = []
+    if checks.vocabulary is None:
+        nodes_of(cut(graph))
+    else:
+        row = checks.vocabulary.write_graph(graph, text)
+        if checks.max_symbols is not None and len(row) > checks.max_symbols:
+            return _Verdict("too many symbols", f"{len(row)}, more than {checks.max_symbols}", [])
+    return _Verdict("", text, row, stereo)

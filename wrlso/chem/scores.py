@@ -1,7 +1,7 @@
 """Scores of single molecules: penalised logP and QED.
 
-Each is a function of a SMILES string or an RDKit molecule; higher is better. Worker processes
-(``wrlso.evaluation.workers``) can call them.
+Each is a function of a SMILES string or an RDKit molecule; higher is better. Explicit hydrogens,
+atom maps and isotopes do not count. Worker processes (``wrlso.evaluation.workers``) can call them.
 """
 
 import os
@@ -14,7 +14,7 @@ from rdkit import Chem, RDConfig
 from rdkit.Chem import QED, Mol
 from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors
 
-from wrlso.chem.molecule import parse
+from wrlso.chem.molecule import parse, without_isotopes
 
 _LOGP = (2.45777691, 1.43341767)
 _SA = (3.05352042, 0.83460587)
@@ -41,7 +41,7 @@ def penalized_logp(molecule: str | Mol) -> float:
     Raises:
       ValueError: if it is not a molecule.
     """
-    mol = parse(molecule)
+    mol = without_isotopes(molecule)
     logp = (CalcCrippenDescriptors(mol)[0] - _LOGP[0]) / _LOGP[1]
     sa = (_SA[0] - synthetic_accessibility(mol)) / _SA[1]
     return logp + sa + (_CYCLE[0] - ring_excess(mol)) / _CYCLE[1]
@@ -56,7 +56,7 @@ def qed(molecule: str | Mol) -> float:
     Raises:
       ValueError: if it is not a molecule.
     """
-    return float(QED.qed(parse(molecule)))
+    return float(QED.qed(without_isotopes(molecule)))
 
 
 def synthetic_accessibility(molecule: str | Mol) -> float:
@@ -68,7 +68,7 @@ def synthetic_accessibility(molecule: str | Mol) -> float:
       ImportError: if this RDKit lacks its Contrib folder.
       ValueError: if it is not a molecule.
     """
-    return float(_sascorer().calculateScore(parse(molecule)))
+    return float(_sascorer().calculateScore(without_isotopes(molecule)))
 
 
 def ring_excess(molecule: str | Mol) -> int:

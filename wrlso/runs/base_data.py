@@ -6,22 +6,26 @@ from functools import partial
 import jax
 import numpy as np
 
-from wrlso.data import Dataset, check_dataset
+from wrlso.data import Dataset, check_dataset, describe_conflict, find_replicates
 from wrlso.models.vae import object_like
 from wrlso.objective import evaluate
 from wrlso.tasks.base import Task
+
+_SPREAD = 0.01
+"""Share of the range of all scores by which those of one thing may differ without a warning."""
 
 
 def load_base(task: Task) -> Dataset:
     """A task's base data, after checking that its model and objective fit them.
 
-    Base data that all have one score are warned of.
+    Base data that all have one score are warned of, and spellings of one thing whose scores differ.
 
     Raises:
       ValueError: naming what does not fit, and the remedy.
     """
     base = task.load_data()
     check_dataset(base, f"the base data of task {task.name!r}")
+    _check_conflicts(task, base)
     like, kept = object_like(task.vae), base.objects
     if (like.shape, like.dtype) != (kept.shape[1:], kept.dtype):
         raise ValueError(
@@ -40,3 +44,21 @@ def load_base(task: Task) -> Dataset:
             stacklevel=3,
         )
     return base
+
+
+def _check_conflicts(task: Task, base: Dataset) -> None:
+    """Refuse equal objects with different scores. Different spellings of one thing are warned of,
+    as the task's key may take things for one that are almost equal."""
+    things, combined = find_replicates(base, "refuse")
+    if len(combined.differing):
+        conflict = describe_conflict(base, things, combined)
+        raise ValueError(f"the base data of task {task.name!r}: {conflict}")
+    if task.dedup_key is None:
+        return
+    things, combined = find_replicates(base, "refuse", task.dedup_key)
+    if combined.spread > _SPREAD * float(np.ptp(np.asarray(base.scores))):
+        warnings.warn(
+            f"under the dedup_key of task {task.name!r}, "
+            f"{describe_conflict(base, things, combined)} (and the key)",
+            stacklevel=4,
+        )

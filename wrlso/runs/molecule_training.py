@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from wrlso.chem.chunks import map_parts
-from wrlso.chem.load import load_molecules, report
+from wrlso.chem.load import load_molecules
 from wrlso.chem.properties import PROPERTIES, standard_properties
+from wrlso.chem.report import report
 from wrlso.chem.ringtree.learn import learn_vocabulary
 from wrlso.chem.ringtree.rows import read_rows, write_rows
 from wrlso.chem.ringtree.tables import make_tables
@@ -46,6 +47,9 @@ def train_molecules(
     settings: Settings,
     *,
     sizes: Sizes = SIZES,
+    column: str = "smiles",
+    delimiter: str | None = None,
+    standardize: bool = False,
     half_products: bool = False,
     workers: int | None = None,
     progress: bool = True,
@@ -56,10 +60,12 @@ def train_molecules(
     :data:`wrlso.chem.properties.PROPERTIES` from the latent, which orders the latent space.
 
     Args:
-      data: a file of molecules, see ``wrlso.chem.load.load_molecules``.
+      data: a file of molecules, see ``wrlso.chem.load.load_molecules``; ``zinc250k`` for the one of
+        the extra ``zinc``.
       out: the model's file. A folder beside it, ``<out>.training``, holds checkpoints and the log.
       settings: see :class:`wrlso.tasks.molecule.training.Settings`.
       sizes: sizes of the model, see :data:`SIZES`.
+      column, delimiter, standardize: how it is read, see ``load_molecules``.
       half_products: multiply in bfloat16 while training, which is faster on processors with such
         products.
       workers: number of processes that read molecules; None: one per core.
@@ -76,7 +82,8 @@ def train_molecules(
     if out.is_dir():
         raise ValueError(f"out = {out} is a folder: give the path of the model's file")
     out.parent.mkdir(parents=True, exist_ok=True)
-    smiles, rows, vocabulary = prepare(data, workers, progress)
+    reading = {"column": column, "delimiter": delimiter, "standardize": standardize}
+    smiles, rows, vocabulary = prepare(data, workers, progress, **reading)
     cache = cache_dir() / "molecules"
     targets = standard_properties(smiles, cache, workers, progress)[:, : sizes.properties]
     machine = make_machine(make_tables(vocabulary), rows.shape[1])
@@ -114,13 +121,13 @@ def reconstructed(vae: VAE, model: MoleculeModel, smiles: Sequence[str], rows: n
 
 
 def prepare(
-    data: str | Path, workers: int | None, progress: bool
+    data: str | Path, workers: int | None, progress: bool, **reading: Any
 ) -> tuple[list[str], np.ndarray, Vocabulary]:
     """The distinct molecules of a file that can be written, their rows, and the vocabulary."""
     cache = cache_dir() / "molecules"
-    loaded = load_molecules(data, workers=workers, progress=progress, directory=cache)
-    if loaded.rejected:
-        _logger.warning("%s: %s", data, report(loaded.rejected))
+    loaded = load_molecules(data, workers=workers, progress=progress, directory=cache, **reading)
+    if loaded.rejected or loaded.duplicates or loaded.findings.stereo or loaded.findings.changes:
+        _logger.warning("%s: %s", data, report(loaded))
     label = "vocabulary" if progress else None
     over = partial(map_parts, workers=workers, label=label)
     vocabulary = learn_vocabulary(loaded.smiles, over=over)

@@ -50,7 +50,21 @@ def plain_smiles(smiles: str) -> str:
     mol = _parse(smiles)
     Chem.RemoveStereochemistry(mol)
     # Twice: some molecules change once more.
-    return Chem.MolToSmiles(Chem.MolFromSmiles(Chem.MolToSmiles(mol)))
+    return Chem.MolToSmiles(_parse(Chem.MolToSmiles(mol)))
+
+
+def stable_smiles(smiles: str) -> tuple[str, Graph]:
+    """The SMILES of :func:`plain_smiles`, and its graph.
+
+    Args:
+      smiles: RDKit's canonical SMILES of the molecule without stereochemistry.
+
+    Raises:
+      Unwritable: see :func:`read_graph`.
+    """
+    mol = _parse(smiles)
+    text = Chem.MolToSmiles(mol)
+    return text, graph_of(mol) if text == smiles else read_graph(text)
 
 
 def read_graph(smiles: str) -> Graph:

@@ -18,7 +18,7 @@ from typing import Any
 from rdkit import Chem
 
 from wrlso.chem.ringtree.compose import compose
-from wrlso.chem.ringtree.graph import Unwritable, plain_smiles, read_graph
+from wrlso.chem.ringtree.graph import Graph, Unwritable, plain_smiles, read_graph
 from wrlso.chem.ringtree.nodes import BRIDGE, CHILD, EXIT, ON, TO, Node, Use
 from wrlso.chem.ringtree.pieces import cut
 from wrlso.chem.ringtree.templates import template
@@ -90,7 +90,11 @@ class Vocabulary:
           Unwritable: with the reason, if it has none.
         """
         text = smiles if canonical else plain_smiles(smiles)
-        nodes = nodes_of(cut(read_graph(text)), self.known)
+        return self.write_graph(read_graph(text), text)
+
+    def write_graph(self, graph: Graph, text: str) -> list[int]:
+        """As :meth:`write`, from the graph of ``graph.plain_smiles``, which is the text."""
+        nodes = nodes_of(cut(graph), self.known)
         self.check(nodes)
         if any(node.in_bridge for node in nodes) and not _is_of(nodes, text):
             raise Unwritable("ring system", "a ring system that is another one once assembled")

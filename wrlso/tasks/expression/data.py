@@ -1,6 +1,5 @@
 """Base data of the expressions task: from a file, or samples of the grammar."""
 
-import gzip
 from pathlib import Path
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wrlso.data import Dataset
+from wrlso.storage.text import read_lines, read_text
 from wrlso.tasks.expression.evaluate import log_mse_scores
 from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS, GrammarError, encode
 from wrlso.tasks.expression.stack import EMPTY, START, completions, push
@@ -61,16 +61,15 @@ def _sample(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def read_expressions(path: str | Path) -> np.ndarray:
-    """Derivations ``[N, 15] uint8`` of a file with one expression per line, plain or gzipped.
+    """Derivations ``[N, 15] uint8`` of a file with one expression per line, plain or compressed, in
+    UTF-8, UTF-16 or Latin-1.
 
     Raises:
-      ValueError: naming file, line and column, if a line is outside the grammar or the file is
-        empty.
+      ValueError: naming file, line and column, if a line is outside the grammar, or the file is
+        empty or no text.
       OSError: if the file cannot be read.
     """
-    path = Path(path)
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        lines = file.read().splitlines()
+    lines = read_lines(read_text(path).text)
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:

@@ -89,7 +89,8 @@ def parse_target(text: str) -> np.ndarray:
     """The derivation ``[L]`` of a target expression, of any length.
 
     Raises:
-      ValueError: if it is not an expression of the grammar, or does not contain x.
+      ValueError: if it is not an expression of the grammar, does not contain x, or has no value at
+        one of :data:`POINTS`, so that it would have the lowest score itself.
     """
     try:
         derivation = parse(text)
@@ -97,7 +98,42 @@ def parse_target(text: str) -> np.ndarray:
         raise ValueError(f"target {text!r} is not an expression of x: {error}") from None
     if all(PRODUCTIONS[step].right != ("x",) for step in derivation):
         raise ValueError(f"target {text!r} does not contain x: give an expression of x")
+    values = _values_in_numpy(derivation)
+    undefined = np.flatnonzero(~np.isfinite(values))
+    if len(undefined):
+        raise ValueError(
+            f"target {text!r} has no finite value at x = {POINTS[undefined[0]]:.4g} and "
+            f"{len(undefined) - 1} other points of [-10, 10], where expressions are compared with "
+            "it: nothing would be close to it"
+        )
     return np.array(derivation, np.uint8)
+
+
+def _values_in_numpy(derivation: list[int]) -> np.ndarray:
+    """The values of a derivation at :data:`POINTS`, as of :func:`_values`, without starting JAX."""
+    constants = {"x": POINTS, **{digit: np.full_like(POINTS, int(digit)) for digit in "123"}}
+    functions: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "(": np.positive, "sin(": np.sin, "exp(": np.exp,
+    }  # fmt: skip
+    stack: list[tuple[np.ndarray, np.ndarray]] = []  # sums and products that may go on
+    with np.errstate(all="ignore"):
+        for step in reversed(derivation):
+            right = PRODUCTIONS[step].right
+            if right[0] in constants:
+                stack.append((np.zeros_like(POINTS), constants[right[0]]))
+            elif right[0] in functions:
+                total, product = stack.pop()
+                stack.append((np.zeros_like(POINTS), functions[right[0]](total + product)))
+            elif right != ("T",):
+                total, product = stack.pop()
+                factor = stack.pop()[1]
+                if right[1] == "+":
+                    stack.append((total + product, factor))
+                else:
+                    joined = product * factor if right[1] == "*" else product / factor
+                    stack.append((total, joined))
+        total, product = stack.pop()
+        return total + product
 
 
 def _one_by_one(function: Callable[[Array], Array], derivations: Array) -> Array:

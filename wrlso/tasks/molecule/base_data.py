@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from wrlso.chem.load import load_molecules, report
+from wrlso.chem.load import load_molecules
 from wrlso.chem.objective import Objective
+from wrlso.chem.report import report
 from wrlso.chem.scoring import describe_failures, score_molecules
 from wrlso.chem.spelling import RowAccept
 from wrlso.data import Dataset
@@ -46,7 +47,7 @@ def scores_of(
 
 def from_file(
     path: str,
-    columns: dict[str, Any],
+    reading: dict[str, Any],
     accept: RowAccept,
     score_all: ScoreAll,
     workers: int | None,
@@ -63,10 +64,10 @@ def from_file(
         max_heavy_atoms=accept.max_heavy_atoms,
         workers=workers,
         directory=cache_dir() / "molecules",
-        **columns,
+        **reading,
     )
-    if loaded.rejected:
-        _logger.warning("%s: %s", path, report(loaded.rejected))
+    if loaded.rejected or loaded.duplicates or loaded.findings.stereo or loaded.findings.changes:
+        _logger.warning("%s: %s", path, report(loaded))
     scores = score_all(loaded.smiles) if loaded.scores is None else loaded.scores
     assert loaded.rows is not None
     return _dataset(loaded.rows, scores, spelling.length)

@@ -16,12 +16,14 @@ from wrlso.chem.objective import Objective, make_objective
 from wrlso.chem.ringtree.tables import atoms_of_symbols
 from wrlso.chem.ringtree.vocabulary import Vocabulary
 from wrlso.chem.spelling import AcceptMolecule, RowAccept, RowScore, Spelling
+from wrlso.chem.zinc import ZINC_NAME, zinc_file
 from wrlso.evaluation.objective import HostObjective
 from wrlso.gp.fit import FitConfig
 from wrlso.loop.algorithm import Accept
 from wrlso.loop.retraining import RetrainConfig
 from wrlso.proposers.bayesian import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
+from wrlso.replicates import Replicates, check_replicates
 from wrlso.tasks.base import Task
 from wrlso.tasks.molecule.base_data import from_file, from_prior, scores_of
 from wrlso.tasks.molecule.model import MoleculeModel, load_model
@@ -31,13 +33,24 @@ _logger = logging.getLogger(__name__)
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 """The model that comes with the package; ``pretrained.md`` is its card."""
 
+MOST_HEAVY_ATOMS = 38
+"""Default of the maximum number of heavy atoms; ZINC250k's largest molecule has them."""
+
+_READING: dict[str, Any] = {
+    "column": "smiles",
+    "score_column": None,
+    "delimiter": None,
+    "replicates": "mean",
+    "standardize": False,
+}
+"""The defaults of the options that say how a file is read."""
+
 _RECORDED = (
     "objective", "command", "feed", "data", "model", "max_heavy_atoms", "penalty", "half_products",
     "timeout", "workers",
 )  # fmt: skip
 _RECORDED_IF_GIVEN = {
-    "column": "smiles",
-    "score_column": None,
+    **_READING,
     "require": (),
     "forbid": (),
     "alerts": (),
@@ -52,8 +65,11 @@ def molecules(
     data: str | None = None,
     column: str = "smiles",
     score_column: str | None = None,
+    delimiter: str | None = None,
+    replicates: Replicates = "mean",
+    standardize: bool = False,
     model: str | None = None,
-    max_heavy_atoms: int | None = 38,
+    max_heavy_atoms: int | None = MOST_HEAVY_ATOMS,
     penalty: float | Literal["lowest"] | None = None,
     half_products: bool = False,
     timeout: float = 60.0,
@@ -79,12 +95,20 @@ def molecules(
       feed: the way in which the program gets a SMILES: 'argument' (in place of {}, or else as the
         last argument), 'stdin' (a line on its standard input), or 'lines' (started once, it reads
         line after line).
-      data: a file of molecules: one SMILES per line, or a CSV file with a column 'smiles'; plain or
-        gzipped. Default: 10,000 samples of the model's prior.
-      column: the column of a CSV file that holds the SMILES.
+      data: a file of molecules: one SMILES per line, a table with a column 'smiles', SDF or
+        Parquet; plain or compressed. 'zinc250k' is the one of the extra 'zinc'. Default: 10,000
+        samples of the model's prior.
+      column: the column of a table that holds the SMILES: its name, or its number from 1.
       score_column: the column that holds scores, in units of the objective. Default: the molecules
         of the file are scored at first use, and the scores are cached; a molecule without a score
         is left out.
+      delimiter: what separates the columns of a table: a character, 'tab' or 'space'. Default: it
+        is recognised.
+      replicates: the score of a molecule that has different ones in the file: their mean, their
+        median, the best, or refuse the file. Molecules that differ in stereochemistry are equal
+        here.
+      standardize: read the parents of salts, neutral where that is possible, without atom maps and
+        isotopes. Without it, salts and labelled molecules are rejected and counted.
       model: a file of 'wrlso train molecules'. Default: the model that comes with wrlso.
       max_heavy_atoms: maximum number of atoms other than hydrogen; larger molecules are refused
         before they cost anything. 38 is ZINC250k's largest. In Python None means no limit.
@@ -110,7 +134,8 @@ def molecules(
     given = dict(locals())
     made = make_objective(objective, command, feed)
     _check_limit(max_heavy_atoms)
-    _check_data(data, column, score_column)
+    reading = {name: given[name] for name in _READING}
+    _check_data(data, reading)
     trained = _load_model(model)
     spelling = Spelling(trained.vocabulary, trained.length)
     row_score = RowScore(spelling, made.score)
@@ -118,11 +143,10 @@ def molecules(
     row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, made.filter, accept))
     penalty = made.penalty if penalty is None else penalty
     score_all = partial(scores_of, made, workers, timeout)
-    columns = {"column": column, "score_column": score_column}
     load = (
         partial(from_prior, trained, row_accept, score_all)
         if data is None
-        else partial(from_file, data, columns, row_accept, score_all, workers)
+        else partial(from_file, data, reading, row_accept, score_all, workers)
     )
     return Task(
         name="molecules",
@@ -146,10 +170,11 @@ def _options(made: Objective, given: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``molecules`` as a run records them; some only where they differ from their
     defaults, and functions not at all."""
     stated = {name: given[name] for name in _RECORDED}
-    command, paths = given["command"], ("data", "model")
+    command = given["command"]
+    paths = [name for name in ("data", "model") if given[name] not in (None, ZINC_NAME)]
     stated["objective"] = "penalized_logp" if command is not None else made.record
     stated["command"] = None if command is None else made.name.removeprefix("command ")
-    stated |= {name: os.path.abspath(given[name]) for name in paths if given[name] is not None}
+    stated |= {name: os.path.abspath(given[name]) for name in paths}
     for name, default in _RECORDED_IF_GIVEN.items():
         if given[name] != default:
             value = given[name]
@@ -203,13 +228,15 @@ def _check_limit(max_heavy_atoms: int | None) -> None:
         raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
 
 
-def _check_data(data: str | None, column: str, score_column: str | None) -> None:
-    if data is None and (column, score_column) != ("smiles", None):
-        raise ValueError(
-            f"column = {column!r} and score_column = {score_column!r} are columns of a table: give "
-            "it as data"
-        )
-    if data is not None and not os.path.exists(data):
+def _check_data(data: str | None, reading: dict[str, Any]) -> None:
+    check_replicates(reading["replicates"])
+    changed = {name: value for name, value in reading.items() if value != _READING[name]}
+    if data is None and changed:
+        said = " and ".join(f"{name} = {value!r}" for name, value in changed.items())
+        raise ValueError(f"{said} say how a table is read: give it as data")
+    if data == ZINC_NAME:
+        zinc_file()  # it says how to install it
+    elif data is not None and not os.path.exists(data):
         raise FileNotFoundError(f"data = {str(data)!r}: there is no such file")
 
 

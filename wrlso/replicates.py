@@ -1,0 +1,65 @@
+"""Several scores of one thing: mean, median, best, or refusal; never the first by accident."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+Replicates = Literal["mean", "median", "best", "refuse"]
+"""What is done about different scores of one thing."""
+
+
+class Combined(NamedTuple):
+    """Scores of N things.
+
+    Attributes:
+      scores: ``[N]`` float64.
+      differing: numbers of the things that have different scores, in order.
+      spread: the largest difference between two scores of one thing; 0 if none differ.
+    """
+
+    scores: np.ndarray
+    differing: np.ndarray
+    spread: float
+
+
+def check_replicates(how: str) -> None:
+    """Raise ValueError unless ``how`` is one of :data:`Replicates`."""
+    if how not in get_args(Replicates):
+        raise ValueError(
+            f"replicates must be one of {', '.join(get_args(Replicates))}, got {how!r}"
+        )
+
+
+def combine(
+    scores: Sequence[float] | np.ndarray, things: Sequence[int] | np.ndarray, how: Replicates
+) -> Combined:
+    """One score for each thing.
+
+    Args:
+      scores: ``[R]`` finite scores, higher is better.
+      things: ``[R]``, the number of the thing that each is a score of: 0 to N - 1, each at least
+        once.
+      how: 'mean', 'median' or 'best', the highest. 'refuse' is the caller's task: the scores are
+        combined as by 'mean', and ``differing`` says which things to refuse.
+
+    Raises:
+      ValueError: if ``how`` is none of these.
+    """
+    check_replicates(how)
+    values, owner = np.asarray(scores, np.float64), np.asarray(things)
+    if not len(values):
+        return Combined(values, np.zeros(0, np.int64), 0.0)
+    order = np.lexsort((values, owner))
+    values, owner = values[order], owner[order]
+    first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+    last = np.r_[first[1:], len(owner)] - 1
+    low, high = values[first], values[last]
+    differ = np.flatnonzero(low != high)
+    out = high.copy()
+    if how != "best":
+        average = np.median if how == "median" else np.mean
+        for i in differ:
+            out[i] = average(values[first[i] : last[i] + 1])
+    spread = float((high - low).max())
+    return Combined(out, differ, spread)
