@@ -23,7 +23,7 @@ from wrlso.proposers.base import Proposer
 from wrlso.resolve import algorithm, record, task_record
 from wrlso.results.record import task_of
 from wrlso.results.result import Result
-from wrlso.results.summary import describer, summarize
+from wrlso.results.summary import describe_base, describer, summarize
 from wrlso.runs.base_data import load_base
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig, make_config, static_part
@@ -260,7 +260,7 @@ def _run_to_end(
             with bar:
                 session.run_rounds(bar, check_interrupt)
             compilations = session.compiled.compilations
-        _finish(runs, task, compilations)
+        _finish(runs, task, base, compilations)
 
 
 @contextmanager
@@ -272,12 +272,14 @@ def _opened(folders: Sequence[RunFolder]) -> Iterator[list[OpenRun]]:
         yield [OpenRun(f, stack.enter_context(closing(f.open_log()))) for f in folders]
 
 
-def _finish(runs: Sequence[OpenRun], task: Task, compilations: dict[str, int]) -> None:
+def _finish(
+    runs: Sequence[OpenRun], task: Task, base: Dataset, compilations: dict[str, int]
+) -> None:
     """Write each run's summary: last, as a run with a summary is left as it is."""
-    describe = describer(task)
+    describe, began = describer(task), describe_base(task, base)
     for run in runs:
         config, log = run.folder.config, run.log
-        summary = summarize(config, log, compilations, len(runs), task.stated, describe)
+        summary = summarize(config, log, compilations, len(runs), task.stated, describe, began)
         log.tidy()
         run.folder.save_summary(summary)
 

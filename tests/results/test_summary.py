@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tests.builders import make_tiny_task, tiny_data, tiny_run
+from wrlso.data import Dataset
 from wrlso.results.summary import best_so_far, charged_scores, top_mean
 from wrlso.runs.log import Query
 from wrlso.status import Status
@@ -19,3 +21,14 @@ def test_failures_and_duplicates_do_not_count_as_scores():
         )
     ]
     np.testing.assert_array_equal(charged_scores(queries), [1.0, np.nan])
+
+
+def test_a_run_says_what_its_only_lead_scores(tmp_path):
+    """A lead that no query beats would otherwise be nowhere in the results."""
+    data = tiny_data()
+    lead = Dataset(data.objects[3:4], data.scores[3:4])
+    task = make_tiny_task(load_data=lambda: lead, to_text=lambda thing: thing.tobytes().hex())
+    result = tiny_run(tmp_path / "run", task, budget=4, seeds=1, proposer="prior")
+    score, text = float(lead.scores[0]), np.asarray(lead.objects[0]).tobytes().hex()
+    assert result.summary["base"] == {"objects": 1, "best": score, "best_object": text}
+    assert f"began with 1 objects, the best of which scores {score:g}: {text}" in result.table()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from wrlso.data import Dataset
 from wrlso.models.vae import object_like
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import Query, QueryLog, Round
@@ -57,6 +58,17 @@ def describer(task: Task) -> Callable[[Query], str] | None:
     return describe
 
 
+def describe_base(task: Task, base: Dataset) -> dict[str, Any]:
+    """The number of objects that a run begins with, the best of their scores, and its object."""
+    scores = np.asarray(base.scores, float)
+    first = int(np.argmax(scores))
+    try:
+        text = task.to_text(np.asarray(base.objects[first])) if task.to_text else None
+    except Exception:  # as for queries
+        text = ""
+    return {"objects": len(scores), "best": float(scores[first]), "best_object": text}
+
+
 def wall_seconds(seconds: Mapping[str, float]) -> float:
     """Wall time of all sessions without pretraining, from the seconds of each phase.
 
@@ -73,6 +85,7 @@ def summarize(
     side_by_side: int = 1,
     stated: Mapping[str, Any] | None = None,
     describe: Callable[[Query], str] | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``.
 
@@ -87,6 +100,7 @@ def summarize(
       side_by_side: number of runs in the program; each is given an equal share of its seconds.
       stated: facts about the task that every table shows.
       describe: function from a query to a line of text, for the best query of each seed.
+      base: see :func:`describe_base`.
     """
     rounds = log.rounds()
     queries = {seed: log.queries(seed) for seed in config.seed_numbers}
@@ -112,6 +126,7 @@ def summarize(
         "beta": config.beta,
         "proposer": config.proposer,
         "budget": config.budget,
+        "base": dict(base or {}),
         "seeds": per_seed,
         **{name: _over_seeds(per_seed, name) for name in ("best", "top10", "top50")},
         "charged_evaluations": sum(seed["charged"] for seed in per_seed),

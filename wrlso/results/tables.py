@@ -50,6 +50,10 @@ def run_table(summary: Mapping[str, Any]) -> str:
         f"seed {s['seed']}: {s['best_object']}" for s in summary["seeds"] if s.get("best_object")
     ]
     best = ["Best of each seed:\n" + "\n".join(objects)] if objects else []
+    if began := summary.get("base"):
+        text = f": {began['best_object']}" if began["best_object"] else ""
+        notes.insert(0, f"The runs began with {began['objects']} objects, the best of which scores "
+                     f"{_number(began['best'])}{text}")  # fmt: skip
     failed = ["\n".join(failures)] if failures else []
     return "\n\n".join([head, table, *best, *notes, *failed, costs(summary)])
 
