@@ -16,6 +16,17 @@ from wrlso.tasks.base import Task
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+TAKEN = frozenset(
+    {
+        "run", "task", "stated", "method", "hyper", "retrain_every", "epochs", "beta", "proposer",
+        "seed", "round", "index", "query", "status", "score", "reason", "object", "latent",
+        "name", "smiles", "start", "start smiles", "start similarity",
+    }
+)  # fmt: skip
+"""Columns of exports and tables that no component replaces."""
+
+_COLUMNS = ["seed", "round", "index", "query", "status", "score", "reason", "object", "latent"]
+
 _POOL = 5
 """Number of the best objects per object that is chosen, from which diverse ones are chosen."""
 
@@ -123,13 +134,18 @@ def to_dataframe(record: RunRecord, task: Task | None = None) -> "DataFrame":
                 **component_columns(components.get(key, ())),
             }
         )
-    return DataFrame(rows)
+    columns = None if rows else _COLUMNS
+    return DataFrame(rows, columns=columns)
 
 
 def component_columns(components: tuple[ComponentValue, ...]) -> dict[str, float]:
-    """The values of components by column; desirabilities have columns of their own."""
+    """The values of components by column; desirabilities have columns of their own.
+
+    A component of the name of another column, such as score, is called "component score".
+    """
     columns: dict[str, float] = {}
     for name, value, desirability in components:
+        name = f"component {name}" if name in TAKEN else name
         columns[name] = np.nan if value is None else value
         if desirability is not None:
             columns[f"{name} desirability"] = desirability
