@@ -129,8 +129,12 @@ def test_the_loop_of_ones_own_repeats_the_simulation(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("rolled_loops")
-def test_the_readme_scores_molecules(tmp_path, monkeypatch):
-    """With a small model, as the shipped one takes minutes to retrain."""
+def small_model(tmp_path, monkeypatch, **changes):
+    """A file of molecules and a small model, as the shipped one takes minutes to retrain.
+
+    Args:
+      changes: arguments in a document that the name of the small model is added to.
+    """
     smiles = [f"{'C' * n}{end}" for n in range(1, 20) for end in ("Cl", "O", "N")]
     (tmp_path / "mine.smi").write_text("".join(f"{one}\n" for one in smiles))
     settings = Settings(steps=20, batch_size=16, held_out=0.2, warmup=5)
@@ -139,12 +143,29 @@ def test_the_readme_scores_molecules(tmp_path, monkeypatch):
     train_molecules(*files, settings, sizes=sizes, workers=1, progress=False)
     monkeypatch.setitem(SMALLER, "budget=200, seeds=2", "budget=4, seeds=1")
     monkeypatch.setitem(SMALLER, "weighted_retraining()", "weighted_retraining(retrain_every=2)")
-    monkeypatch.setitem(
-        SMALLER, "max_heavy_atoms=30", f"max_heavy_atoms=30, workers=1, model={str(files[1])!r}"
-    )
+    for name, value in changes.items():
+        monkeypatch.setitem(
+            SMALLER, f"{name}={value}", f"{name}={value}, workers=1, model={str(files[1])!r}"
+        )
+
+
+def test_the_readme_scores_molecules(tmp_path, monkeypatch):
+    small_model(tmp_path, monkeypatch, max_heavy_atoms=30)
     names = run_code("README.md", tmp_path, monkeypatch)
     assert 1 <= len(names["result"].scores()[0]) <= 4  # so small a model repeats itself
     assert "objective = function chlorines" in names["result"].table()
+
+
+@pytest.mark.slow
+def test_the_executors_of_the_documentation_give_the_same_run(tmp_path, monkeypatch):
+    small_model(tmp_path, monkeypatch, timeout=3600)
+    run_code("docs/cluster.md", tmp_path, monkeypatch)
+    queries = [
+        [(q.latent, q.object, q.score) for q in wrlso.Result(tmp_path / "runs" / name).queries()]
+        for name in ("dask", "loky", "submitit")
+    ]
+    assert len(queries[0]) >= 1
+    assert queries[1:] == queries[:1] * 2
 
 
 def test_the_objectives_of_the_documentation(tmp_path, monkeypatch):

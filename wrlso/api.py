@@ -15,6 +15,8 @@ import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, 
 from tqdm import tqdm
 
 from wrlso.data import Dataset
+from wrlso.evaluation.executors import SupportsSubmit
+from wrlso.evaluation.pools import on_chosen_executor
 from wrlso.loop.algorithm import Algorithm
 from wrlso.loop.candidates import BaseData, prepare_base
 from wrlso.methods import Method
@@ -24,7 +26,7 @@ from wrlso.resolve import algorithm, record, task_record
 from wrlso.results.record import task_of
 from wrlso.results.result import Result
 from wrlso.results.summary import describe_base, describer, summarize
-from wrlso.runs.base_data import load_base
+from wrlso.runs.base_data import base_of, keep_base, load_base
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig, make_config, static_part
 from wrlso.runs.folder import RunFolder
@@ -38,6 +40,7 @@ from wrlso.runs.settings import RunSettings, SettingsArguments
 from wrlso.tasks.base import Task
 
 
+@on_chosen_executor
 def run(
     task: Task, method: Method, *, out: str | Path, **settings: Unpack[SettingsArguments]
 ) -> Result:
@@ -47,8 +50,8 @@ def run(
       task: such as ``wrlso.tasks.shapes()``, or your own.
       method: such as ``wrlso.methods.weighted_retraining(k=1e-3)``, or your own.
       out: the run's folder; must not exist, or be empty.
-      **settings: budget, seeds, first_seed, proposer, batch, gradient_of, devices, seed_mode and
-        progress, see :class:`wrlso.RunSettings`.
+      **settings: budget, seeds, first_seed, proposer, batch, gradient_of, devices, seed_mode,
+        progress, executor and rescore, see :class:`wrlso.RunSettings`.
 
     Returns:
       The result, readable again later as ``wrlso.Result(out)``.
@@ -63,10 +66,12 @@ def run(
     base = load_base(task)
     config = replace(config, task_record=task_record(task, base))
     folder = RunFolder.create(Path(out), config)
+    keep_base(folder, task, base)
     _run_to_end([folder], task, resolved, base, chosen.progress)
     return Result(folder.path)
 
 
+@on_chosen_executor
 def sweep(
     task: Task,
     methods: Mapping[str, Method],
@@ -104,7 +109,8 @@ def sweep(
     request_devices(chosen.seeds * len(methods), chosen.devices)
     plans = {name: _plan(task, method, chosen) for name, method in methods.items()}
     found = {name: find_run(Path(out) / name, config) for name, (_, config) in plans.items()}
-    base = load_base(task)
+    begun = next(filter(None, found.values()), None)
+    base = load_base(task) if begun is None else base_of(begun, task)
     known = task_record(task, base)
     for folder in filter(None, found.values()):
         check_same(folder, task.name, folder.config.algorithm, known)
@@ -114,6 +120,7 @@ def sweep(
         folder = found[name] or RunFolder.create(
             Path(out) / name, replace(config, task_record=known)
         )
+        keep_base(folder, task, base)
         if not folder.summary_file.exists():
             group = static_part(config)
             groups.setdefault(group, []).append(folder)
@@ -124,6 +131,7 @@ def sweep(
     return {name: Result(Path(out) / name) for name in methods}
 
 
+@on_chosen_executor
 def resume(
     out: str | Path,
     *,
@@ -133,6 +141,7 @@ def resume(
     devices: int | None = None,
     seed_mode: SeedMode | None = None,
     progress: bool = True,
+    executor: str | SupportsSubmit | None = None,
 ) -> Result:
     """Continue an interrupted run from its last completed round; nothing is lost.
 
@@ -146,6 +155,7 @@ def resume(
       devices, seed_mode: instead of those that the run began with. The queries are the same, those
         of proposer ``bo`` up to rounding.
       progress: show a progress bar.
+      executor: as for :func:`run`. A run may continue on another one, or on none.
 
     Returns:
       The result.
@@ -161,8 +171,9 @@ def resume(
     request_devices(config.seeds, devices or config.devices)
     task = task or task_of(config)
     resolved = resolve_again(folder, task, method, proposer)
-    base = load_base(task)
+    base = base_of(folder, task)
     check_same(folder, task.name, record(resolved), task_record(task, base))
+    keep_base(folder, task, base)
     folder.config = replace(
         config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
     )

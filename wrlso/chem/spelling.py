@@ -1,7 +1,8 @@
 """Rows of symbols and the molecules that they spell; scores of rows. Worker processes use it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +91,27 @@ class RowScore:
           ValueError: if the molecule has no atoms.
         """
         return self.objective(self.spelling.smiles(row))
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """Scores several rows at once.
+
+    Attributes:
+      spelling: translates rows to molecules.
+      objective: function from a list of SMILES to as many numbers or exceptions.
+    """
+
+    spelling: Spelling
+    objective: Callable[[list[str]], Sequence[Any]]
+
+    def __call__(self, rows: Sequence[np.ndarray]) -> Sequence[Any]:
+        """The scores of rows. Exceptions of the objective pass through.
+
+        Raises:
+          ValueError: if a molecule has no atoms.
+        """
+        return self.objective([self.spelling.smiles(row) for row in rows])
 
 
 @dataclass(frozen=True)

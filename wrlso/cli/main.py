@@ -16,6 +16,7 @@ from tyro.conf import Positional
 
 from wrlso.cli import export, molecules, reports
 from wrlso.cli.options import parse_run_options, summary_of
+from wrlso.evaluation.values import EvaluationError
 from wrlso.methods import METHODS, get_method
 from wrlso.tasks import TASKS
 
@@ -44,6 +45,8 @@ class Resume:
     """Draw figures at the end."""
     progress: bool = True
     """Show progress bars."""
+    executor: str | None = None
+    """Scheduler that evaluates the objective, such as dask://127.0.0.1:8786. Default: none."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,18 @@ _DESCRIPTION = """Optimise expensive black boxes in the latent space of generati
 weighted retraining. A first run: wrlso run shapes --out runs/first"""
 
 
+_EXPECTED = (
+    ValueError, FloatingPointError, ImportError, OSError, sqlite3.Error, EvaluationError,
+)  # fmt: skip
+
+
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stdout)
     try:
         return _dispatch(argv)
-    except (ValueError, FloatingPointError, ImportError, OSError, sqlite3.Error) as error:
+    except _EXPECTED as error:
         print(f"wrlso: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -168,7 +176,11 @@ def _resume(command: Resume) -> int:
         task = task_of(config)
         with _says_how_to_resume(command.run):
             result = resume(
-                command.run, task=task, devices=command.devices, progress=command.progress
+                command.run,
+                task=task,
+                devices=command.devices,
+                progress=command.progress,
+                executor=command.executor,
             )
         return _finish(result, command.figures, task)
 

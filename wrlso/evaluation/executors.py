@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Protocol
 
 from wrlso.evaluation.remote import end_idle, evaluate_remotely
 from wrlso.evaluation.values import EvaluationError, Outcome, describe_error, shorten
@@ -21,6 +21,13 @@ _POLL = 0.2
 
 _CONNECT = 10.0
 """Maximum number of seconds in which a scheduler answers."""
+
+
+class SupportsSubmit(Protocol):
+    """An executor: of ``concurrent.futures``, Dask, loky or submitit."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
+        """A future of the function's value, with ``done``, ``result`` and ``cancel``."""
 
 
 class ExecutorPool:
@@ -43,7 +50,7 @@ class ExecutorPool:
     """
 
     def __init__(
-        self, executor: Any, function: Callable[[Any], Any], timeout: float | None
+        self, executor: SupportsSubmit, function: Callable[[Any], Any], timeout: float | None
     ) -> None:
         self._executor, self._function, self._timeout = executor, Sendable(function), timeout
         self.size = 1

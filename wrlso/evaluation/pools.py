@@ -1,13 +1,17 @@
 """The place of evaluations: worker processes of this machine, or any executor."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from wrlso.evaluation.executors import ExecutorPool, connected
 from wrlso.evaluation.values import Outcome
 from wrlso.evaluation.workers import WorkerPool
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Pool(Protocol):
@@ -54,6 +58,18 @@ def evaluating(executor: Any = None, rescore: bool = False) -> Iterator[None]:
             yield
         finally:
             _place.reset(token)
+
+
+def on_chosen_executor(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose keywords ``executor`` and ``rescore`` choose how objectives are evaluated
+    while it runs."""
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **keywords: P.kwargs) -> R:
+        with evaluating(keywords.get("executor"), bool(keywords.get("rescore"))):
+            return function(*arguments, **keywords)
+
+    return call
 
 
 def rescoring() -> bool:

@@ -20,6 +20,7 @@ from wrlso.results.published import published
 from wrlso.results.record import RunRecord, task_of
 from wrlso.results.statistics import held
 from wrlso.results.tables import title
+from wrlso.runs.base_data import base_of
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.tasks.base import Task
 from wrlso.weighting.ranks import cumulative_weight, effective_sample_size, rank_weight_share
@@ -53,7 +54,7 @@ def draw_run(
       The paths of the figures.
     """
     task = task or task_of(result.folder.config)
-    base = task.load_data()
+    base = base_of(result.folder, task)
     stages = _stages(result, task, base)
     figures = {
         "best_so_far": best_so_far(result),

@@ -12,6 +12,7 @@ from wrlso.evaluation.components import ComponentValue
 from wrlso.loop.algorithm import State
 from wrlso.models.sampling import prng_key
 from wrlso.results.summary import best_so_far, charged_scores
+from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query
@@ -105,7 +106,7 @@ class RunRecord:
           ValueError: if no state after that number of rounds is kept.
         """
         task = task or task_of(self.folder.config)
-        return self.load_state(rounds, task, task.load_data())
+        return self.load_state(rounds, task, base_of(self.folder, task))
 
     def load_state(self, rounds: int | None, task: Task, base: Dataset) -> State:
         """As :meth:`state`, with base data that are already loaded."""

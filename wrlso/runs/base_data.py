@@ -1,14 +1,19 @@
-"""The base data of a run, checked before any work."""
+"""The base data of a run: checked before any work, and kept in its folder if they were paid for."""
 
 import warnings
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from wrlso.data import Dataset, check_dataset, describe_conflict, find_replicates
 from wrlso.models.vae import object_like
 from wrlso.objective import evaluate
+from wrlso.runs.folder import RunFolder
+from wrlso.storage.tensors import save_tree
 from wrlso.tasks.base import Task
 
 _SPREAD = 0.01
@@ -62,3 +67,31 @@ def _check_conflicts(task: Task, base: Dataset) -> None:
             f"{describe_conflict(base, things, combined)} (and the key)",
             stacklevel=4,
         )
+
+
+def base_of(folder: RunFolder, task: Task) -> Dataset:
+    """The base data of a run: those that its folder keeps, else the task's.
+
+    The scores of a Python objective are kept. Asking for them again costs evaluations, and a
+    molecule that had no score then may have one now.
+
+    Raises:
+      ValueError: if the file cannot be read.
+    """
+    file = folder.base_file
+    if not file.exists():
+        return load_base(task)
+    try:
+        kept = load_file(file)
+        return Dataset(jnp.asarray(kept["objects"]), jnp.asarray(kept["scores"]))
+    except (SafetensorError, KeyError, OSError) as error:
+        raise ValueError(
+            f"{file} cannot be read ({error}): restore it, or delete it to load the starting data "
+            "again"
+        ) from error
+
+
+def keep_base(folder: RunFolder, task: Task, base: Dataset) -> None:
+    """Keep the base data of a run whose objective is a Python function."""
+    if task.host_objective is not None and not folder.base_file.exists():
+        save_tree(folder.base_file, base._asdict())

@@ -81,6 +81,11 @@ class RunFolder:
         return self.path / "config.json"
 
     @property
+    def base_file(self) -> Path:
+        """The base data, if their scores are those of a Python objective."""
+        return self.path / "base.safetensors"
+
+    @property
     def summary_file(self) -> Path:
         return self.path / "summary.json"
 

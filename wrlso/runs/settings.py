@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any, Literal, TypedDict
 
+from wrlso.evaluation.executors import SupportsSubmit
 from wrlso.parallel import SeedMode
 from wrlso.proposers.base import Proposer
 
@@ -21,6 +22,8 @@ class SettingsArguments(TypedDict, total=False):
     devices: int | None
     seed_mode: SeedMode
     progress: bool
+    executor: str | SupportsSubmit | None
+    rescore: bool
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class RunSettings:
       seed_mode: seeds within a device run one after the other ('map') or batched ('vmap'). 'auto'
         is 'map' on a CPU and 'vmap' on an accelerator.
       progress: show progress bars.
+      executor: the place where a Python objective or a program is evaluated: the address of a
+        scheduler, such as dask://127.0.0.1:8786 (needs the extra 'dask'). In Python it may also be
+        any ``concurrent.futures.Executor``. Default: worker processes of this machine.
+      rescore: score the starting data anew, also molecules whose scores were kept or stand in a
+        file.
 
     Raises:
       ValueError: naming the setting, its value and the remedy.
@@ -58,6 +66,8 @@ class RunSettings:
     devices: int | None = None
     seed_mode: SeedMode = "auto"
     progress: bool = True
+    executor: str | SupportsSubmit | None = None
+    rescore: bool = False
 
     def __post_init__(self) -> None:
         for name in ("budget", "seeds", "first_seed", "batch", "devices"):

@@ -13,9 +13,10 @@ from tqdm import tqdm
 from wrlso.chem.load import load_molecules
 from wrlso.chem.objective import Objective
 from wrlso.chem.report import report
-from wrlso.chem.scoring import describe_failures, score_molecules
+from wrlso.chem.scoring import check_scores, describe_failures, score_molecules
 from wrlso.chem.spelling import RowAccept
 from wrlso.data import Dataset
+from wrlso.evaluation.pools import rescoring
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import decode_all
 from wrlso.storage.cache import cache_dir
@@ -34,6 +35,9 @@ _DRAWS = 20
 ScoreAll = Callable[[list[str]], np.ndarray]
 """A function from SMILES to scores; NaN for a molecule without a score."""
 
+CheckScores = Callable[[list[str], np.ndarray, str], None]
+"""A check of SMILES, their scores, and the name of the column."""
+
 
 def scores_of(
     objective: Objective, workers: int | None, timeout: float, smiles: list[str]
@@ -45,11 +49,25 @@ def scores_of(
     return scored.scores
 
 
+def check_column(
+    objective: Objective,
+    workers: int | None,
+    timeout: float,
+    smiles: list[str],
+    scores: np.ndarray,
+    name: str,
+) -> None:
+    """Evaluate three molecules of a file with scores ``[N]``; see
+    :func:`wrlso.chem.scoring.check_scores`."""
+    check_scores(smiles, scores, name, objective, workers, timeout)
+
+
 def from_file(
     path: str,
     reading: dict[str, Any],
     accept: RowAccept,
     score_all: ScoreAll,
+    check: CheckScores,
     workers: int | None,
 ) -> Dataset:
     """Base data from the molecules of a file that the model can write and that are small enough.
@@ -68,7 +86,11 @@ def from_file(
     )
     if loaded.rejected or loaded.duplicates or loaded.findings.stereo or loaded.findings.changes:
         _logger.warning("%s: %s", path, report(loaded))
-    scores = score_all(loaded.smiles) if loaded.scores is None else loaded.scores
+    scores = loaded.scores
+    if scores is None or rescoring():
+        scores = score_all(loaded.smiles)
+    else:
+        check(loaded.smiles, scores, reading["score_column"])
     assert loaded.rows is not None
     return _dataset(loaded.rows, scores, spelling.length)
 

@@ -15,7 +15,7 @@ from wrlso.chem.filters import MoleculeFilter, molecule_filter
 from wrlso.chem.objective import Objective, make_objective
 from wrlso.chem.ringtree.tables import atoms_of_symbols
 from wrlso.chem.ringtree.vocabulary import Vocabulary
-from wrlso.chem.spelling import AcceptMolecule, RowAccept, RowScore, Spelling
+from wrlso.chem.spelling import AcceptMolecule, RowAccept, RowScore, RowScores, Spelling
 from wrlso.chem.zinc import ZINC_NAME, zinc_file
 from wrlso.evaluation.objective import HostObjective
 from wrlso.gp.fit import FitConfig
@@ -25,7 +25,7 @@ from wrlso.proposers.bayesian import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.replicates import Replicates, check_replicates
 from wrlso.tasks.base import Task
-from wrlso.tasks.molecule.base_data import from_file, from_prior, scores_of
+from wrlso.tasks.molecule.base_data import check_column, from_file, from_prior, scores_of
 from wrlso.tasks.molecule.model import MoleculeModel, load_model
 
 _logger = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ _RECORDED = (
     "timeout", "workers",
 )  # fmt: skip
 _RECORDED_IF_GIVEN = {
+    "batch_size": None,
+    "retries": 0,
     **_READING,
     "require": (),
     "forbid": (),
@@ -62,6 +64,7 @@ def molecules(
     objective: str | Mapping[str, Any] | Callable[[str], float] = "penalized_logp",
     command: str | None = None,
     feed: Feed = "argument",
+    batch_size: int | None = None,
     data: str | None = None,
     column: str = "smiles",
     score_column: str | None = None,
@@ -74,6 +77,7 @@ def molecules(
     half_products: bool = False,
     timeout: float = 60.0,
     workers: int | None = None,
+    retries: int = 0,
     require: tuple[str, ...] = (),
     forbid: tuple[str, ...] = (),
     alerts: tuple[str, ...] = (),
@@ -93,8 +97,12 @@ def molecules(
       command: a program that gets a SMILES and prints its score, such as 'python dock.py'; it
         replaces the objective.
       feed: the way in which the program gets a SMILES: 'argument' (in place of {}, or else as the
-        last argument), 'stdin' (a line on its standard input), or 'lines' (started once, it reads
-        line after line).
+        last argument), 'stdin' (a line on its standard input), 'lines' (started once, it reads
+        line after line and flushes each answer), or 'batch' (started for a batch, it reads one line
+        per molecule and prints one).
+      batch_size: maximum number of molecules that a program with feed 'batch' gets at once, and in
+        Python a function, which then gets a list of SMILES. Default: 1,000 for a program; a
+        function gets one SMILES.
       data: a file of molecules: one SMILES per line, a table with a column 'smiles', SDF or
         Parquet; plain or compressed. 'zinc250k' is the one of the extra 'zinc'. Default: 10,000
         samples of the model's prior.
@@ -116,8 +124,9 @@ def molecules(
         score in its data. Default: -4 for penalised logP, 0 for QED and GuacaMol, else 'lowest'.
       half_products: multiply in bfloat16 while the model is retrained and molecules are encoded:
         faster where the processor has such products (AVX512-BF16, AMX), slower elsewhere.
-      timeout: maximum number of seconds per molecule; a slower molecule fails.
+      timeout: maximum number of seconds per molecule, or per batch; a slower molecule fails.
       workers: number of processes that score molecules. Default: one per core.
+      retries: number of times that a query is evaluated again after a failure.
       require: SMARTS patterns that must all occur in a molecule. Molecules that fail this test or
         one of the next four are refused: they are neither evaluated nor charged.
       forbid: SMARTS patterns of which none may occur.
@@ -132,27 +141,37 @@ def molecules(
       FileNotFoundError: if the model or the data file does not exist.
     """
     given = dict(locals())
-    made = make_objective(objective, command, feed)
+    made = make_objective(objective, command, feed, batch_size)
     _check_limit(max_heavy_atoms)
     reading = {name: given[name] for name in _READING}
     _check_data(data, reading)
     trained = _load_model(model)
     spelling = Spelling(trained.vocabulary, trained.length)
-    row_score = RowScore(spelling, made.score)
+    row_score = (RowScores if made.together else RowScore)(spelling, made.score)
     filters = molecule_filter(require=require, forbid=forbid, alerts=alerts, max_weight=max_weight)
     row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, made.filter, accept))
     penalty = made.penalty if penalty is None else penalty
     score_all = partial(scores_of, made, workers, timeout)
+    check = partial(check_column, made, workers, timeout)
     load = (
         partial(from_prior, trained, row_accept, score_all)
         if data is None
-        else partial(from_file, data, reading, row_accept, score_all, workers)
+        else partial(from_file, data, reading, row_accept, score_all, check, workers)
     )
     return Task(
         name="molecules",
         vae=trained.vae(half_products),
         load_data=cache(load),  # a run and its figures share them
-        host_objective=HostObjective(row_score, spelling.canonical, workers, timeout, row_accept),
+        host_objective=HostObjective(
+            row_score,
+            spelling.canonical,
+            workers,
+            timeout,
+            row_accept,
+            retries,
+            batch_size=made.batch_size if made.together else 1,
+            hint=made.hint,
+        ),
         accept=_within_size(trained.vocabulary, max_heavy_atoms),
         params=trained.params,
         retrain=_retraining(trained.kl_weight),
