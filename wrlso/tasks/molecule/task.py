@@ -147,7 +147,6 @@ def molecules(
     _check_data(data, reading)
     trained = _load_model(model)
     spelling = Spelling(trained.vocabulary, trained.length)
-    row_score = (RowScores if made.together else RowScore)(spelling, made.score)
     filters = molecule_filter(require=require, forbid=forbid, alerts=alerts, max_weight=max_weight)
     row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, made.filter, accept))
     penalty = made.penalty if penalty is None else penalty
@@ -162,16 +161,7 @@ def molecules(
         name="molecules",
         vae=trained.vae(half_products),
         load_data=cache(load),  # a run and its figures share them
-        host_objective=HostObjective(
-            row_score,
-            spelling.canonical,
-            workers,
-            timeout,
-            row_accept,
-            retries,
-            batch_size=made.batch_size if made.together else 1,
-            hint=made.hint,
-        ),
+        host_objective=_on_host(made, spelling, row_accept, workers, timeout, retries),
         accept=_within_size(trained.vocabulary, max_heavy_atoms),
         params=trained.params,
         retrain=_retraining(trained.kl_weight),
@@ -182,6 +172,27 @@ def molecules(
         stated=_stated(made, max_heavy_atoms, filters),
         to_text=spelling.smiles,
         to_images=spelling.pictures,
+    )
+
+
+def _on_host(
+    made: Objective,
+    spelling: Spelling,
+    accept: RowAccept,
+    workers: int | None,
+    timeout: float,
+    retries: int,
+) -> HostObjective:
+    """The objective as a function of rows of symbols."""
+    return HostObjective(
+        (RowScores if made.together else RowScore)(spelling, made.score),
+        spelling.canonical,
+        workers,
+        timeout,
+        accept,
+        retries,
+        batch_size=made.batch_size if made.together else 1,
+        hint=made.hint,
     )
 
 
