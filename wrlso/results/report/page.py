@@ -23,6 +23,7 @@ from wrlso.results.report import charts, reproduce, run_charts, sections
 from wrlso.results.report.objects import Cells, cells_of
 from wrlso.results.report.view import RunView, read_runs
 from wrlso.results.stages import prior_scores, stages_of
+from wrlso.runs.base_data import base_of
 from wrlso.storage.files import write_atomically
 from wrlso.tasks.base import Task
 
@@ -212,7 +213,7 @@ def _prior(view: RunView) -> tuple[Plot | None, str]:
     if task.objective is None:
         return None, "The objective is a Python function; scoring samples would cost evaluations."
     try:
-        stages = stages_of(view.folder, task, task.load_data())
+        stages = stages_of(view.folder, task, base_of(view.folder, task))
     except (ValueError, OSError) as error:
         return None, f"The models cannot be read: {error}."
     groups = prior_scores(task, _compiled(task.objective), stages, PRIOR_SAMPLES)

@@ -11,6 +11,7 @@ import numpy as np
 from wrlso.evaluation.components import ComponentValue
 from wrlso.results.record import task_of
 from wrlso.results.summary import best_so_far, charged_scores, describer, summarize
+from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, Round
@@ -107,7 +108,7 @@ def read_runs(paths: Sequence[str | Path], task: Task | None = None) -> list[Run
         key = f"{folder.config.task} {sorted(folder.config.task_options.items(), key=str)}"
         if key not in tasks:
             tasks[key] = _find_task(folder.config, task, missing)
-            base[key] = _base_scores(tasks[key], missing)
+            base[key] = _base_scores(folder, tasks[key], missing)
         views.append(_read(folder, name, tasks[key], base[key], missing))
     return views
 
@@ -150,11 +151,11 @@ def _find_task(config: RunConfig, given: Task | None, missing: list[str]) -> Tas
         return None
 
 
-def _base_scores(task: Task | None, missing: list[str]) -> np.ndarray | None:
+def _base_scores(folder: RunFolder, task: Task | None, missing: list[str]) -> np.ndarray | None:
     if task is None:
         return None
     try:
-        return np.asarray(task.load_data().scores, float)
+        return np.asarray(base_of(folder, task).scores, float)
     except (ValueError, OSError) as error:
         missing.append(f"The starting data are not shown: {error}.")
         return None
