@@ -58,7 +58,14 @@ def method_and_proposer(row: str, task: wrlso.Task) -> tuple[wrlso.Method, Any]:
 def run_block(objective: str, row: str, seeds: range, options: argparse.Namespace) -> None:
     """Start or continue the run of some seeds of a row."""
     out = folder(options.out, objective, row, seeds, options.budget)
-    task = wrlso.tasks.molecules(objective, data=options.data, model=options.model, workers=1)
+    task = wrlso.tasks.molecules(
+        objective,
+        data=options.data,
+        score_column=objective if options.scored else None,
+        model=options.model,
+        half_products=options.half_products,
+        workers=1,
+    )
     method, proposer = method_and_proposer(row, task)
     data = load_once(objective, task)
     task = dataclasses.replace(task, load_data=lambda: data)
@@ -73,6 +80,7 @@ def run_block(objective: str, row: str, seeds: range, options: argparse.Namespac
         budget=options.budget,
         seeds=len(seeds),
         first_seed=seeds[0],
+        batch=None if row in ("noise", "prior") else options.batch,
     )
 
 
@@ -242,6 +250,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, 16), help="first, and end")
     parser.add_argument("--block", type=int, default=2, help="seeds per run")
+    parser.add_argument("--batch", type=int, default=10, help="queries proposed together")
+    parser.add_argument("--scored", action="store_true", help="FILE has a column per objective")
+    parser.add_argument("--half-products", action="store_true", help="as for wrlso run molecules")
     parser.add_argument("--budget", type=int, default=500)
     parser.add_argument("--tables", action="store_true", help="only read what is finished")
     options = parser.parse_args()

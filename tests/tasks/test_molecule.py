@@ -458,8 +458,8 @@ def test_the_shipped_model_is_small_and_retrained_as_it_was_trained():
     assert SHIPPED.stat().st_size <= 10e6
     task = molecules()
     assert task.retrain.beta == load_model(SHIPPED).kl_weight
-    assert (task.retrain.first_steps, task.retrain.steps) == (150, 60)
-    assert task.bo.max_norm == pytest.approx(1.1 * np.sqrt(task.vae.latent_dim))
+    assert (task.retrain.first_steps, task.retrain.steps) == (75, 30)
+    assert task.bo.max_norm == pytest.approx(1.4 * np.sqrt(task.vae.latent_dim))
 
 
 def test_the_command_line_says_what_a_file_holds(trained, capsys):
