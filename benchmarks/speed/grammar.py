@@ -107,7 +107,7 @@ def section_models() -> list[Row]:
     from wrlso.tasks import expressions
     from wrlso.tasks.expression.data import worse_half
     from wrlso.tasks.expression.evaluate import parse_target
-    from wrlso.tasks.expression.stack import is_complete
+    from wrlso.tasks.expression.rules import is_complete
 
     _, derivations = _texts_and_derivations()
     pool = worse_half(derivations, parse_target(TARGET), rows=7000)

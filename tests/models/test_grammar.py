@@ -12,57 +12,59 @@ from wrlso.models.grammar import (
     expand,
     make_grammar,
     stacks,
-    steps_needed,
 )
-from wrlso.tasks.expression import stack as expressions
-from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS
-
-S, T = 1, 2
-
-
-def expression_grammar():
-    """The expressions' productions as tables; the production that does nothing is the end."""
-    rules = np.zeros((3, len(PRODUCTIONS)), bool)
-    pushed = np.zeros((1, len(PRODUCTIONS), 2), int)
-    rules[0, NOTHING] = True
-    for number, production in enumerate(PRODUCTIONS):
-        if number != NOTHING:
-            rules[S if production.left == "S" else T, number] = True
-            right = [S if s == "S" else T for s in production.right if s in "ST"]
-            pushed[0, number, : len(right)] = right
-    return make_grammar(rules, pushed, [0, 0, 0], S)
+from wrlso.tasks.expression import rules
+from wrlso.tasks.expression.grammar import MAX_STEPS, PRODUCTIONS
+from wrlso.tasks.expression.rules import RULES
 
 
-def random_derivations(grammar, count, finish):
+def random_derivations(count, finish):
     rng = np.random.default_rng(0)
     rows = np.zeros((count, MAX_STEPS), np.uint8)
-    stack = begin(grammar, (count,), MAX_STEPS + 1)
+    stack = begin(RULES, (count,), MAX_STEPS + 1)
     for step in range(MAX_STEPS):
-        possible = np.asarray(allowed(grammar, stack, MAX_STEPS - step if finish else None))
+        possible = np.asarray(allowed(RULES, stack, MAX_STEPS - step if finish else None))
         draws = np.where(possible, rng.random(possible.shape), -1)
         rows[:, step] = draws.argmax(1)
-        stack = expand(grammar, stack, jnp.asarray(rows[:, step]))
-    return jnp.asarray(rows)
+        stack = expand(RULES, stack, jnp.asarray(rows[:, step]))
+    return rows
+
+
+def possible_by_hand(row, finish):
+    """Masks ``[15, 12]`` of a derivation, with a stack of letters; and whether it is complete."""
+    fewest, stack, masks = {"S": 2, "T": 1}, ["S"], []
+    for step, chosen in enumerate(row):
+        left = MAX_STEPS - step
+        mask = []
+        for production in PRODUCTIONS:
+            if not stack:
+                mask.append(production.left == "")
+                continue
+            right = [s for s in production.right if s in "ST"]
+            after = 1 + sum(fewest[s] for s in right + stack[1:])
+            mask.append(production.left == stack[0] and (after <= left or not finish))
+        masks.append(mask)
+        if stack:
+            stack = [s for s in PRODUCTIONS[chosen].right if s in "ST"] + stack[1:]
+    return masks, not stack
 
 
 @pytest.mark.parametrize("finish", [True, False])
-def test_masks_of_expressions_are_their_own(finish):
-    grammar = expression_grammar()
-    rows = random_derivations(grammar, 500, finish)
-    ours = stacks(grammar, rows, MAX_STEPS + 1)
-    theirs = expressions.stacks(rows)
+def test_masks_are_those_of_a_stack_of_letters(finish):
+    rows = random_derivations(300, finish)
+    found = stacks(RULES, jnp.asarray(rows), MAX_STEPS + 1)
     left = MAX_STEPS - jnp.arange(MAX_STEPS)
-    mask = allowed(grammar, ours[:, :-1], left if finish else None)
-    reference = expressions.allowed(theirs[:, :-1], left, finish=finish)
-    np.testing.assert_array_equal(mask, reference)
-    np.testing.assert_array_equal(steps_needed(grammar, ours), expressions.steps_needed(theirs))
-    complete = np.asarray(expressions.is_complete(rows))
-    np.testing.assert_array_equal((ours[:, -1] == 0).all(-1), complete)
+    masks = allowed(RULES, found[:, :-1], left if finish else None)
+    expected = [possible_by_hand(row, finish) for row in rows]
+    np.testing.assert_array_equal(masks, [mask for mask, _ in expected])
+    complete = np.array([done for _, done in expected])
+    np.testing.assert_array_equal((np.asarray(found[:, -1]) == 0).all(-1), complete)
+    np.testing.assert_array_equal(rules.is_complete(jnp.asarray(rows)), complete)
     assert complete.all() == finish
 
 
 def test_steps_needed_are_the_fewest():
-    np.testing.assert_array_equal(expression_grammar().needed, [0, 2, 1])
+    np.testing.assert_array_equal(RULES.needed, [0, 2, 1])
 
 
 def test_a_symbol_may_leave_other_categories_in_another_variant():
@@ -98,15 +100,14 @@ def test_a_grammar_without_strings_is_refused():
 
 
 def test_one_program_serves_all_steps():
-    grammar = expression_grammar()
     traced = []
 
     @jax.jit
     def mask(stack, left):
         traced.append(1)
-        return allowed(grammar, stack, left)
+        return allowed(RULES, stack, left)
 
-    stack = begin(grammar, (4,), 8)
+    stack = begin(RULES, (4,), 8)
     for left in range(15, 10, -1):
         mask(stack, left)
     assert len(traced) == 1

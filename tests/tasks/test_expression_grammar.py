@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import EXPRESSIONS, needs_expressions
+from wrlso.models.grammar import steps_needed
 from wrlso.tasks.expression.data import read_expressions, sample_expressions
 from wrlso.tasks.expression.grammar import (
     MAX_STEPS,
@@ -21,15 +22,14 @@ from wrlso.tasks.expression.grammar import (
     encode,
     parse,
 )
-from wrlso.tasks.expression.stack import (
-    EMPTY,
-    START,
+from wrlso.tasks.expression.rules import (
+    RULES,
     allowed,
+    begin,
     completions,
     is_complete,
     push,
     stacks,
-    steps_needed,
 )
 
 
@@ -114,15 +114,15 @@ def every_derivation(steps):
 def test_counts_and_masks_agree_with_brute_force():
     everything = every_derivation(4)
     assert len(everything) == completions(4)[4, 1, 0] == 64
-    frontier, left = {(): START}, 4
+    frontier, left = {(): begin()}, 4
     while left:  # walk along the masks
         step = {}
         for chosen, stack in frontier.items():
-            for p in np.flatnonzero(allowed(jnp.int32(stack), left)):
-                step[*chosen, int(p)] = int(push(jnp.int32(stack), jnp.int32(p)))
+            for p in np.flatnonzero(allowed(stack, left)):
+                step[*chosen, int(p)] = push(stack, jnp.int32(p))
         frontier, left = step, left - 1
     assert set(frontier) == everything
-    assert set(frontier.values()) == {EMPTY}
+    assert not any(stack.any() for stack in frontier.values())
 
 
 def test_completions_count_what_a_recursion_counts():
@@ -149,19 +149,20 @@ def test_completions_count_what_a_recursion_counts():
 @given(st.integers(0, 2**31 - 1))
 def test_any_walk_along_the_masks_is_a_derivation(seed):
     rng = np.random.default_rng(seed)
-    stack, chosen = jnp.int32(START), []
+    stack, chosen = begin(), []
     for left in range(MAX_STEPS, 0, -1):
-        assert int(steps_needed(stack)) <= left
+        assert int(steps_needed(RULES, stack)) <= left
         chosen.append(int(rng.choice(np.flatnonzero(allowed(stack, left)))))
         stack = push(stack, jnp.int32(chosen[-1]))
-    assert int(stack) == EMPTY
+    assert not stack.any()
     assert encode([decode(chosen)])[0].tolist() == chosen
 
 
 def test_stacks_before_each_step():
     derivation = jnp.asarray(encode(["x + 1"]))
-    expected = [0b10, 0b110, 0b111, 0b11, 0b1]  # S, S T, T T, T, nothing
-    assert jax.jit(stacks)(derivation)[0].tolist() == expected + [EMPTY] * 11
+    expected = [[1], [1, 2], [2, 2], [2], []]  # S, S T, T T, T, nothing
+    found = [stack[stack > 0].tolist() for stack in np.asarray(jax.jit(stacks)(derivation)[0])]
+    assert found == expected + [[]] * 11
 
 
 def test_sampled_expressions_are_different_and_the_same_again():

@@ -13,7 +13,7 @@ from wrlso.tasks import expressions
 from wrlso.tasks.expression.data import sample_expressions
 from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS, decode, encode
 from wrlso.tasks.expression.model import SYMBOLS, make_vae
-from wrlso.tasks.expression.stack import completions, is_complete
+from wrlso.tasks.expression.rules import completions, is_complete
 from wrlso.weighting.ranks import uniform_weights
 
 ARCHITECTURES = ["feedback", "paper"]

@@ -10,7 +10,7 @@ from wrlso.data import Dataset
 from wrlso.storage.text import read_lines, read_text
 from wrlso.tasks.expression.evaluate import log_mse_scores
 from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS, GrammarError, encode
-from wrlso.tasks.expression.stack import EMPTY, START, completions, push
+from wrlso.tasks.expression.rules import RULES, S, T, begin, completions, push
 
 _POOL = 20_000
 """Number of expressions that are sampled if no file is given."""
@@ -40,19 +40,14 @@ def sample_expressions(n: int, seed: int = 0) -> np.ndarray:
 def _sample(rng: np.random.Generator, n: int) -> np.ndarray:
     """Draw derivations ``[n, 15]`` uniformly and independently."""
     ways = completions()
-    stack = np.full(n, START, np.int32)
-    choices = jnp.arange(len(PRODUCTIONS))
-    expands_t = np.array([p.left == "T" for p in PRODUCTIONS])
-    padding = np.arange(len(PRODUCTIONS)) == NOTHING
+    stack = np.asarray(begin(n))
+    choices = jnp.broadcast_to(jnp.arange(len(PRODUCTIONS)), (n, len(PRODUCTIONS)))
     out = np.full((n, MAX_STEPS), NOTHING, np.uint8)
     for step in range(MAX_STEPS):
-        complete = stack[:, None] == EMPTY
-        after = np.where(complete, EMPTY, push(jnp.asarray(stack)[:, None], choices))
-        depth = np.frexp(after)[1] - 1
-        of_t = np.bitwise_count(after) - 1
-        weight = ways[MAX_STEPS - step - 1, depth - of_t, of_t]
-        fits = (expands_t == ((stack & 1) == 1)[:, None]) & ~padding
-        weight *= np.where(complete, padding, fits)
+        repeated = np.broadcast_to(stack[:, None], (*choices.shape, stack.shape[1]))
+        after = np.asarray(push(jnp.asarray(repeated), choices))
+        weight = ways[MAX_STEPS - step - 1, (after == S).sum(-1), (after == T).sum(-1)]
+        weight *= RULES.allowed[stack[:, 0]]
         share = np.cumsum(weight, axis=1)
         chosen = (rng.random((n, 1)) * share[:, -1:] >= share).sum(1)
         stack = after[np.arange(n), chosen]

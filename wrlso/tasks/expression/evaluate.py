@@ -14,7 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from wrlso.tasks.expression.grammar import NOTHING, PRODUCTIONS, parse
-from wrlso.tasks.expression.stack import is_complete
+from wrlso.tasks.expression.rules import is_complete
 
 WORST = -7.0
 """The lowest score; an undefined expression has it, too."""

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from wrlso.models.gru import GRU, gru_states, gru_step, init_gru
 from wrlso.models.vae import VAE
 from wrlso.tasks.expression.grammar import MAX_STEPS, NOTHING, PRODUCTIONS
-from wrlso.tasks.expression.stack import START, allowed, is_complete, push, stacks
+from wrlso.tasks.expression.rules import allowed, begin, is_complete, push, stacks
 
 Architecture = Literal["feedback", "paper"]
 Decoding = Literal["argmax", "majority"]
@@ -187,7 +187,7 @@ def _feedback(latent_dim: int, decoding: Decoding, units: int = 128) -> VAE:
         rows = latents.shape[:1]
         start = jnp.asarray(ends.apply(params["ends"], latents, method="first"))
         start = start.astype(jnp.result_type(start, *gru))  # float64 if the parameters are
-        carry = (start, jnp.full(rows, START, jnp.int32), jnp.full(rows, NOTHING, jnp.uint8))
+        carry = (start, begin(*rows), jnp.full(rows, NOTHING, jnp.uint8))
         at = (jnp.arange(MAX_STEPS), _left(), noise.swapaxes(0, 1))
         _, chosen = lax.scan(step, carry, at)
         return chosen.swapaxes(0, 1)
@@ -235,19 +235,17 @@ def _paper(latent_dim: int, decoding: Decoding, units: int = 100, layers: int = 
         return jnp.asarray(last.apply(params["last"], x)).swapaxes(0, 1)
 
     def log_likelihood(params: dict, latents: Array, objects: Array) -> Array:
-        possible = allowed(stacks(objects)[:, :-1], _left(), finish=False)
+        possible = allowed(stacks(objects)[:, :-1])
         return _log_likelihood(logits(params, latents), possible, objects)
 
     def decode(params: dict, latents: Array, noise: Array) -> Array:
-        def step(stack: Array, at: tuple[Array, Array]) -> tuple[Array, Array]:
-            left, scores = at
-            possible = allowed(stack, left, finish=False)
+        def step(stack: Array, scores: Array) -> tuple[Array, Array]:
+            possible = allowed(stack)
             chosen = jnp.argmax(_masked(scores, possible), -1).astype(jnp.uint8)
             return push(stack, chosen), chosen
 
         scores = (logits(params, latents) + noise).swapaxes(0, 1)
-        start = jnp.full(latents.shape[:1], START, jnp.int32)
-        return lax.scan(step, start, (_left(), scores))[1].swapaxes(0, 1)
+        return lax.scan(step, begin(len(latents)), scores)[1].swapaxes(0, 1)
 
     return VAE(
         latent_dim, init, encode, _decoder(decode, decoding), log_likelihood, valid=is_complete
