@@ -495,3 +495,29 @@ def test_the_command_line_trains_and_continues(trained, tmp_path, monkeypatch, c
     assert [line.split(",")[0] for line in log] == ["step", "3", "5"]
     assert main([*command, "5", "--seed", "1"]) == 2
     assert "of another training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"steps": 1e18}, "steps must be at least 1 and at most 1e.09"),
+        ({"decay": 1.5}, "decay must be at least 0 and at most 1, got 1.5"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive and finite, got 0"),
+        ({"learning_rate": np.inf}, "learning_rate must be positive and finite, got inf"),
+        ({"beta": -0.1}, "beta must be at least 0"),
+        ({"beta": np.nan}, "beta must be at least 0.*got nan"),
+        ({"held_out": 1.0}, "held_out must be at least 0 and at most 0.9, got 1"),
+        ({"seed": -1}, "seed must be at least 0"),
+    ],
+)
+def test_settings_of_training_out_of_range_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**settings)
+
+
+@pytest.mark.parametrize("sizes", [{"latent_dim": 0}, {"rank": 2.5}, {"properties": -1}])
+def test_sizes_out_of_range_are_refused(sizes):
+    with pytest.raises(ValueError, match="must be a whole number of at least"):
+        Sizes(**sizes)

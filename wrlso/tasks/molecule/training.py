@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -38,6 +39,20 @@ _MOST_LOST = 5.0
 """Norm at which gradients are clipped."""
 
 
+_RANGES = (
+    ("steps", 1, 10**9),
+    ("decay", 0.0, 1.0),
+    ("batch_size", 1, 10**6),
+    ("floor", 0.0, 1.0),
+    ("beta", 0.0, 1e6),
+    ("warmup", 0, 10**9),
+    ("head", 0.0, 1e6),
+    ("held_out", 0.0, 0.9),
+    ("seed", 0, 2**31 - 1),
+)
+"""Least and largest value of each setting."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of the model's training.
@@ -53,6 +68,9 @@ class Settings:
       head: factor of the squared errors of the properties that a linear head predicts.
       held_out: share of the molecules that is kept for validation.
       seed: of parameters, split, order and noise.
+
+    Raises:
+      ValueError: if a number is out of range; it names the setting, its value and the range.
     """
 
     steps: int = 20_000
@@ -65,6 +83,17 @@ class Settings:
     head: float = 1.0
     held_out: float = 0.05
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least, most in _RANGES:
+            value = getattr(self, name)
+            if not least <= value <= most:
+                highest = "" if math.isinf(most) else f" and at most {most:g}"
+                raise ValueError(f"{name} must be at least {least:g}{highest}, got {value:g}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"learning_rate must be positive and finite, got {self.learning_rate:g}"
+            )
 
 
 class Split(NamedTuple):

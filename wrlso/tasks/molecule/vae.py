@@ -42,6 +42,9 @@ class Sizes:
       rank: of the map from the decoder's state to the symbols' logits.
       category: numbers that stand for a category.
       properties: predicted by a linear head from the latent; 0 for none.
+
+    Raises:
+      ValueError: if a size is below 1, or ``properties`` below 0.
     """
 
     latent_dim: int = 56
@@ -51,6 +54,14 @@ class Sizes:
     rank: int = 192
     category: int = 32
     properties: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 0 if name == "properties" else 1
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(
+                    f"{name} must be a whole number of at least {least}, got {value!r}"
+                )
 
     def to_json(self) -> dict[str, int]:
         return asdict(self)
