@@ -24,6 +24,7 @@ from wrlso.chem.ringtree.learn import learn_vocabulary
 from wrlso.chem.scores import penalized_logp
 from wrlso.chem.spelling import RowAccept, Spelling
 from wrlso.cli.main import main
+from wrlso.cli.options import parse_run_options
 from wrlso.models.vae import decode_all
 from wrlso.results.record import task_of
 from wrlso.results.tables import comparison_table
@@ -521,3 +522,28 @@ def test_settings_of_training_out_of_range_are_refused(settings, message):
 def test_sizes_out_of_range_are_refused(sizes):
     with pytest.raises(ValueError, match="must be a whole number of at least"):
         Sizes(**sizes)
+
+
+def test_filters_on_the_command_line_are_recorded_and_refuse(spelling):
+    argv = ["--out", "none", "--alerts", "pains", "brenk", "--require", "c1ccccc1", "--forbid", "I",
+            "[N+](=O)[O-]", "--max-weight", "300"]  # fmt: skip
+    options = parse_run_options("molecules", molecules, argv).task
+    task = molecules(**options)
+    recorded = {name: task.options[name] for name in ("alerts", "require", "forbid", "max_weight")}
+    assert recorded == {
+        "alerts": ["pains", "brenk"],
+        "require": ["c1ccccc1"],
+        "forbid": ["I", "[N+](=O)[O-]"],
+        "max_weight": 300.0,
+    }
+    again = molecules(**task.options)
+    for smiles, reason in (
+        ("CCO", "lacks c1ccccc1"),
+        ("Cc1ccccc1", None),
+        ("Cc1ccccc1I", "holds I"),
+        ("CCCCCCCCCCCCCCCCc1ccccc1", "molecular_weight above 300"),
+        ("O=CCc1ccccc1", "brenk alert"),
+    ):
+        for one in (task, again):
+            found = one.host_objective.accept.judge(smiles)
+            assert found is None if reason is None else found.startswith(reason)
