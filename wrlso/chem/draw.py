@@ -6,8 +6,9 @@ here. All others are drawn in a worker process with a time limit: with CoordGen,
 as text.
 """
 
+import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -53,12 +54,30 @@ def _picture(smiles: str, size: int) -> np.ndarray:
     mol = parse(smiles)
     if _is_easy(mol):
         return _draw((smiles, size, "coordgen"))
-    for placing in ("coordgen", "plain"):
+    for placing, hardness in _HARDNESS.items():
+        if hardness(mol) >= _too_hard.get(placing, math.inf):
+            continue
         (outcome,) = _drawer().outcomes([(smiles, size, placing)])
         if outcome.kind == "ok":
             return outcome.value
+        _too_hard[placing] = hardness(mol)
     text = f"{CalcMolFormula(mol)}: drawing takes more than {2 * _PATIENCE:g} s"
     return _as_text(text, size)
+
+
+def _largest_ring(mol: Mol) -> int:
+    return max(map(len, mol.GetRingInfo().AtomRings()), default=0)
+
+
+_HARDNESS: dict[Placing, Callable[[Mol], int]] = {
+    "coordgen": _largest_ring,
+    "plain": Mol.GetNumHeavyAtoms,
+}
+"""The numbers that make a molecule slow to draw, per way."""
+
+_too_hard: dict[Placing, int] = {}
+"""The smallest of these numbers that took too long in this process: others are not tried, so that a
+page of large molecules takes as long as a few of them."""
 
 
 def place_atoms(mol: Mol) -> None:
@@ -78,10 +97,6 @@ def _place(mol: Mol, placing: Placing) -> None:
 
 def _is_easy(mol: Mol) -> bool:
     return mol.GetNumHeavyAtoms() <= _EASY_ATOMS and _largest_ring(mol) <= _EASY_RING
-
-
-def _largest_ring(mol: Mol) -> int:
-    return max(map(len, mol.GetRingInfo().AtomRings()), default=0)
 
 
 @cache
