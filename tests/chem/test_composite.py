@@ -16,6 +16,7 @@ from wrlso.chem.filters import molecule_filter
 from wrlso.chem.guacamol import GOALS, guacamol
 from wrlso.chem.measures import AlertCount, Property, Similarity, Substructure
 from wrlso.chem.transforms import Gaussian, Linear, Plain, Window
+from wrlso.storage.digest import code_digest
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 QED = Component(Property("qed"))
@@ -140,6 +141,17 @@ def test_a_sum_takes_raw_properties():
     )
     expected = describe(ASPIRIN, "logp") + 2 * describe(ASPIRIN, "sa")
     assert objective(ASPIRIN) == pytest.approx(expected)
+
+
+def test_what_is_measured_changes_the_digest_of_an_objective():
+    """By which a run that is resumed knows its objective again."""
+    objectives = [
+        combine(Component(Property(name), Window(0, 1, 1), name="same")) for name in ("logp", "sa")
+    ]
+    first, second = map(code_digest, objectives)
+    again = combine(Component(Property("logp"), Window(0, 1, 1), name="same"))
+    assert first != second
+    assert code_digest(again) == first
 
 
 def test_names_come_from_the_measures():

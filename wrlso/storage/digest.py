@@ -162,10 +162,12 @@ def _instance(value: Any, seen: dict[int, Any], written: frozenset[str]) -> Iter
     for name, method in vars(kind).items():
         if isinstance(method, types.FunctionType) and name not in ("__init__", "__post_init__"):
             changing |= set(_assigned(method.__code__, ("STORE_ATTR",)))
+    of_flax = any(base.__module__.split(".")[0] == "flax" for base in kind.__mro__)
+    if of_flax and is_library(kind):
+        changing |= {"parent", "name"}  # flax fills these in
     for name in sorted(attributes.keys() - changing):
-        if name not in ("parent", "name") or not is_library(kind):  # flax fills these in
-            yield name
-            yield from _tokens(attributes[name], seen)
+        yield name
+        yield from _tokens(attributes[name], seen)
 
 
 def _assigned(code: types.CodeType, operations: tuple[str, ...]) -> Iterator[str]:
