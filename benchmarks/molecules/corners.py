@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import wilcoxon
+from scipy.stats import ttest_1samp
 
 import wrlso
 from benchmarks.molecules.chemistry import figures
@@ -28,6 +28,7 @@ from benchmarks.molecules.noise import noise_search
 from benchmarks.paper import statistics as stats
 from benchmarks.paper.options import RESULTS
 from wrlso import methods
+from wrlso.chem.draw import pictures
 from wrlso.results.record import RunRecord
 from wrlso.results.summary import charged_scores, describer
 from wrlso.results.tables import markdown
@@ -151,7 +152,7 @@ def read_all(out: Path, budget: int) -> list[Line]:
 
 
 def paired(lines: Sequence[Line], objective: str, a: str, b: str, figure: str) -> str:
-    """Difference of two rows over the seeds that both have, and Wilcoxon's two-sided p."""
+    """Difference of two rows over the seeds that both have, and the p of a paired t-test."""
     scores = [
         {x["seed"]: x[figure] for x in lines if (x["objective"], x["row"]) == (objective, row)}
         for row in (a, b)
@@ -160,7 +161,7 @@ def paired(lines: Sequence[Line], objective: str, a: str, b: str, figure: str) -
     if len(seeds) < 2:
         return "–"
     difference = np.array([scores[0][i] - scores[1][i] for i in seeds])
-    p = wilcoxon(difference).pvalue if difference.any() else 1.0
+    p = float(ttest_1samp(difference, 0.0).pvalue) if difference.any() else 1.0
     return f"{difference.mean():+.3f} ± {difference.std(ddof=1):.3f} ({len(seeds)}, p = {p:.2g})"
 
 
@@ -207,14 +208,36 @@ def tables(lines: Sequence[Line], budget: int) -> str:
         ]
         parts.append(
             f"## {objective}\n\n{markdown(header, body)}\n\nWeighted retraining less another row, "
-            "over the seeds that both have (number of seeds, Wilcoxon's signed-rank p):\n\n"
+            "over the seeds that both have (number of seeds, p of a two-sided paired t-test):\n\n"
             + markdown(["against", "best", "top-10", "AUC top-10"], compared)
         )
     return "\n\n".join(parts)
 
 
+def draw_best(lines: Sequence[Line], objective: str, seeds: int = 4) -> Path:
+    """Draw the best molecule of some seeds of the first and the fourth row."""
+    from matplotlib.figure import Figure
+
+    chosen = [
+        [x for x in lines if x["objective"] == objective and x["row"] == row][:seeds]
+        for row in (ROWS[0], "lso")
+    ]
+    figure = Figure(figsize=(3 * seeds, 6.4), layout="constrained")
+    axes = figure.subplots(2, seeds, squeeze=False)
+    for places, row in zip(axes, chosen, strict=True):
+        for axis in places:
+            axis.set_axis_off()
+        images = pictures([x["best_object"] for x in row])
+        for axis, line, image in zip(places, row, images, strict=False):
+            axis.imshow(image)
+            axis.set_title(f"{line['row']}, seed {line['seed']}: {line['best']:.2f}", fontsize=9)
+    path = RESULTS / f"molecule_corners-{objective}.png"
+    figure.savefig(path, dpi=80)
+    return path
+
+
 def write(lines: Sequence[Line], budget: int) -> None:
-    """Write both files."""
+    """Write the table, the CSV file and the pictures."""
     names = list(dict.fromkeys(name for line in lines for name in line))
     with (RESULTS / "molecule_corners.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
@@ -235,6 +258,9 @@ def write(lines: Sequence[Line], budget: int) -> None:
         "the surrogate on held-out base data. `refused`: proposals that the size limit refused, at "
         f"no charge.\n\n{tables(lines, budget)}\n"
     )
+    for objective in dict.fromkeys(line["objective"] for line in lines):
+        path = draw_best(lines, objective)
+        text += f"\n![The best molecules, {objective}]({path.name})\n"
     (RESULTS / "molecule_corners.md").write_text(text)
     print(text)
 
