@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,12 @@ def measure(path: Path, workers: int, cache: Path) -> dict:
     return {**json.loads(output.splitlines()[-1]), "process": seconds, "memory": peak[0] / 1e9}
 
 
+def cpu_seconds() -> float:
+    """Of this process and of the workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
 def read(path: Path, workers: int) -> None:
     from wrlso.chem.load import load_molecules
     from wrlso.storage.cache import cache_dir
@@ -80,7 +87,7 @@ def read(path: Path, workers: int) -> None:
     from wrlso.tasks.molecule.task import SHIPPED
 
     model = load_model(SHIPPED)
-    started = time.monotonic()
+    started, before = time.monotonic(), cpu_seconds()
     loaded = load_molecules(
         path,
         score_column="score",
@@ -96,6 +103,7 @@ def read(path: Path, workers: int) -> None:
         "duplicates": len(loaded.duplicates),
         "rejected": len(loaded.rejected),
         "seconds": time.monotonic() - started,
+        "cpu": cpu_seconds() - before,
     }
     print(json.dumps(counts))
 
@@ -116,11 +124,12 @@ def main() -> None:
         size = path.stat().st_size / 1e6
         first, again = (measure(path, options.workers, cache) for _ in range(2))
     rows = [
-        f"| {name} | {one['seconds']:.1f} | {one['process']:.1f} | {one['memory']:.2f} |"
+        f"| {name} | {one['seconds']:.1f} | {one['cpu']:.1f} | {one['process']:.1f} | "
+        f"{one['memory']:.2f} |"
         for name, one in (("examined", first), ("again, from the cache", again))
     ]
     text = [
-        "# A million lines of CSV",
+        f"# {options.lines:,} lines of CSV",
         "",
         f"`python -m benchmarks.molecules.reading --lines {options.lines} --workers "
         f"{options.workers}`: a table of {size:.0f} MB with identifiers, SMILES and scores. Of its "
@@ -128,12 +137,13 @@ def main() -> None:
         f"{first['duplicates']:,} repeat one, {first['rejected']:,} are rejected, and one is the "
         "header.",
         "",
-        "|  | seconds to read | seconds of the process | GB, workers included |",
-        "| - | -: | -: | -: |",
+        "|  | seconds to read | seconds of CPU | seconds of the process | GB, workers included |",
+        "| - | -: | -: | -: | -: |",
         *rows,
         "",
         f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}, "
-        f"{options.workers} workers. The process also imports JAX and loads the model.",
+        f"{options.workers} workers, load average {os.getloadavg()[0]:.0f} at the end. The process "
+        "also imports JAX and loads the model.",
     ]
     options.out.write_text("\n".join(text) + "\n")
     print("\n".join(text))

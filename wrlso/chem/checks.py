@@ -16,7 +16,7 @@ from wrlso.chem.cache import cache_path, pack, read_arrays, unpack, write_arrays
 from wrlso.chem.chunks import map_chunks
 from wrlso.chem.files.recognise import kind_of
 from wrlso.chem.molecule import count_atoms, is_polymer, parse_extended
-from wrlso.chem.ringtree.graph import Unwritable, stable_smiles
+from wrlso.chem.ringtree.graph import Unwritable, graph_of, stable_smiles
 from wrlso.chem.ringtree.pieces import cut
 from wrlso.chem.ringtree.tree import nodes_of
 from wrlso.chem.ringtree.vocabulary import Vocabulary
@@ -148,11 +148,11 @@ def _examine(text: str, checks: Checks) -> _Verdict:
             return mol
         if checks.standardize:
             mol, changes = standardize(mol)
-            verdict = _judge(mol, checks)
+            verdict = _judge(mol, "", checks)
             return verdict if verdict.kind else verdict._replace(changes=changes)
-        verdict = _judge(Chem.Mol(mol), checks)
+        verdict = _judge(Chem.Mol(mol), text, checks)
         if verdict.kind and can_change(mol):
-            return verdict._replace(saved=not _judge(standardize(mol)[0], checks).kind)
+            return verdict._replace(saved=not _judge(standardize(mol)[0], "", checks).kind)
         return verdict
     except Exception as error:  # one molecule must not cost the others
         return _Verdict("not a molecule", f"{type(error).__name__}: {error}", [])
@@ -166,8 +166,14 @@ def _read(text: str) -> Mol | _Verdict:
         return _Verdict("not a molecule", other or str(error), [])
 
 
-def _judge(mol: Mol, checks: Checks) -> _Verdict:
-    """The verdict on a molecule, whose stereochemistry is removed."""
+def _judge(mol: Mol, given: str, checks: Checks) -> _Verdict:
+    """The verdict on a molecule, whose stereochemistry is removed.
+
+    Args:
+      mol: the molecule.
+      given: the text that it was read from; empty if it was changed since.
+      checks: the conditions.
+    """
     atoms, most = mol.GetNumHeavyAtoms(), checks.max_heavy_atoms
     if most is not None and atoms > most:
         return _Verdict("too many heavy atoms", f"{atoms}, more than {most}", [])
@@ -184,19 +190,20 @@ def _judge(mol: Mol, checks: Checks) -> _Verdict:
     if _MAPPED.search(whole):
         return _Verdict("atom maps", "its atoms are numbered, as in a reaction", [])
     try:
-        return _write(mol, whole, checks)
+        return _write(mol, whole, given, checks)
     except Unwritable as error:
         return _Verdict(f"not writable: {error.kind}", str(error), [])
 
 
-def _write(mol: Mol, whole: str, checks: Checks) -> _Verdict:
-    """The verdict on a molecule of one piece, from its SMILES with stereochemistry."""
+def _write(mol: Mol, whole: str, given: str, checks: Checks) -> _Verdict:
+    """The verdict on a molecule of one piece, from its SMILES with stereochemistry. Where the given
+    text is that SMILES and has none, nothing is read and written again."""
     stereo, plain = 0, whole
     if _CONFIGURED.search(whole):
         Chem.RemoveStereochemistry(mol)
         plain = Chem.MolToSmiles(mol)
         stereo = int.from_bytes(blake2b(whole.encode(), digest_size=8).digest()) or 1
-    text, graph = stable_smiles(plain)
+    text, graph = (plain, graph_of(mol)) if plain == given else stable_smiles(plain)
     row: list[int] = []
     if checks.vocabulary is None:
         nodes_of(cut(graph))
