@@ -36,8 +36,8 @@ for line in sys.stdin:
     print(y.mean() + features(line.strip()) @ weights, flush=True)
 '''
 RINGS = ("c1ccccc1", "c1ccncc1", "C1CCNCC1", "c1ccc2[nH]ccc2c1", "C1CCOCC1", "c1ccsc1")
-LINKS = ("", "C", "CC", "C(=O)N", "OC", "NC(=O)")
-ENDS = ("C", "O", "N", "Cl", "F", "C#N", "C(F)(F)F", "OC")
+LINKS = ("", "C", "CC", "CC(=O)N", "COC", "CNC(=O)")
+ENDS = ("C", "O", "N", "Cl", "F", "N#C", "FC(F)(F)", "CO")
 
 
 def wrlso(folder, *arguments):

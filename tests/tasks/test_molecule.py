@@ -468,7 +468,7 @@ def test_the_command_line_says_what_a_file_holds(trained, capsys):
     assert main(["data", str(path), "--rejected", str(path.with_suffix(".csv"))]) == 0
     printed = capsys.readouterr().out
     assert f"{len(series())} different molecules in {len(series()) + 2} records" in printed
-    assert "1 line repeat a molecule\n1 line rejected" in printed
+    assert "1 line repeats a molecule\n1 line rejected" in printed
     assert path.with_suffix(".csv").read_text().split("\n")[1].startswith("73,no,not a molecule,")
     # The model that comes along has no symbol for selenium.
     path.with_name("selenium.smi").write_text("C[Se]C\nCCO\n")

@@ -75,7 +75,8 @@ def _repeated(molecules: Molecules) -> list[str]:
     found = molecules.findings
     stereo = sum(one.stereo for one in molecules.duplicates)
     by = f", {stereo:,} of them but for stereochemistry" if stereo else ""
-    lines = [f"{_count(len(molecules.duplicates), 'line')} repeat a molecule{by}"]
+    verb = "repeats" if len(molecules.duplicates) == 1 else "repeat"
+    lines = [f"{_count(len(molecules.duplicates), 'line')} {verb} a molecule{by}"]
     if found.differing:
         by = f", {found.by_stereo:,} of them by stereochemistry" if found.by_stereo else ""
         lines.append(
