@@ -187,6 +187,8 @@ CASES = [
     Case("commas in .smi", "a.smi", "CCO,alcohol\nCCN,amine\n", TWO, names=["alcohol", "amine"]),
     Case("leading blank line", "a.csv", "\n\n" + TABLE, TWO, [1, 2], options=SCORED),
     Case("sep=", "a.csv", "sep=;\nsmiles;score\nCCO;1,5\nCCN;2\n", TWO, [1.5, 2], options=SCORED),
+    Case("sep= a tab", "a.csv", "sep=\t\nsmiles\tscore\nCCO\t1,5\nCCN\t2\n", TWO, [1.5, 2],
+         options=SCORED),
     Case("preamble", "a.csv", "# from a laboratory\n# 2026, twice\n" + TABLE, TWO, [1, 2],
          options=SCORED),
     Case("text before the header", "a.csv", "Report of May\n\n" + TABLE, TWO, [1, 2],

@@ -122,7 +122,7 @@ def _accept(
         records.account,
         records.notes,
         int(np.count_nonzero(verdicts.stereo[chosen])),
-        described(verdicts.changes[chosen].tolist()),
+        described(verdicts.changes[chosen]),
         int(verdicts.saved.sum()),
         differing,
         by_stereo,

@@ -3,10 +3,10 @@
 The steps are those of RDKit's ``rdMolStandardize``.
 """
 
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+import numpy as np
 from rdkit import Chem
 from rdkit.Chem import Mol
 from rdkit.Chem.MolStandardize import rdMolStandardize
@@ -62,12 +62,9 @@ def can_change(mol: Mol) -> bool:
     )
 
 
-def described(bits: Iterable[int]) -> dict[str, int]:
-    """How many of some molecules have each of :data:`CHANGES`, where any has."""
-    counts = dict.fromkeys(CHANGES, 0)
-    for one in bits:
-        for i, name in enumerate(CHANGES):
-            counts[name] += one >> i & 1
+def described(bits: np.ndarray) -> dict[str, int]:
+    """How many of some molecules have each of :data:`CHANGES`, where any has; ``bits [N]``."""
+    counts = {name: int(np.count_nonzero(bits >> i & 1)) for i, name in enumerate(CHANGES)}
     return {name: count for name, count in counts.items() if count}
 
 

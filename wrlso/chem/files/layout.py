@@ -90,7 +90,7 @@ def _candidates(lines: Sequence[str]) -> tuple[list[int], str | None]:
     found, separator, content = list[int](), None, 0
     for i, line in enumerate(lines):
         text = line.strip()
-        if text and (match := _SEPARATOR.fullmatch(text)) and not content:
+        if text and (match := _SEPARATOR.fullmatch(line.strip(" "))) and not content:
             separator = match[1]
             continue
         if text:

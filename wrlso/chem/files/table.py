@@ -29,19 +29,22 @@ def read_table(lines: Sequence[str], layout: Layout, notes: list[str]) -> Record
     for line, extent, fields in rows(lines, layout.first, layout.delimiter, fits, begins):
         continued += extent - 1
         cell = fields[at].strip() if len(fields) > at else ""
-        if not any(map(str.strip, fields)):
-            blank += 1
-        elif lines[line].lstrip().startswith("#") and (at == 0 or not fits(fields)):
-            comments += 1
-        elif reason := _why_not(fields, layout):
-            rejected.append(Rejection(line + 1, lines[line].strip()[:200], *reason))
-        else:
-            smiles.append(cell)
-            numbers.append(line + 1)
-            if score_at is not None:
-                scores.append(fields[score_at].strip() if len(fields) > score_at else "")
-            has_name = name_at is not None and len(fields) > name_at
-            names.append(fields[name_at].strip() if has_name else "")  # type: ignore[index]
+        if not (cell and cell[0] != "#" and fits(fields)):  # few rows have to be looked at closely
+            if not any(map(str.strip, fields)):
+                blank += 1
+                continue
+            if lines[line].lstrip().startswith("#") and (at == 0 or not fits(fields)):
+                comments += 1
+                continue
+            if reason := _why_not(fields, layout):
+                rejected.append(Rejection(line + 1, lines[line].strip()[:200], *reason))
+                continue
+        smiles.append(cell)
+        numbers.append(line + 1)
+        if score_at is not None:
+            scores.append(fields[score_at].strip() if len(fields) > score_at else "")
+        has_name = name_at is not None and len(fields) > name_at
+        names.append(fields[name_at].strip() if has_name else "")  # type: ignore[index]
     records = len(smiles) + len(rejected)
     account = Account(len(lines), blank, comments, continued, records)
     found = scores if score_at is not None else None
