@@ -278,6 +278,22 @@ def test_a_function_that_cannot_be_used_is_refused_with_the_reason():
     assert all(gone(worker.process.pid) for worker in pool._workers)
 
 
+def test_one_slow_start_of_four_does_not_end_the_batch(tmp_path):
+    """The first process to load the function takes long; the limit ends it meanwhile."""
+
+    def load(first=str(tmp_path / "first")):
+        try:
+            os.mkdir(first)
+            time.sleep(600)
+        except FileExistsError:
+            return lambda item: time.sleep(0.25) or item
+
+    with WorkerPool(Reduced(load), workers=4, startup_timeout=4.0) as pool:
+        scores, statuses, _ = pool.evaluate(range(80))
+    assert list(scores) == list(range(80))
+    assert set(statuses) == {Status.OK}
+
+
 def test_an_item_that_cannot_be_pickled_is_named(pool):
     with pytest.raises(TypeError, match="item 1 cannot be pickled"):
         pool.evaluate([0, threading.Lock()])
@@ -291,13 +307,13 @@ def test_numbers_out_of_range_are_named(bad):
 
 
 SCRIPT = textwrap.dedent("""
-    import os, sys, time
+    import ctypes, os, sys
     from pathlib import Path
     from wrlso.evaluation.workers import WorkerPool
 
     def work(item):  # defined in the script, which has no "if __name__" guard
         Path(sys.argv[1], str(os.getpid())).touch()
-        time.sleep(item)
+        ctypes.PyDLL(None).sleep(item)  # in C, with the interpreter's lock
         return item
 
     pool = WorkerPool(work, workers=2)

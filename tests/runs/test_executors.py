@@ -1,6 +1,7 @@
 """Runs whose objective is evaluated on an executor: threads, a Dask cluster that is killed."""
 
 import concurrent.futures
+import dataclasses
 import os
 import signal
 import threading
@@ -10,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.builders import host_task, tiny_run
+from tests.builders import host_task, tiny_data, tiny_run
 from wrlso import resume
 from wrlso.evaluation.objective import HostObjective
 from wrlso.evaluation.values import EvaluationError
+from wrlso.runs.base_data import base_of
 
 
 def make_slow(folder):
@@ -61,6 +63,7 @@ def kill_two(cluster, notes, killed):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_of_which_two_workers_are_killed(cluster, plain, tmp_path):
     notes, killed = tmp_path / "notes", []
     notes.mkdir()
@@ -82,10 +85,19 @@ def test_an_executor_of_threads_gives_the_run_of_own_workers(plain, tmp_path):
 
 
 def test_an_executor_that_has_ended_loses_nothing(tmp_path):
+    loads = []
     task = host_task(HostObjective(make_slow(tmp_path), workers=1))
+    task = dataclasses.replace(task, load_data=lambda: loads.append(1) or tiny_data())
     executor = concurrent.futures.ThreadPoolExecutor(1)
     executor.shutdown()
     with pytest.raises(EvaluationError, match="the executor takes no tasks"):
         tiny_run(tmp_path / "run", task, proposer="prior", executor=executor, seeds=1)
     result = resume(tmp_path / "run", task=task, progress=False)
     assert len(result.queries()) >= 12
+    assert len(loads) == 1  # starting data that were paid for are in the folder
+    base = base_of(result.folder, task)
+    np.testing.assert_array_equal(base.objects, tiny_data().objects)
+    np.testing.assert_array_equal(base.scores, tiny_data().scores)
+    result.folder.base_file.write_bytes(b"{}")
+    with pytest.raises(ValueError, match=r"base\.safetensors cannot be read"):
+        base_of(result.folder, task)

@@ -189,7 +189,7 @@ def _resume(command: Resume) -> int:
 def _says_how_to_resume(out: Path) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EvaluationError):
         if (out / "config.json").exists():
             print(f"\nwrlso: nothing is lost; continue with: wrlso resume {out}", file=sys.stderr)
         else:

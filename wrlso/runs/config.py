@@ -107,7 +107,7 @@ def make_config(
         task=task.name,
         task_options=dict(task.options),
         method=method.name,
-        weighting=weighting_name(method.weighting),
+        weighting=weighting_name(algorithm.weighting),  # a task may bound its effective rows
         hyper=algorithm.hyper,
         retrain_every=method.retrain_every,
         epochs=method.epochs,
