@@ -208,6 +208,11 @@ def _plan(task: Task, method: Method, settings: RunSettings) -> tuple[Algorithm,
     """The algorithm and its record, after checking that it can be run."""
     _check_type("task", task, Task, "wrlso.tasks.shapes()")
     _check_type("method", method, Method, "wrlso.methods.weighted_retraining()")
+    if settings.executor is not None and task.host_objective is None:
+        raise ValueError(
+            f"executor = {settings.executor!r} evaluates objectives in Python, and that of task "
+            f"{task.name!r} is in JAX: leave it out, or set devices"
+        )
     resolved = algorithm(task, method, **settings.chosen())
     plan_seeds(settings.seeds, settings.devices, settings.seed_mode)
     return resolved, make_config(task, method, settings, resolved)

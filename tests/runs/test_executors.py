@@ -101,3 +101,12 @@ def test_an_executor_that_has_ended_loses_nothing(tmp_path):
     result.folder.base_file.write_bytes(b"{}")
     with pytest.raises(ValueError, match=r"base\.safetensors cannot be read"):
         base_of(result.folder, task)
+
+
+def test_an_executor_for_an_objective_in_jax_is_refused(tmp_path):
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as executor,
+        pytest.raises(ValueError, match="that of task 'bits' is in JAX"),
+    ):
+        tiny_run(tmp_path / "run", executor=executor)
+    assert not (tmp_path / "run").exists()
