@@ -23,7 +23,7 @@ from wrlso import methods
 from wrlso.results.tables import markdown
 
 MOLECULES = 5000
-ROWS = ("weighted retraining", "LSO", "noise")
+ROWS = ("weighted retraining", "noise")
 HEADER = ["seed", "best of the file", *ROWS]
 
 
@@ -41,14 +41,22 @@ def draw(data: Path, score_column: str, seed: int, path: Path) -> float:
 def search(row: str, seed: int, path: Path, options: argparse.Namespace) -> wrlso.Result:
     """Run a row, or continue it."""
     task = wrlso.tasks.molecules(options.objective, data=str(path), score_column="score", workers=1)
-    method: Any = {"weighted retraining": methods.weighted_retraining(), "LSO": methods.lso()}
-    method = method.get(row) or methods.lso().with_options(epochs=0.0)
-    proposer = noise_search(task.vae) if row == "noise" else None
+    proposer: Any = None
+    method = methods.weighted_retraining()
+    if row == "noise":
+        method, proposer = methods.lso().with_options(epochs=0.0), noise_search(task.vae)
     out = options.out / row.replace(" ", "-") / f"seed-{seed}"
     if out.exists():
         return wrlso.resume(out, task=task, method=method, proposer=proposer)
     return wrlso.run(
-        task, method, out=out, proposer=proposer, budget=options.budget, seeds=1, first_seed=seed
+        task,
+        method,
+        out=out,
+        proposer=proposer,
+        batch=options.batch if proposer is None else None,
+        budget=options.budget,
+        seeds=1,
+        first_seed=seed,
     )
 
 
@@ -63,6 +71,7 @@ def main() -> None:
     parser.add_argument("--objective", default="osimertinib")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=10, help="queries proposed together")
     parser.add_argument("--budget", type=int, default=100)
     options = parser.parse_args()
     table = []
@@ -76,11 +85,12 @@ def main() -> None:
         csv.writer(file).writerows([HEADER, *table])
     numbers = np.array([row[1:] for row in table], float)
     mean = [f"{m:.3f} ± {s:.3f}" for m, s in zip(numbers.mean(0), numbers.std(0), strict=True)]
-    beaten = [(numbers[:, 1] > numbers[:, i]).sum() for i in (0, 3)]
+    beaten = [(numbers[:, 1] > numbers[:, i]).sum() for i in (0, 2)]
     text = (
         "# A chemist's job\n\n`python -m benchmarks.molecules.chemist --data FILE --score-column "
         f"{options.score_column} --objective {options.objective}`: {MOLECULES:,} scored molecules "
-        f"of ZINC250k, {options.budget} queries, at most 38 heavy atoms; best scores. Weighted "
+        f"of ZINC250k, {options.budget} queries in batches of {options.batch}, at most 38 heavy "
+        "atoms; best scores. Weighted "
         f"retraining beats the best of the file in {beaten[0]} of {len(table)} seeds, and the "
         f"noise search in {beaten[1]}.\n\n{markdown(HEADER, [*table, ['mean ± s.d.', *mean]])}\n"
     )
