@@ -25,6 +25,7 @@ LAYERS = [
     ["runs"],
     ["results"],
     ["api"],
+    ["study"],
     [""],  # wrlso/__init__.py
     ["cli"],
     ["__main__"],

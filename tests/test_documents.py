@@ -38,6 +38,7 @@ SMALLER = {
     "half_prior(task.vae, 10)": "half_prior(task.vae, 12)",
     'hyper={"temperature": 30.0})': 'hyper={"temperature": 30.0}, retrain_every=12)',
 }
+TINY_WATCHED = 'out="runs/watched", budget=20, seeds=1, progress=False'
 WITH_DOCTESTS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for path in (ROOT / "wrlso").rglob("*.py")
@@ -141,7 +142,8 @@ def small_model(tmp_path, monkeypatch, **changes):
     sizes = Sizes(4, 8, 8, 16, 8, 4, properties=2)
     files = tmp_path / "mine.smi", tmp_path / "small.safetensors"
     train_molecules(*files, settings, sizes=sizes, workers=1, progress=False)
-    monkeypatch.setitem(SMALLER, "budget=200, seeds=2", "budget=4, seeds=1")
+    monkeypatch.setitem(SMALLER, "budget=200", "budget=24")
+    monkeypatch.setitem(SMALLER, "initial=50", "initial=20")
     monkeypatch.setitem(SMALLER, "weighted_retraining()", "weighted_retraining(retrain_every=2)")
     for name, value in changes.items():
         monkeypatch.setitem(
@@ -183,6 +185,22 @@ def test_the_objectives_of_the_documentation(tmp_path, monkeypatch):
         objective("OCC(O)CO")
     for known in (*DESCRIPTORS, *TRANSFORMS, *FINGERPRINTS, *OBJECTIVES, *get_args(Aggregate)):
         assert known in document
+
+
+def test_the_laboratory_asks_and_tells(tmp_path, monkeypatch, capsys):
+    run_code("docs/laboratory.md", tmp_path, monkeypatch)
+    printed = capsys.readouterr().out
+    assert "r0q0" in printed
+    assert "4 of 16 asked for, 0 open" in printed
+    assert "1 measurements made elsewhere" in printed
+
+
+def test_tensorboard_watches_a_run(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    monkeypatch.setitem(SMALLER, 'out="runs/watched", budget=100, seeds=2', TINY_WATCHED)
+    names = run_code("docs/hooks.md", tmp_path, monkeypatch)
+    assert list((tmp_path / "runs" / "tensorboard").iterdir())
+    assert callable(names["report"])
 
 
 @pytest.mark.parametrize("module", WITH_DOCTESTS)

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from wrlso.resolve import algorithm
     from wrlso.results.report import report
     from wrlso.results.result import Result
+    from wrlso.runs.events import RoundEvent
     from wrlso.runs.settings import RunSettings
+    from wrlso.runs.telling import Candidate
     from wrlso.status import Status
+    from wrlso.study import Study, open
     from wrlso.tasks.base import PretrainConfig, Task
     from wrlso.weighting import (
         cumulative_weight,
@@ -59,8 +62,11 @@ _NAMES = {
     "wrlso.resolve": ("algorithm",),
     "wrlso.results.report": ("report",),
     "wrlso.results.result": ("Result",),
+    "wrlso.runs.events": ("RoundEvent",),
     "wrlso.runs.settings": ("RunSettings",),
     "wrlso.status": ("Status",),
+    "wrlso.runs.telling": ("Candidate",),
+    "wrlso.study": ("Study", "open"),
     "wrlso.tasks.base": ("PretrainConfig", "Task"),
     "wrlso.weighting": (
         "cumulative_weight",
@@ -75,6 +81,7 @@ __all__ = [
     "VAE",
     "Algorithm",
     "BOConfig",
+    "Candidate",
     "Dataset",
     "History",
     "HostObjective",
@@ -84,8 +91,10 @@ __all__ = [
     "Relaxation",
     "Result",
     "RetrainConfig",
+    "RoundEvent",
     "RunSettings",
     "Status",
+    "Study",
     "SurrogateConfig",
     "Task",
     "__version__",
@@ -101,6 +110,7 @@ __all__ = [
     "maximize",
     "merge_replicates",
     "methods",
+    "open",
     "over_seeds",
     "plan_seeds",
     "prepare_base",

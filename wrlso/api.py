@@ -5,8 +5,8 @@ last checkpoint. The log keeps the answers that an objective on the host has giv
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,19 +22,23 @@ from wrlso.loop.candidates import BaseData, prepare_base
 from wrlso.methods import Method
 from wrlso.parallel import SeedMode, plan_seeds
 from wrlso.proposers.base import Proposer
-from wrlso.resolve import algorithm, record, task_record
+from wrlso.resolve import record, task_record
 from wrlso.results.record import task_of
 from wrlso.results.result import Result
-from wrlso.results.summary import describe_base, describer, summarize
-from wrlso.runs.base_data import base_of, keep_base, load_base
-from wrlso.runs.checkpoints import OpenRun
-from wrlso.runs.config import RunConfig, make_config, static_part
+from wrlso.results.summary import write_summaries
+from wrlso.runs.base_data import base_of, keep_base, load_base, with_elsewhere
+from wrlso.runs.checkpoints import opened
+from wrlso.runs.config import refuse_measured, static_part
+from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
+from wrlso.runs.growing import grow
 from wrlso.runs.interrupt import remembered_interrupts
+from wrlso.runs.log import Told
+from wrlso.runs.plan import announce, begin, create, queries_of_runs
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import one_blas_thread, programs_on_disk, request_devices
 from wrlso.runs.progress import pretrain_bar, timed
-from wrlso.runs.reopen import check_same, find_run, resolve_again
+from wrlso.runs.reopen import check_same, find_run, first_run, resolve_again
 from wrlso.runs.session import Session
 from wrlso.runs.settings import RunSettings, SettingsArguments
 from wrlso.tasks.base import Task
@@ -42,7 +46,12 @@ from wrlso.tasks.base import Task
 
 @on_chosen_executor
 def run(
-    task: Task, method: Method, *, out: str | Path, **settings: Unpack[SettingsArguments]
+    task: Task,
+    method: Method,
+    *,
+    out: str | Path,
+    callback: Callback | None = None,
+    **settings: Unpack[SettingsArguments],
 ) -> Result:
     """Run a method on a task over several seeds, into a new folder.
 
@@ -50,8 +59,9 @@ def run(
       task: such as ``wrlso.tasks.shapes()``, or your own.
       method: such as ``wrlso.methods.weighted_retraining(k=1e-3)``, or your own.
       out: the run's folder; must not exist, or be empty.
-      **settings: budget, seeds, first_seed, proposer, batch, gradient_of, devices, seed_mode,
-        progress, executor and rescore, see :class:`wrlso.RunSettings`.
+      callback: function of a :class:`wrlso.RoundEvent`, called after each round.
+      **settings: budget, seeds, first_seed, proposer, batch, gradient_of, start_from, devices,
+        seed_mode, progress, executor and rescore, see :class:`wrlso.RunSettings`.
 
     Returns:
       The result, readable again later as ``wrlso.Result(out)``.
@@ -59,15 +69,18 @@ def run(
     Raises:
       TypeError, ValueError: before any work, if an argument is invalid.
     """
-    chosen = RunSettings.of(settings)
-    request_devices(chosen.seeds, chosen.devices)
-    resolved, config = _plan(task, method, chosen)
+    chosen = RunSettings.of(settings).for_task(task)
+    request_devices(chosen.seed_count, chosen.devices)
+    refuse_measured(task)
     RunFolder.check_new(Path(out))
+    announce(task, method, chosen)
     base = load_base(task)
-    config = replace(config, task_record=task_record(task, base))
-    folder = RunFolder.create(Path(out), config)
+    more = queries_of_runs(chosen.start_from, task)
+    resolved, config = begin(task, method, chosen, base, more)
+    folder = create(Path(out), config, more)
     keep_base(folder, task, base)
-    _run_to_end([folder], task, resolved, base, chosen.progress)
+    base = with_elsewhere(base, more, task.sign)
+    _run_to_end([folder], task, resolved, base, chosen.progress, callback)
     return Result(folder.path)
 
 
@@ -77,6 +90,7 @@ def sweep(
     methods: Mapping[str, Method],
     *,
     out: str | Path,
+    callback: Callback | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> dict[str, Result]:
     """Run several methods on a task, each into a folder of its own; continue where it stopped.
@@ -90,6 +104,7 @@ def sweep(
       task: as for :func:`run`.
       methods: by name of the folder in ``out``, as ``{"k=0.1": weighted_retraining(0.1)}``.
       out: the folder of the runs' folders.
+      callback: as for :func:`run`; called for each run after each of its rounds.
       **settings: as for :func:`run`, the same for all.
 
     Returns:
@@ -99,35 +114,41 @@ def sweep(
       TypeError, ValueError: before any work, if an argument is invalid, or a folder holds another
         run.
     """
-    chosen = RunSettings.of(settings)
+    chosen = RunSettings.of(settings).for_task(task)
     for name in methods:
         if not re.fullmatch(r"[\w=,+-][\w=.,+-]*", name):
             raise ValueError(
                 f"methods: {name!r} cannot name a folder: use letters, digits and -_=,+ (and dots, "
                 "but not first)"
             )
-    request_devices(chosen.seeds * len(methods), chosen.devices)
-    plans = {name: _plan(task, method, chosen) for name, method in methods.items()}
-    found = {name: find_run(Path(out) / name, config) for name, (_, config) in plans.items()}
-    begun = next(filter(None, found.values()), None)
+    request_devices(chosen.seed_count * len(methods), chosen.devices)
+    refuse_measured(task)
+    for method in methods.values():
+        announce(task, method, chosen)
+    begun = first_run(Path(out) / name for name in methods)
     base = load_base(task) if begun is None else base_of(begun, task)
+    more = queries_of_runs(chosen.start_from, task)
+    spent = None if begun is None else int(begun.config.starting.get("initial", 0))
+    plans = {
+        name: begin(task, method, chosen, base, more, spent) for name, method in methods.items()
+    }
+    found = {name: find_run(Path(out) / name, config) for name, (_, config) in plans.items()}
     known = task_record(task, base)
     for folder in filter(None, found.values()):
         check_same(folder, task.name, folder.config.algorithm, known)
     groups: dict[str, list[RunFolder]] = {}
     algorithms: dict[str, Algorithm] = {}
     for name, (resolved, config) in plans.items():
-        folder = found[name] or RunFolder.create(
-            Path(out) / name, replace(config, task_record=known)
-        )
+        folder = found[name] or create(Path(out) / name, config, more)
         keep_base(folder, task, base)
         if not folder.summary_file.exists():
             group = static_part(config)
             groups.setdefault(group, []).append(folder)
             algorithms.setdefault(group, resolved)
+    base = with_elsewhere(base, more, task.sign)
     for group, folders in groups.items():
         for together in _at_the_same_round(folders):
-            _run_to_end(together, task, algorithms[group], base, chosen.progress)
+            _run_to_end(together, task, algorithms[group], base, chosen.progress, callback)
     return {name: Result(Path(out) / name) for name in methods}
 
 
@@ -140,12 +161,15 @@ def resume(
     proposer: Proposer | None = None,
     devices: int | None = None,
     seed_mode: SeedMode | None = None,
+    budget: int | None = None,
+    callback: Callback | None = None,
     progress: bool = True,
     executor: str | SupportsSubmit | None = None,
 ) -> Result:
     """Continue an interrupted run from its last completed round; nothing is lost.
 
-    The resulting queries are those of an uninterrupted run. A finished run is left as it is.
+    The resulting queries are those of an uninterrupted run. A finished run is left as it is, unless
+    it gets a larger budget.
 
     Args:
       out: the run's folder.
@@ -154,6 +178,10 @@ def resume(
       proposer: needed only for a proposer of your own; the one that the run began with.
       devices, seed_mode: instead of those that the run began with. The queries are the same, those
         of proposer ``bo`` up to rounding.
+      budget: a larger budget than the run's: it goes on as if this had been asked for at first.
+        Answers in the log are not asked for again. A run whose objects people measure returns at
+        once, and goes on with ``wrlso.open``.
+      callback: as for :func:`run`.
       progress: show a progress bar.
       executor: as for :func:`run`. A run may continue on another one, or on none.
 
@@ -161,24 +189,39 @@ def resume(
       The result.
 
     Raises:
-      ValueError: if ``out`` is no run folder, if task, method or proposer is missing or is not the
-        one that the run began with, or if another process is running it.
+      ValueError: if ``out`` is no run folder, if the budget is smaller than the run's, if task,
+        method or proposer is missing or is not the one that the run began with, or if another
+        process is running it.
     """
     folder = RunFolder(Path(out))
-    if folder.summary_file.exists():
+    grows = budget is not None and budget != folder.config.budget
+    if folder.summary_file.exists() and not grows:
         return Result(folder.path)
     config = folder.config
     request_devices(config.seeds, devices or config.devices)
     task = task or task_of(config)
+    if not grows:
+        refuse_measured(task)
     resolved = resolve_again(folder, task, method, proposer)
     base = base_of(folder, task)
     check_same(folder, task.name, record(resolved), task_record(task, base))
     keep_base(folder, task, base)
+    if budget is not None and grows:
+        resolved = grow(folder, task, method, proposer, budget)
+    if task.measured:
+        return Result(folder.path)
     folder.config = replace(
-        config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
+        folder.config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
     )
-    _run_to_end([folder], task, resolved, base, progress)
+    base = with_elsewhere(base, _elsewhere(folder), task.sign)
+    _run_to_end([folder], task, resolved, base, progress, callback)
     return Result(folder.path)
+
+
+def _elsewhere(folder: RunFolder) -> list[Told]:
+    """The measurements that joined a run's starting data."""
+    with closing(folder.open_log(read_only=True)) as log:
+        return log.elsewhere()
 
 
 def pretrained(task: Task, *, progress: bool = True) -> Any:
@@ -202,27 +245,6 @@ def base_data(task: Task) -> BaseData:
       ValueError: if they cannot be used.
     """
     return prepare_base(load_base(task), task.dedup_key)
-
-
-def _plan(task: Task, method: Method, settings: RunSettings) -> tuple[Algorithm, RunConfig]:
-    """The algorithm and its record, after checking that it can be run."""
-    _check_type("task", task, Task, "wrlso.tasks.shapes()")
-    _check_type("method", method, Method, "wrlso.methods.weighted_retraining()")
-    if settings.executor is not None and task.host_objective is None:
-        raise ValueError(
-            f"executor = {settings.executor!r} evaluates objectives in Python, and that of task "
-            f"{task.name!r} is in JAX: leave it out, or set devices"
-        )
-    resolved = algorithm(task, method, **settings.chosen())
-    plan_seeds(settings.seeds, settings.devices, settings.seed_mode)
-    return resolved, make_config(task, method, settings, resolved)
-
-
-def _check_type(argument: str, value: Any, kind: type, example: str) -> None:
-    if isinstance(value, kind):
-        return
-    hint = " (it has to be called)" if callable(value) else ""
-    raise TypeError(f"{argument} must be a {kind.__name__}, such as {example}, got {value!r}{hint}")
 
 
 def _at_the_same_round(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:
@@ -249,6 +271,7 @@ def _run_to_end(
     resolved: Algorithm,
     base: Dataset,
     progress: bool,
+    callback: Callback | None,
 ) -> None:
     """Run to their end runs that differ in traced numbers only."""
     config = folders[0].config
@@ -256,7 +279,7 @@ def _run_to_end(
     with ExitStack() as stack:
         check_interrupt = stack.enter_context(remembered_interrupts(say=progress))
         stack.enter_context(programs_on_disk())
-        runs = list(stack.enter_context(_opened(folders)))
+        runs = list(stack.enter_context(opened(folders, task)))
 
         def clock(phase: str, seconds: float) -> None:
             for run in runs:
@@ -265,9 +288,11 @@ def _run_to_end(
         with timed(clock, "pretrain"):
             params = pretrained_params(task, base, pretrain_bar() if progress else None)
         with timed(clock, "session"), _one_blas_thread_per_device(folders):
-            session = stack.enter_context(closing(Session(runs, task, resolved, base, params)))
+            session = stack.enter_context(
+                closing(Session(runs, task, resolved, base, params, callback=callback))
+            )
             bar = tqdm(
-                total=config.budget * len(session.seeds),
+                total=config.queries * len(session.seeds),
                 initial=int(session.counts.sum()),
                 desc=f"{config.task}: {names}",
                 unit="query",
@@ -276,28 +301,7 @@ def _run_to_end(
             with bar:
                 session.run_rounds(bar, check_interrupt)
             compilations = session.compiled.compilations
-        _finish(runs, task, base, compilations)
-
-
-@contextmanager
-def _opened(folders: Sequence[RunFolder]) -> Iterator[list[OpenRun]]:
-    """The runs, locked against other processes, with their logs open."""
-    with ExitStack() as stack:
-        for folder in folders:
-            stack.enter_context(folder.locked())
-        yield [OpenRun(f, stack.enter_context(closing(f.open_log()))) for f in folders]
-
-
-def _finish(
-    runs: Sequence[OpenRun], task: Task, base: Dataset, compilations: dict[str, int]
-) -> None:
-    """Write each run's summary: last, as a run with a summary is left as it is."""
-    describe, began = describer(task), describe_base(task, base)
-    for run in runs:
-        config, log = run.folder.config, run.log
-        summary = summarize(config, log, compilations, len(runs), task.stated, describe, began)
-        log.tidy()
-        run.folder.save_summary(summary)
+        write_summaries(runs, task, compilations)
 
 
 def _one_blas_thread_per_device(folders: Sequence[RunFolder]) -> AbstractContextManager:

@@ -67,6 +67,7 @@ def algorithm(
       (50, 0.1, {'k': 0.001})
     """
     _check(method, budget, batch)
+    task = task.maximized()
     chosen = proposer or method.proposer or task.proposer
     method = _with_task_rows(task, method)
     weighting = method.weighting
@@ -169,7 +170,8 @@ def _make_proposer(
         if task.objective is None:
             raise ValueError(
                 "proposer 'grid' ranks by an objective that is written in JAX, but that of task "
-                f"{task.name!r} is a Python function: choose 'bo' or 'prior'"
+                f"{task.name!r} {'is measured' if task.measured else 'is a Python function'}: "
+                "choose 'bo' or 'prior'"
             )
         return proposers.grid(task.vae, task.objective, retrain_every)
     if gradient_of != "objective":
@@ -252,4 +254,5 @@ def task_record(task: Task, base: Dataset) -> dict[str, Any]:
         "accept": None if task.accept is None else code_digest(task.accept),
         "base_data": array_digest(base.objects, base.scores),
         "params": array_digest(*leaves) if leaves else None,
+        **({"minimize": True} if task.minimize else {}),
     }

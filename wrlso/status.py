@@ -7,7 +7,7 @@ from typing import Any
 class Status(IntEnum):
     """The outcome of a query.
 
-    OK, INVALID, FAILED and TIMEOUT are charged to the budget; DUPLICATE, UNUSED and
+    OK, INVALID, FAILED, TIMEOUT and PENDING are charged to the budget; DUPLICATE, UNUSED and
     REFUSED are not.
     """
 
@@ -24,6 +24,8 @@ class Status(IntEnum):
     """A place in a batch that the budget no longer covers."""
     REFUSED = 6
     """The task's ``accept`` test refused the object; it was not evaluated."""
+    PENDING = 7
+    """Somebody is measuring the object, and its score is not known yet."""
 
     @property
     def charged(self) -> bool:

@@ -30,5 +30,6 @@ def test_a_run_says_what_its_only_lead_scores(tmp_path):
     task = make_tiny_task(load_data=lambda: lead, to_text=lambda thing: thing.tobytes().hex())
     result = tiny_run(tmp_path / "run", task, budget=4, seeds=1, proposer="prior")
     score, text = float(lead.scores[0]), np.asarray(lead.objects[0]).tobytes().hex()
-    assert result.summary["base"] == {"objects": 1, "best": score, "best_object": text}
-    assert f"began with 1 objects, the best of which scores {score:g}: {text}" in result.table()
+    start = result.summary["starting"]
+    assert start == {"count": 1, "best": score, "best_object": text, "initial": 0}
+    assert f"starting data: {text}" in result.table()

@@ -21,6 +21,7 @@ from wrlso.chem.guacamol import ALIASES, GOALS, guacamol
 from wrlso.chem.keys import builtin_digest
 from wrlso.chem.objective_file import from_mapping, read_objective, to_mapping
 from wrlso.chem.scores import penalized_logp, qed
+from wrlso.evaluation.objective import measured
 
 OBJECTIVES = ("penalized_logp", "qed", *GOALS)
 """Objectives by name."""
@@ -88,7 +89,8 @@ def make_objective(
     Args:
       objective: one of :data:`OBJECTIVES`, another name of one (such as osmb or osimertinib_mpo),
         a TOML file or the plain data of an objective of several components
-        (:mod:`wrlso.chem.objective_file`), or a function of a canonical SMILES.
+        (:mod:`wrlso.chem.objective_file`), a function of a canonical SMILES, or ``"measured"``,
+        which people measure.
       command: a program with its arguments, as in a shell; it replaces ``objective``.
       feed: the way in which the program gets a SMILES, see :class:`wrlso.chem.command.Command`.
       batch_size: maximum number of molecules that a function or a program gets at once. A function
@@ -128,6 +130,8 @@ def make_objective(
             "result.plot(task)"
         )
     objective = ALIASES.get(objective, objective)  # one name a thing: also one cache
+    if objective == "measured":
+        return Objective(objective, measured, objective, "lowest")
     try:
         score = _SCORES.get(objective) or guacamol(objective)
     except ValueError as error:

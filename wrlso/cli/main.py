@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import tyro
 from tyro.conf import Positional
 
-from wrlso.cli import export, molecules, reports
+from wrlso.cli import export, molecules, reports, study
 from wrlso.cli.options import parse_run_options, summary_of
 from wrlso.evaluation.values import EvaluationError
 from wrlso.methods import METHODS, get_method
+from wrlso.runs.interrupt import Terminated, terminated_as_interrupted
 from wrlso.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Resume:
 
     run: Positional[Path]
     """The run's folder."""
+    budget: int | None = None
+    """A larger budget: the run goes on as if it had been asked for at first."""
     devices: int | None = None
     """Number of devices to spread seeds over. Default: the number that the run began with."""
     figures: bool = True
@@ -70,6 +73,9 @@ class Train:
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "run": Run,
     "resume": Resume,
+    "open": study.Open,
+    "ask": study.Ask,
+    "tell": study.Tell,
     "report": reports.Report,
     "export": export.Export,
     "tasks": Tasks,
@@ -89,19 +95,20 @@ _EXPECTED = (
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stdout)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        return _dispatch(argv)
+        with terminated_as_interrupted():
+            return _dispatch(argv)
     except _EXPECTED as error:
         print(f"wrlso: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("wrlso: interrupted", file=sys.stderr)
-        return 130
+        return 143 if isinstance(error, Terminated) else 130
 
 
 def _dispatch(argv: list[str]) -> int:
-    for_a_task = {"run": _run, "train": _train}
+    for_a_task = {"run": _run, "train": _train, "open": study.begin}
     if len(argv) > 1 and argv[0] in for_a_task and not argv[1].startswith("-"):
         return for_a_task[argv[0]](argv[1], argv[2:])
     command = tyro.extras.subcommand_cli_from_dict(
@@ -112,6 +119,9 @@ def _dispatch(argv: list[str]) -> int:
         Resume: _resume,
         reports.Report: reports.report,
         export.Export: export.export,
+        study.Open: _task_is_missing,
+        study.Ask: study.ask,
+        study.Tell: study.tell,
         molecules.Data: molecules.data,
         Train: _task_is_missing,
         Methods: _methods,
@@ -120,8 +130,9 @@ def _dispatch(argv: list[str]) -> int:
     return handlers[type(command)](command)
 
 
-def _task_is_missing(command: Run | Train) -> int:
-    example = f"wrlso run {next(iter(TASKS))} --out DIR"
+def _task_is_missing(command: Run | Train | study.Open) -> int:
+    verb = "open" if isinstance(command, study.Open) else "run"
+    example = f"wrlso {verb} {next(iter(TASKS))} --out DIR"
     if isinstance(command, Train):
         example = "wrlso train molecules --data FILE --out MODEL"
     raise ValueError(f"name the task first, then its options: {example}")
@@ -145,8 +156,9 @@ def _run(name: str, argv: list[str]) -> int:
     method = get_method(options.command["method"]).with_options(**options.method)
     from wrlso.api import run
     from wrlso.runs.process import programs_on_disk, request_devices
+    from wrlso.runs.settings import SEEDS
 
-    request_devices(options.settings["seeds"], options.settings["devices"])
+    request_devices(options.settings["seeds"] or SEEDS, options.settings["devices"])
     out = options.command["out"]
     with programs_on_disk():
         task = TASKS[name](**options.task)
@@ -169,7 +181,8 @@ def _resume(command: Resume) -> int:
     from wrlso.runs.process import programs_on_disk, request_devices
 
     config = RunFolder(command.run).config
-    if RunFolder(command.run).summary_file.exists():
+    same_budget = command.budget in (None, config.budget)
+    if RunFolder(command.run).summary_file.exists() and same_budget:
         print(f"{command.run} is finished: nothing was left to do")
     request_devices(config.seeds, command.devices or config.devices)
     with programs_on_disk():
@@ -179,6 +192,7 @@ def _resume(command: Resume) -> int:
                 command.run,
                 task=task,
                 devices=command.devices,
+                budget=command.budget,
                 progress=command.progress,
                 executor=command.executor,
             )

@@ -52,8 +52,10 @@ class Options:
     task: Mapping[str, Any]
 
 
-def parse_run_options(name: str, factory: Callable[..., Any], argv: list[str]) -> Options:
-    """The options of ``wrlso run NAME``."""
+def parse_run_options(
+    name: str, factory: Callable[..., Any], argv: list[str], verb: str = "run"
+) -> Options:
+    """The options of ``wrlso run NAME``, or of another verb that takes the same."""
     groups = {
         "command": options_of(_CommandLineOnly),
         "method": options_of(Method.with_options),
@@ -63,7 +65,7 @@ def parse_run_options(name: str, factory: Callable[..., Any], argv: list[str]) -
     fields = [option for group in groups.values() for option in group]
     made = make_dataclass(name.capitalize(), fields, frozen=True, kw_only=True)
     made.__doc__ = summary_of(factory)
-    parsed: Any = tyro.cli(made, prog=f"wrlso run {name}", args=argv)
+    parsed: Any = tyro.cli(made, prog=f"wrlso {verb} {name}", args=argv)
     return Options(
         **{
             group: {option[0]: getattr(parsed, option[0]) for option in options}

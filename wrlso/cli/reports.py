@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +29,7 @@ class Report:
     """
 
     runs: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")] = ()
-    """Folders of runs. Only --html takes runs that are under way."""
+    """Folders of runs, finished or under way. One that cannot be read is left out."""
     html: Path | None = None
     """Write one HTML page of all these runs, which works offline: curves, tables that sort, latent
     maps, failures, costs, configuration."""
@@ -69,23 +71,33 @@ def _write_page(command: Report, file: Path) -> None:
 
 def _print_tables(command: Report) -> None:
     from wrlso.results.result import Result
-    from wrlso.results.tables import comparison_table
-    from wrlso.runs.folder import RunFolder
+    from wrlso.results.tables import comparison_table, names_of
 
-    finished = [path for path in command.runs if RunFolder(path).summary_file.exists()]
-    paths = finished if command.html is not None else command.runs  # Result names the unfinished
-    results = [Result(path) for path in paths]
-    if len(results) == 1:
+    results = []
+    for path in command.runs:
+        try:
+            results.append(Result(path))
+        except (ValueError, OSError, sqlite3.Error) as error:
+            if len(command.runs) == 1:
+                raise
+            print(f"wrlso: left out: {error}", file=sys.stderr)
+    if len(command.runs) == 1:
         print(results[0].table())
+        if not results[0].finished:
+            print(f"\nContinue it with: wrlso resume {command.runs[0]}")
     elif results:
-        print(comparison_table([result.summary for result in results]))
+        names = names_of([result.folder.path for result in results])
+        print(comparison_table([result.summary for result in results], names))
+    else:
+        raise ValueError("none of the folders holds a run that can be read")
     if command.csv:
         from wrlso.results.export import write_csv
 
         write_csv(results, command.csv)
         print(f"queries: {command.csv}")
     for result in results if command.figures else ():
-        draw(result)
+        if result.checkpoints:
+            draw(result)
 
 
 def draw(result: Result, task: Task | None = None) -> None:

@@ -70,6 +70,15 @@ class HostObjective:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
 
 
+def measured(thing: Any) -> float:
+    """The objective of a task whose objects people measure; it cannot be called.
+
+    Raises:
+      RuntimeError: always.
+    """
+    raise RuntimeError("people measure the objects of this task: use wrlso.open, ask and tell")
+
+
 class HostEvaluator:
     """Calls a Python objective, in this process, in worker processes or on the executor of
     :func:`wrlso.evaluation.pools.evaluating`; a context manager."""

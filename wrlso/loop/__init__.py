@@ -10,7 +10,7 @@ from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, prep
 from wrlso.loop.retraining import RetrainConfig, RetrainInfo
 from wrlso.loop.simulation import simulate
 from wrlso.loop.steps import ask, fit, retrain, score
-from wrlso.loop.tell import tell
+from wrlso.loop.tell import Settlement, fantasize_pending, settle, tell
 
 __all__ = [
     "FIT",
@@ -22,15 +22,18 @@ __all__ = [
     "Hyper",
     "RetrainConfig",
     "RetrainInfo",
+    "Settlement",
     "State",
     "ask",
     "choose",
+    "fantasize_pending",
     "fit",
     "init",
     "prepare_base",
     "query_key",
     "retrain",
     "score",
+    "settle",
     "simulate",
     "tell",
 ]

@@ -129,7 +129,7 @@ def choose(
       accept: ``objects [q, ...]`` to booleans ``[q]``, false for valid objects that are not to be
         evaluated; None: all are accepted.
     """
-    own, own_scores, own_refused = _own_fingerprints(history, dedup_key)
+    own, own_scores, own_refused, own_pending = _own_fingerprints(history, dedup_key)
     pool = fingerprint(objects, dedup_key)
     is_valid = jnp.ones(len(latents), bool) if valid is None else valid(objects)
     accepted = jnp.ones(len(latents), bool) if accept is None else accept(objects) | ~is_valid
@@ -139,10 +139,10 @@ def choose(
     refused = ~accepted | ((in_own >= 0) & own_refused[in_own])
     score = jnp.where(in_own >= 0, own_scores[in_own], NO_SCORE)
     score = jnp.where(in_base >= 0, base.dataset.scores[in_base], score)
+    pending = (in_base < 0) & (in_own >= 0) & own_pending[in_own]
     latents = latents.astype(history.latents.dtype)
-    duplicates = _first_known(
-        latents, ((in_base >= 0) | (in_own >= 0) | refused) & passed, score, refused, max_duplicates
-    )
+    seen = ((in_base >= 0) | (in_own >= 0) | refused) & passed
+    duplicates = _first_known(latents, seen, score, refused, pending, max_duplicates)
     chosen = Fingerprints(*(words[rows] for words in pool))
     status = jnp.where(is_valid[rows], Status.OK, Status.INVALID)
     status = jnp.where(fresh, status, Status.DUPLICATE)
@@ -185,9 +185,9 @@ def no_candidates(
 
 def _own_fingerprints(
     history: History, dedup_key: DedupKey | None
-) -> tuple[SortedFingerprints, Array, Array]:
-    """All spellings that a seed has asked for, their scores, -inf for a failure, and which of them
-    were refused."""
+) -> tuple[SortedFingerprints, Array, Array, Array]:
+    """All spellings that a seed has asked for, their scores, -inf where there is none, and which of
+    them were refused, or are being measured."""
     aliases = history.aliases
     # The integers of a deduplication key could be mistaken for those of an object.
     decoded = history.decoded_fingerprints if dedup_key is None else history.fingerprints
@@ -198,14 +198,16 @@ def _own_fingerprints(
     own = sort_fingerprints(Fingerprints(*map(jnp.concatenate, parts)), mask)
     scores = jnp.concatenate([history.scores, history.scores, aliases.scores])
     charged = jnp.zeros(2 * len(history.scores), bool)
-    return own, scores, jnp.concatenate([charged, aliases.refused])
+    pending = history.status == Status.PENDING
+    pending = jnp.concatenate([pending, pending, jnp.zeros(aliases.scores.shape, bool)])
+    return own, scores, jnp.concatenate([charged, aliases.refused]), pending
 
 
 def _first_known(
-    latents: Array, known: Array, score: Array, refused: Array, n: int
+    latents: Array, known: Array, score: Array, refused: Array, pending: Array, n: int
 ) -> Observations:
     """The first n points of a pool whose objects are ``known``, or known to be ``refused``."""
     rows = jnp.argsort(~known, stable=True)[:n]
     learned = jnp.where(known & ~refused, score, NO_SCORE)
-    failed = known & ~refused & ~jnp.isfinite(score)
+    failed = known & ~refused & ~pending & ~jnp.isfinite(score)
     return Observations(latents[rows], learned[rows], failed[rows], (known & refused)[rows])

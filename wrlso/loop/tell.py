@@ -23,9 +23,10 @@ DUPLICATE, nothing known              no       no          no              nothi
 REFUSED by ``ask``                    no       no          no              a fantasy         no
 REFUSED by the evaluation             no       no          no              a fantasy         yes
 UNUSED                                no       no          no              nothing           no
+PENDING, until it is settled          yes      yes         no              nothing yet       no
 ====================================  =======  ==========  ==============  ================  =====
 
-:func:`consequences` is this table.
+:func:`consequences` is this table. :func:`settle` gives a pending query its outcome later.
 """
 
 from typing import Any, NamedTuple
@@ -36,12 +37,13 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Int
 
-from wrlso.data import NO_SCORE, append, append_aliases
+from wrlso.data import NO_SCORE, append, append_aliases, in_use
 from wrlso.fingerprint import fingerprint
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.loop.steps import status_after
 from wrlso.proposers.base import Observations
+from wrlso.proposers.surrogate import current_latents
 from wrlso.status import Status
 
 
@@ -82,7 +84,8 @@ def consequences(asked_status: Int[Array, " q"], evaluation: Evaluation) -> Cons
     charged = ~(duplicate | refused | (status == Status.UNUSED))
     scores = jnp.where(jnp.isfinite(scores), scores, NO_SCORE)
     learned = jnp.where((status == Status.OK) | recognised_late, scores, NO_SCORE)
-    failed = jnp.where(charged, status != Status.OK, recognised_late & evaluation.failed)
+    failed = charged & (status != Status.OK) & (status != Status.PENDING)
+    failed = jnp.where(charged, failed, recognised_late & evaluation.failed)
     return Consequences(
         charged=charged,
         status=status,
@@ -139,3 +142,49 @@ def tell(
     new = Observations(candidates.latents, outcome.learned, outcome.failed, outcome.refused)
     observed = jax.tree.map(lambda *parts: jnp.concatenate(parts), candidates.duplicates, new)
     return state._replace(history=history), algorithm.proposer.observe(surrogate, observed)
+
+
+class Settlement(NamedTuple):
+    """Outcomes of rows of a history that were asked for earlier.
+
+    Attributes:
+      rows: ``[C]``, true where there is one.
+      scores: ``[C]``, -inf unless the status is OK.
+      status: ``[C]``.
+    """
+
+    rows: Array
+    scores: Array
+    status: Array
+
+
+def settle(
+    algorithm: Algorithm, state: State, surrogate: Any, settlement: Settlement
+) -> tuple[State, Any]:
+    """Give queries of the history their outcome: of pending ones, which come late, or corrected.
+
+    Returns:
+      The new state and surrogate, which learns the outcomes at the queries' present latents.
+    """
+    rows, scores, status = settlement
+    history = state.history
+    scores = jnp.asarray(scores, history.scores.dtype)
+    history = history._replace(
+        scores=jnp.where(rows, scores, history.scores),
+        status=jnp.where(rows, status, history.status),
+    )
+    latents = current_latents(algorithm.vae, state.params, history)[0]
+    new = Observations(
+        latents,
+        jnp.where(rows & (status == Status.OK), scores, NO_SCORE),
+        rows & (status != Status.OK),
+        jnp.zeros(rows.shape, bool),
+    )
+    return state._replace(history=history), algorithm.proposer.observe(surrogate, new)
+
+
+def fantasize_pending(algorithm: Algorithm, state: State, surrogate: Any) -> Any:
+    """The surrogate as if each pending query had scored its mean, so that others are proposed."""
+    pending = in_use(state.history) & (state.history.status == Status.PENDING)
+    latents = current_latents(algorithm.vae, state.params, state.history)[0]
+    return algorithm.proposer.fantasize(surrogate, latents, pending)

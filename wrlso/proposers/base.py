@@ -71,6 +71,10 @@ def _learns_nothing(surrogate: Any, observations: Observations) -> Any:
     return surrogate
 
 
+def _imagines_nothing(surrogate: Any, latents: Array, pending: Array) -> Any:
+    return surrogate
+
+
 @dataclass(frozen=True, eq=False)
 class Proposer:
     """A way to choose latent points: pure functions, and static facts about them.
@@ -85,6 +89,8 @@ class Proposer:
         ``memory`` lasts from one round to the next and enters checkpoints, the surrogate lasts for
         a round; both are any pytrees.
       observe: ``(surrogate, Observations) -> surrogate``, called after each batch.
+      fantasize: ``(surrogate, latents [C, d], pending [C]) -> surrogate``, called before a proposal
+        while objects are being measured; see :func:`wrlso.loop.fantasize_pending`.
       decode_first: number of points of a pool without objects that are decoded first, at least
         ``batch`` and ``max_duplicates``; 0: all.
       max_duplicates: maximum number of points per pool with known objects that are observed with
@@ -101,6 +107,7 @@ class Proposer:
     uncharged: int = 0
     fit: Callable[[Array, View, Any], tuple[Any, Any]] = _no_surrogate
     observe: Callable[[Any, Observations], Any] = _learns_nothing
+    fantasize: Callable[[Any, Array, Array], Any] = _imagines_nothing
     decode_first: int = 0
     max_duplicates: int = 0
     memory: Any = ()

@@ -1,8 +1,7 @@
 """Bayesian optimisation in latent space: the proposer ``bo``.
 
 It reads nothing but charged scores. Each query maximises an acquisition function of the surrogate
-within a box of the latent space. The climbs start at good data, at draws from the prior, and at
-draws around good data.
+within a box of the latent space. Climbs start at good data, near them, and at draws of the prior.
 """
 
 import math
@@ -19,6 +18,7 @@ from wrlso import acquisition as acq
 from wrlso.maximize import maximize
 from wrlso.models.vae import VAE, decode_all, encode_all
 from wrlso.proposers.base import Pool, Proposer, View
+from wrlso.proposers.pending import fantasize_all
 from wrlso.proposers.surrogate import (
     Surrogate,
     SurrogateConfig,
@@ -167,6 +167,7 @@ def bo(
             max_observations=(max_observations // batch) * (batch + config.max_duplicates) + batch,
         ),
         observe=partial(observe, penalty=config.surrogate.penalty),
+        fantasize=fantasize_all,
         decode_first=max(batch - 1 + config.starts, config.max_duplicates),
         max_duplicates=config.max_duplicates,
         memory=initial_memory(vae, config.surrogate),

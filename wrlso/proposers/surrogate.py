@@ -339,7 +339,8 @@ def _own_scores(
     if penalty is None:
         return jnp.where(scored, history.scores, 0.0), scored
     # An invalid decode has no object to encode: keep it only if its point still decodes to it.
-    failed = in_use(history) & ~scored & (aligned | (history.status != Status.INVALID))
+    failed = in_use(history) & ~scored & (history.status != Status.PENDING)
+    failed &= aligned | (history.status != Status.INVALID)
     own_lowest = jnp.where(scored, history.scores, jnp.inf).min()
     worth = jnp.minimum(lowest, own_lowest) if penalty == "lowest" else jnp.asarray(penalty)
     return jnp.where(scored, history.scores, worth), scored | failed

@@ -107,7 +107,11 @@ def best_so_far(result: RunRecord) -> Figure:
             theirs.queries, theirs.mean_best, "o--", color=_THEIRS, ms=4,
             label=f"published mean; {theirs.mean_best[-1]:.1f} ± {theirs.final_sd:.1f} at the end",
         )  # fmt: skip
-    for query in range(0, config.budget, config.retrain_every or config.budget):
+    if config.starting:
+        best = config.starting["best"]
+        label = f"best of the starting data, {best:.4g}"
+        axis.axhline(best, color=_GREY, ls=":", lw=1.2, label=label)
+    for query in range(0, config.queries, config.retrain_every or config.queries):
         axis.axvline(query, color=_GREY, lw=0.5, alpha=0.4)
     axis.set(xlabel="charged queries", ylabel="best score so far")
     axis.set_title(textwrap.fill(title(result.summary), 80), fontsize=9)
@@ -126,7 +130,7 @@ def _weights(result: RunRecord, task: Task, base: Dataset, method: Method) -> Fi
     weighting = method.weighting
     if isinstance(weighting, str):
         weighting = weighting_named(weighting)
-    start = empty_history(config.budget, base.objects[0], task.vae.latent_dim)
+    start = empty_history(config.queries, base.objects[0], task.vae.latent_dim)
     last = result.load_state(None, task, base).history
     end = jax.tree.map(jnp.asarray, _lane(last, 0))
     figure, (left, right) = _subplots(1, 2, figsize=(10, 3.8))
@@ -145,7 +149,8 @@ def _weights(result: RunRecord, task: Task, base: Dataset, method: Method) -> Fi
     k = config.hyper.get("k", np.inf)
     limit = rank_weight_share(k, 0.0, grid)
     right.plot(grid, limit, ":", color=_THEIRS, label="limit for many rows")
-    left.set(xlabel="score", ylabel="share of training weight", title="Weight by score")
+    lower = " (negated, as lower is better)" if config.minimize else ""
+    left.set(xlabel=f"score{lower}", ylabel="share of training weight", title="Weight by score")
     right.set(xlabel="best fraction of rows", ylabel="cumulative weight", title="Cumulative weight")
     left.legend(frameon=False, fontsize=8)
     right.legend(frameon=False, fontsize=8)
@@ -203,7 +208,7 @@ def _best_objects(result: RunRecord, task: Task, base: Dataset) -> Figure:
     queries = result.queries()
     for row, seed in zip(axes, seeds, strict=True):
         best = [q for q in queries if q.seed == seed and q.score is not None]
-        best.sort(key=lambda q: -(q.score or 0))
+        best.sort(key=lambda q: -result.folder.config.sign * (q.score or 0))
         for axis in row:
             axis.set_axis_off()
         for axis, query in zip(row, best[:_BEST], strict=False):

@@ -1,5 +1,6 @@
-"""A finished run read from its folder: queries, scores, curves, models."""
+"""A run read from its folder: queries, scores, curves, models."""
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from wrlso.data import Dataset, empty_history
 from wrlso.evaluation.components import ComponentValue
 from wrlso.loop.algorithm import State
 from wrlso.models.sampling import prng_key
-from wrlso.results.summary import best_so_far, charged_scores
+from wrlso.results.summary import best_so_far, charged_scores, summarize
 from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
-from wrlso.runs.log import Query
+from wrlso.runs.growing import read_state
+from wrlso.runs.log import Query, QueryLog
 from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
 
@@ -35,24 +37,38 @@ def task_of(config: RunConfig) -> Task:
 
 
 class RunRecord:
-    """A finished run, read from its folder.
+    """A run read from its folder, as far as it has come.
 
     Attributes:
       folder: the run's folder.
-      summary: the content of ``summary.json``.
+      finished: whether it has spent its budget.
+      summary: the content of ``summary.json``; of a run that is not finished, the same from its
+        log, and its ``state``.
 
     Raises:
-      ValueError: if the folder holds no run, or the run is not finished.
+      ValueError: if the folder holds no run.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.folder = RunFolder(Path(path))
-        if not self.folder.summary_file.exists():
-            raise ValueError(
-                f"{path} is not finished: continue it with 'wrlso resume {path}', or, if its task "
-                f"was made in Python, with wrlso.resume({str(path)!r}, task=...)"
-            )
-        self.summary: dict[str, Any] = self.folder.load_summary()
+        self.finished = self.folder.summary_file.exists()
+        self.summary: dict[str, Any] = (
+            self.folder.load_summary() if self.finished else self._summary_so_far()
+        )
+
+    def _summary_so_far(self) -> dict[str, Any]:
+        """The summary of a run that is not finished, from its log."""
+        config = self.folder.config
+        try:
+            with closing(self.folder.open_log(read_only=True)) as log:
+                found = summarize(config, log, {}, stated=config.stated)
+        except sqlite3.OperationalError:  # the file has been made, its tables have not
+            with closing(QueryLog(Path(":memory:"))) as log:
+                found = summarize(config, log, {}, stated=config.stated)
+        running = self.folder.is_locked()
+        pending = sum(seed["status"].get("PENDING", 0) for seed in found["seeds"])
+        state = "running" if running else f"{pending} open" if pending else "stopped"
+        return found | {"state": state}
 
     @property
     def best(self) -> np.ndarray:
@@ -80,7 +96,7 @@ class RunRecord:
 
     def curves(self) -> list[np.ndarray]:
         """The best score so far of each seed, after every charged query."""
-        return [best_so_far(scores) for scores in self.scores()]
+        return [best_so_far(scores, self.folder.config.sign) for scores in self.scores()]
 
     @property
     def checkpoints(self) -> list[int]:
@@ -103,7 +119,7 @@ class RunRecord:
           the proposer's memory.
 
         Raises:
-          ValueError: if no state after that number of rounds is kept.
+          ValueError: if no state after that number of rounds is kept, or no round is done.
         """
         task = task or task_of(self.folder.config)
         return self.load_state(rounds, task, base_of(self.folder, task))
@@ -117,15 +133,17 @@ def load_state(folder: RunFolder, rounds: int | None, task: Task, base: Dataset)
     """The state of every seed after a round, see :meth:`RunRecord.state`; of any run."""
     kept, config = folder.checkpoints(), folder.config
     rounds = max(kept, default=0) if rounds is None else rounds
+    if not kept:
+        raise ValueError(f"{folder.path} has not ended its first round")
     if rounds not in kept:
         raise ValueError(f"no state is kept after {rounds} rounds; there are: {kept}")
 
     def one_seed() -> State:
-        history = empty_history(config.budget, base.objects[0], task.vae.latent_dim)
+        history = empty_history(config.queries, base.objects[0], task.vae.latent_dim)
         return State(task.vae.init(prng_key(0)), history)
 
     like = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype),
         jax.eval_shape(one_seed),
     )
-    return folder.load_checkpoint(rounds, like)
+    return read_state(folder, rounds, like)

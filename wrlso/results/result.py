@@ -1,4 +1,4 @@
-"""A finished run with its table and its figures."""
+"""A run with its table and its figures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Result(RunRecord):
-    """A finished run, read from its folder."""
+    """A run read from its folder, finished or as far as it has come."""
 
     def table(self) -> str:
         """The summary as a table with one row per seed."""

@@ -1,17 +1,21 @@
 """The numbers of a run, computed from its log; they can be computed again at any time."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from wrlso.data import Dataset
-from wrlso.models.vae import object_like
+from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import Query, QueryLog, Round
 from wrlso.status import Status
+from wrlso.tasks import base as tasks
 from wrlso.tasks.base import Task
+
+_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+"""The parts of a reason that may differ from one failure to the next of its kind."""
 
 _REASONS = 5
 """Maximum number of reasons for failures in a summary; the most frequent ones are listed."""
@@ -23,21 +27,44 @@ def charged_scores(queries: Sequence[Query]) -> np.ndarray:
     return np.array([np.nan if q.score is None else q.score for q in charged], float)
 
 
-def best_so_far(scores: np.ndarray) -> np.ndarray:
-    """The running best ``[n]``; NaN before the first query that did not fail."""
-    return np.fmax.accumulate(scores) if len(scores) else scores
+def best_so_far(scores: np.ndarray, sign: float = 1.0) -> np.ndarray:
+    """The running best ``[n]``; NaN before the first query that did not fail.
+
+    ``sign`` is 1, or -1 if lower scores are better.
+    """
+    return sign * np.fmax.accumulate(sign * scores) if len(scores) else scores
 
 
-def top_mean(scores: np.ndarray, n: int) -> float | None:
+def top_mean(scores: np.ndarray, n: int, sign: float = 1.0) -> float | None:
     """Mean of the n best scores, or of all scores if there are fewer; None if there is no score."""
-    top = np.sort(scores[np.isfinite(scores)])[::-1][:n]
-    return float(top.mean()) if len(top) else None
+    top = np.sort(sign * scores[np.isfinite(scores)])[::-1][:n]
+    return float(sign * top.mean()) if len(top) else None
 
 
-def best_query(queries: Sequence[Query]) -> Query | None:
-    """The first of the queries with the highest score, or None."""
+def best_query(queries: Sequence[Query], sign: float = 1.0) -> Query | None:
+    """The first of the queries with the best score, or None."""
     scored = [q for q in queries if q.score is not None]
-    return max(scored, key=lambda q: q.score or 0.0, default=None)
+    return max(scored, key=lambda q: sign * (q.score or 0.0), default=None)
+
+
+def grouped(reasons: Iterable[str]) -> dict[str, int]:
+    """The most frequent reasons and their numbers; those that differ in numbers or in quoted words
+    only are one, in the words of the first."""
+    examples: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    different: dict[str, set[str]] = {}
+    for reason in reasons:
+        kind = _VARYING.sub("_", reason)
+        examples.setdefault(kind, reason)
+        different.setdefault(kind, set()).add(reason)
+        counts[kind] += 1
+    names = {
+        kind: text if len(different[kind]) == 1 else f"{text} (and the like)"
+        for kind, text in examples.items()
+    }
+    shown = {names[kind]: n for kind, n in counts.most_common(_REASONS)}
+    others = sum(counts.values()) - sum(shown.values())
+    return shown | ({"other reasons": others} if others else {})
 
 
 def describer(task: Task) -> Callable[[Query], str] | None:
@@ -45,28 +72,8 @@ def describer(task: Task) -> Callable[[Query], str] | None:
 
     The line is empty if the object has no text form.
     """
-    to_text, like = task.to_text, object_like(task.vae)
-    if to_text is None:
-        return None
-
-    def describe(query: Query) -> str:
-        try:
-            return to_text(np.frombuffer(query.object, like.dtype).reshape(like.shape))
-        except Exception:  # an error of the user's function must not fail a run that is done
-            return ""
-
-    return describe
-
-
-def describe_base(task: Task, base: Dataset) -> dict[str, Any]:
-    """The number of objects that a run begins with, the best of their scores, and its object."""
-    scores = np.asarray(base.scores, float)
-    first = int(np.argmax(scores))
-    try:
-        text = task.to_text(np.asarray(base.objects[first])) if task.to_text else None
-    except Exception:  # as for queries
-        text = ""
-    return {"objects": len(scores), "best": float(scores[first]), "best_object": text}
+    describe = tasks.describer(task)
+    return None if describe is None else lambda query: query.text or describe(query.object)
 
 
 def wall_seconds(seconds: Mapping[str, float]) -> float:
@@ -85,7 +92,6 @@ def summarize(
     side_by_side: int = 1,
     stated: Mapping[str, Any] | None = None,
     describe: Callable[[Query], str] | None = None,
-    base: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``.
 
@@ -100,13 +106,15 @@ def summarize(
       side_by_side: number of runs in the program; each is given an equal share of its seconds.
       stated: facts about the task that every table shows.
       describe: function from a query to a line of text, for the best query of each seed.
-      base: see :func:`describe_base`.
     """
     rounds = log.rounds()
     queries = {seed: log.queries(seed) for seed in config.seed_numbers}
-    per_seed = [_summary_of_seed(seed, made, rounds, describe) for seed, made in queries.items()]
+    per_seed = [
+        _summary_of_seed(seed, made, rounds, describe, config.sign)
+        for seed, made in queries.items()
+    ]
     reasons, refused = (
-        Counter(
+        grouped(
             q.reason
             for made in queries.values()
             for q in made
@@ -126,13 +134,16 @@ def summarize(
         "beta": config.beta,
         "proposer": config.proposer,
         "budget": config.budget,
-        "base": dict(base or {}),
+        "minimize": config.minimize,
+        "starting": dict(config.starting),
         "seeds": per_seed,
         **{name: _over_seeds(per_seed, name) for name in ("best", "top10", "top50")},
-        "charged_evaluations": sum(seed["charged"] for seed in per_seed),
+        "charged_evaluations": sum(seed["charged"] for seed in per_seed)
+        + int(config.starting.get("initial", 0)),
         "uncharged_evaluations": sum(r.uncharged for r in rounds),
-        "failures": dict(reasons.most_common(_REASONS)),
-        "refusals": dict(refused.most_common(_REASONS)),
+        "failures": reasons,
+        "refusals": refused,
+        "elsewhere": len(log.elsewhere()),
         "diverged_retrainings": sum(r.diverged for r in rounds),
         "wall_seconds": wall_seconds(seconds),
         "compile_seconds": seconds.get("compile", 0.0),
@@ -142,23 +153,34 @@ def summarize(
     }
 
 
+def write_summaries(runs: Sequence[OpenRun], task: Task, compilations: dict[str, int]) -> None:
+    """Write each run's summary: last, as a run with a summary is left as it is."""
+    describe = describer(task)
+    for run in runs:
+        config, log = run.folder.config, run.log
+        summary = summarize(config, log, compilations, len(runs), task.stated, describe)
+        log.tidy()
+        run.folder.save_summary(summary)
+
+
 def _summary_of_seed(
     seed: int,
     queries: Sequence[Query],
     rounds: Sequence[Round],
     describe: Callable[[Query], str] | None,
+    sign: float,
 ) -> dict[str, Any]:
     scores = charged_scores(queries)
-    top = best_query(queries)
+    top = best_query(queries, sign)
     counts = {s.name: sum(q.status == s for q in queries) for s in Status if s != Status.UNUSED}
     return {
         "seed": seed,
-        "best": top_mean(scores, 1),
-        "top10": top_mean(scores, 10),
-        "top50": top_mean(scores, 50),
+        "best": top_mean(scores, 1, sign),
+        "top10": top_mean(scores, 10, sign),
+        "top50": top_mean(scores, 50, sign),
         "charged": len(scores),
         "retrainings": sum(r.seed == seed and r.steps > 0 and r.effective_rows > 0 for r in rounds),
-        "best_object": describe(top) if describe and top else None,
+        "best_object": (top.text or (describe(top) if describe else None)) if top else None,
         "status": {name: count for name, count in counts.items() if count},
         "refused": counts[Status.REFUSED.name] + sum(r.refused for r in rounds if r.seed == seed),
     }

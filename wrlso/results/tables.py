@@ -1,9 +1,9 @@
 """Tables of runs, as plain text that is also Markdown."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
-
-_BETTER = "higher is better"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -30,17 +30,14 @@ def run_table(summary: Mapping[str, Any]) -> str:
     ]
     for name in ("mean", "sd"):
         rows.append([name, *(_number(summary[c][name]) for c in ("best", "top10", "top50")), ""])
-    head = f"{title(summary)}; scores, {_BETTER}"
+    starting = summary.get("starting") or {}
+    if starting:
+        counted = str(starting["initial"] or "")
+        rows.insert(0, ["starting data", _number(starting["best"]), "", "", counted])
+    better = "lower" if summary.get("minimize") else "higher"
+    head = f"{title(summary)}; scores, {better} is better"
     table = markdown(["seed", "best", "top-10 mean", "top-50 mean", "charged"], rows)
-    short = [s for s in summary["seeds"] if s["charged"] < summary["budget"]]
-    notes = [
-        f"Seed {s['seed']} ended after {s['charged']} of {summary['budget']} queries: too many "
-        "of its proposals were duplicates, or were refused."
-        for s in short
-    ]
-    passed = sum(s.get("refused", 0) for s in summary["seeds"])
-    if passed:
-        notes.append(f"{passed} proposals were refused by the accept test, at no charge.")
+    notes = _notes(summary)
     failures = [
         f"{what} {n} x: {why}"
         for what, reasons in (("Failed", "failures"), ("Refused", "refusals"))
@@ -49,31 +46,113 @@ def run_table(summary: Mapping[str, Any]) -> str:
     objects = [
         f"seed {s['seed']}: {s['best_object']}" for s in summary["seeds"] if s.get("best_object")
     ]
+    if objects and starting.get("best_object"):
+        objects.insert(0, f"starting data: {starting['best_object']}")
     best = ["Best of each seed:\n" + "\n".join(objects)] if objects else []
-    if began := summary.get("base"):
-        text = f": {began['best_object']}" if began["best_object"] else ""
-        notes.insert(0, f"The runs began with {began['objects']} objects, the best of which scores "
-                     f"{_number(began['best'])}{text}")  # fmt: skip
     failed = ["\n".join(failures)] if failures else []
     return "\n\n".join([head, table, *best, *notes, *failed, costs(summary)])
 
 
-def comparison_table(summaries: Sequence[Mapping[str, Any]]) -> str:
-    """The table of several runs of one task: one row per run, with the best of each seed."""
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    """Sentences on what the numbers of a table do not show."""
+    queries = summary["budget"] - (summary.get("starting") or {}).get("initial", 0)
+    notes = []
+    if "state" in summary:
+        notes.append(f"This run is not finished ({progress_of(summary)}).")
+    else:
+        notes += [
+            f"Seed {s['seed']} ended after {s['charged']} of {queries} queries: too many of its "
+            "proposals were duplicates, or were refused."
+            for s in summary["seeds"]
+            if s["charged"] < queries
+        ]
+    notes += _no_better(summary)
+    passed = sum(s.get("refused", 0) for s in summary["seeds"])
+    if passed:
+        notes.append(f"{passed} proposals were refused by the accept test, at no charge.")
+    if summary.get("elsewhere"):
+        notes.append(f"{summary['elsewhere']} measurements made elsewhere joined the data.")
+    return notes
+
+
+def _no_better(summary: Mapping[str, Any]) -> list[str]:
+    """A sentence if seeds did not improve on the starting data."""
+    start = (summary.get("starting") or {}).get("best")
+    sign = -1 if summary.get("minimize") else 1
+    if start is None:
+        return []
+    found = [s["seed"] for s in summary["seeds"] if s["best"] is not None]
+    worse = [
+        s["seed"] for s in summary["seeds"] if s["best"] is None or sign * (s["best"] - start) <= 0
+    ]
+    if not worse or not (found or "state" not in summary):
+        return []
+    who = "No seed" if len(worse) == len(summary["seeds"]) else f"Seeds {worse} have not"
+    verb = "has improved" if who == "No seed" else "improved"
+    return [f"{who} {verb} on the best of the starting data, {_number(start)}."]
+
+
+def progress_of(summary: Mapping[str, Any]) -> str:
+    """The state of a run in a few words, such as ``running, 120 of 500``."""
+    charged = sum(s["charged"] for s in summary["seeds"])
+    initial = (summary.get("starting") or {}).get("initial", 0)
+    whole = (summary["budget"] - initial) * len(summary["seeds"])
+    if "state" not in summary:
+        return "finished"
+    return f"{summary['state']}, {charged} of {whole} queries"
+
+
+def comparison_table(
+    summaries: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None
+) -> str:
+    """The table of several runs: one row per run, with the best of each seed.
+
+    Args:
+      summaries: of the runs, finished or not.
+      names: of the runs, such as their folders; None: their settings name them.
+    """
     rows = [
         [
-            title(s),
+            title(s) if names is None else names[i],
+            progress_of(s),
             str(s["budget"]),
+            _number((s.get("starting") or {}).get("best")),
             f"{_number(s['best']['mean'])} ± {_number(s['best']['sd'])}",
             _number(s["top10"]["mean"]),
             _number(s["top50"]["mean"]),
             ", ".join(_number(seed["best"]) for seed in s["seeds"]),
+            str(sum(n for k, n in _statuses(s).items() if k in ("INVALID", "FAILED", "TIMEOUT"))),
             str(s["uncharged_evaluations"]),
         ]
-        for s in summaries
+        for i, s in enumerate(summaries)
     ]
-    header = ["run", "budget", "best, mean ± s.d.", "top-10", "top-50", "each seed", "uncharged"]
-    return markdown(header, rows)
+    header = [
+        "run", "state", "budget", "start", "best, mean ± s.d.", "top-10", "top-50", "each seed",
+        "failed", "uncharged",
+    ]  # fmt: skip
+    table = markdown(header, rows)
+    lower = [i for i, s in enumerate(summaries) if s.get("minimize")]
+    if names is None:
+        return table
+    lines = [
+        f"{name}: {title(s)}; {'lower' if i in lower else 'higher'} is better"
+        for i, (name, s) in enumerate(zip(names, summaries, strict=True))
+    ]
+    return "\n\n".join([table, "\n".join(lines)])
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Names of folders: their own, with as much of their path as tells them apart."""
+    whole = [path.absolute() for path in paths]
+    for depth in range(1, 1 + max(len(path.parts) for path in whole)):
+        names = ["/".join(path.parts[-depth:]) for path in whole]
+        if len(set(names)) == len(set(whole)):
+            return names
+    return [str(path) for path in whole]
+
+
+def _statuses(summary: Mapping[str, Any]) -> Counter[str]:
+    return sum((Counter(s.get("status", {})) for s in summary["seeds"]), Counter())
 
 
 def title(summary: Mapping[str, Any]) -> str:
@@ -85,6 +164,8 @@ def title(summary: Mapping[str, Any]) -> str:
         if summary.get(name) is not None:
             numbers.append(f"{name} = {summary[name]:g}")
     stated = ", ".join(f"{name} = {value}" for name, value in summary.get("stated", {}).items())
+    if summary.get("minimize"):
+        stated = ", ".join(filter(None, (stated, "minimised")))
     task = f"{summary['task']} ({stated})" if stated else summary["task"]
     return f"{task}, {summary['method']} ({', '.join(numbers)}), proposer {summary['proposer']}"
 
@@ -99,8 +180,10 @@ def costs(summary: Mapping[str, Any]) -> str:
     )
     runs = summary.get("side_by_side", 1)
     share = f", an equal share of the time of {runs} runs side by side" if runs > 1 else ""
+    initial = (summary.get("starting") or {}).get("initial", 0)
+    start = f" ({initial} of them for the starting data)" if initial else ""
     return (
-        f"{summary['charged_evaluations']} charged and {summary['uncharged_evaluations']} "
+        f"{summary['charged_evaluations']} charged{start} and {summary['uncharged_evaluations']} "
         f"uncharged objective evaluations over {len(summary['seeds'])} seeds; "
         f"{summary['wall_seconds']:.1f} s without pretraining ({parts}){share}"
     )

@@ -1,6 +1,7 @@
 """The base data of a run: checked before any work, and kept in its folder if they were paid for."""
 
 import warnings
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -13,6 +14,7 @@ from wrlso.data import Dataset, check_dataset, describe_conflict, find_replicate
 from wrlso.models.vae import object_like
 from wrlso.objective import evaluate
 from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import Told
 from wrlso.storage.tensors import save_tree
 from wrlso.tasks.base import Task
 
@@ -21,14 +23,16 @@ _SPREAD = 0.01
 
 
 def load_base(task: Task) -> Dataset:
-    """A task's base data, after checking that its model and objective fit them.
+    """A task's base data as the loop sees them, after checking that model and objective fit them.
+
+    Scores are negated if the task minimises.
 
     Base data that all have one score are warned of, and spellings of one thing whose scores differ.
 
     Raises:
       ValueError: naming what does not fit, and the remedy.
     """
-    base = task.load_data()
+    base = task.maximized().load_data()
     check_dataset(base, f"the base data of task {task.name!r}")
     _check_conflicts(task, base)
     like, kept = object_like(task.vae), base.objects
@@ -44,7 +48,8 @@ def load_base(task: Task) -> Dataset:
     scores = np.asarray(base.scores)
     if len(scores) > 1 and (scores == scores[0]).all():
         warnings.warn(
-            f"all {len(scores)} base objects of task {task.name!r} score {scores[0]:g}: they tell "
+            f"all {len(scores)} base objects of task {task.name!r} score "
+            f"{task.sign * scores[0]:g}: they tell "
             "nothing about where better ones are; give other base data, or another objective",
             stacklevel=3,
         )
@@ -95,3 +100,18 @@ def keep_base(folder: RunFolder, task: Task, base: Dataset) -> None:
     """Keep the base data of a run whose objective is a Python function."""
     if task.host_objective is not None and not folder.base_file.exists():
         save_tree(folder.base_file, base._asdict())
+
+
+def with_elsewhere(base: Dataset, told: Sequence[Told], sign: float) -> Dataset:
+    """The base data, and after them the measurements that were made elsewhere.
+
+    ``sign`` is the task's.
+    """
+    if not told:
+        return base
+    objects = np.asarray(base.objects)
+    more = [np.frombuffer(one.object, objects.dtype).reshape(objects.shape[1:]) for one in told]
+    scores = np.asarray(base.scores)
+    new = sign * np.array([one.score for one in told], scores.dtype)
+    rows, values = np.concatenate([objects, more]), np.concatenate([scores, new])
+    return Dataset(jnp.asarray(rows), jnp.asarray(values))

@@ -1,16 +1,23 @@
 """The states of all seeds of one or several runs, kept in the runs' folders after each round."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from wrlso.data import NO_SCORE
 from wrlso.loop.algorithm import State
+from wrlso.loop.tell import Settlement
 from wrlso.parallel import SeedPlan, spread
 from wrlso.runs.folder import RunFolder
+from wrlso.runs.growing import read_state
 from wrlso.runs.log import QueryLog
+from wrlso.status import Status
+from wrlso.tasks.base import Task, describer
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +26,18 @@ class OpenRun:
 
     folder: RunFolder
     log: QueryLog
+
+
+@contextmanager
+def opened(folders: Sequence[RunFolder], task: Task) -> Iterator[list[OpenRun]]:
+    """The runs, locked against other processes, with their logs open."""
+    describe = describer(task)
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(folder.locked())
+        yield [
+            OpenRun(f, stack.enter_context(closing(f.open_log(describe=describe)))) for f in folders
+        ]
 
 
 def restore(runs: Sequence[OpenRun], plan: SeedPlan, start: State) -> tuple[int, State]:
@@ -36,7 +55,7 @@ def restore(runs: Sequence[OpenRun], plan: SeedPlan, start: State) -> tuple[int,
 
     def load(run: OpenRun) -> State:
         like = jax.eval_shape(lambda: _lanes(start, 0, run.folder.config.seeds))
-        return run.folder.load_checkpoint(last, like)
+        return read_state(run.folder, last, like)
 
     idle_lanes = plan.lanes - plan.seeds
     idle = jax.tree.map(lambda a: np.zeros((idle_lanes, *a.shape[1:]), a.dtype), start)
@@ -62,3 +81,59 @@ def save(runs: Sequence[OpenRun], rounds_done: int, state: State, keep: set[int]
 
 def _lanes(tree: Any, first: int, count: int) -> Any:
     return jax.tree.map(lambda a: a[first : first + count], tree)
+
+
+def outcomes(log: QueryLog, seed: int, history: Any, sign: float) -> tuple[Settlement, bool]:
+    """Outcomes in the log that the history of a seed, ``[C, ...]`` in NumPy, has otherwise.
+
+    A logged score times ``sign`` is what the loop maximises.
+
+    Returns:
+      The outcomes, and whether one of them replaces an outcome that the history had.
+    """
+    charged = [q for q in log.queries(seed) if q.status.charged][: int(history.used)]
+    scores, status = history.scores.copy(), history.status.copy()
+    for row, query in enumerate(charged):
+        scores[row] = NO_SCORE if query.score is None else sign * query.score
+        status[row] = query.status
+    rows = (scores != history.scores) | (status != history.status)
+    corrected = rows & (history.status != Status.PENDING)
+    return Settlement(rows, scores, status), bool(corrected.any())
+
+
+def settled(plan: SeedPlan, state: State, settlement: Settlement) -> State:
+    """The state with the outcomes ``[lanes, C]``, at the beginning of a round."""
+    rows, scores, status = settlement
+    history = state.history._replace(
+        scores=jnp.where(rows, scores, state.history.scores),
+        status=jnp.where(rows, status, state.history.status),
+    )
+    return state._replace(history=spread(plan, history))
+
+
+def with_late_results(
+    logs: Sequence[QueryLog], seeds: Sequence[int], plan: SeedPlan, state: State, sign: float
+) -> State:
+    """The state with the results that were told later than it was saved.
+
+    Raises:
+      ValueError: if objects are being measured.
+    """
+    history = jax.tree.map(np.asarray, state.history)
+    scores, status = history.scores.copy(), history.status.copy()
+    for lane, (log, seed) in enumerate(zip(logs, seeds, strict=True)):
+        if (status[lane] == Status.PENDING).any():
+            found, _ = outcomes(log, seed, _lane(history, lane), sign)
+            scores[lane] = np.where(found.rows, found.scores, scores[lane])
+            status[lane] = np.where(found.rows, found.status, status[lane])
+    if open_ones := int((status == Status.PENDING).sum()):
+        raise ValueError(
+            f"{open_ones} objects are being measured: tell their results first ('wrlso tell')"
+        )
+    if (status == history.status).all():
+        return state
+    return settled(plan, state, Settlement(jnp.ones(scores.shape, bool), scores, status))
+
+
+def _lane(tree: Any, lane: int) -> Any:
+    return jax.tree.map(lambda a: a[lane], tree)

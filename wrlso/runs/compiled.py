@@ -59,6 +59,10 @@ class CompiledOnce:
         self._clock(self.name, time.perf_counter() - start)
         return out
 
+    def shape(self, *args: Any) -> Any:
+        """The shapes and types of the result, without compiling the function."""
+        return jax.eval_shape(self._jitted, *args)
+
 
 class Batches(NamedTuple):
     """All batches of one search, in the order of the asks.
@@ -87,7 +91,8 @@ class CompiledLoop:
 
     With an objective in JAX a round is two programs: ``retrain``, and ``search``, which fits, asks,
     scores and tells until the seed's limit is reached. With an objective on the host, ``fit``,
-    ``ask`` and ``tell`` are programs of their own.
+    ``ask`` and ``tell`` are programs of their own. ``settle`` and ``fantasize`` serve results that
+    come later than the next ask.
     """
 
     def __init__(
@@ -113,11 +118,15 @@ class CompiledLoop:
         self.fit = lift("fit", _fit(algorithm), donate=True)
         self.ask = lift("ask", _ask(algorithm))
         self.tell = lift("tell", _tell(algorithm), donate=True)
+        self.settle = lift("settle", _settle(algorithm))
+        self.fantasize = lift("fantasize", _fantasize(algorithm))
 
     @property
     def compilations(self) -> dict[str, int]:
         """Number of compilations of each function that was used: one each."""
-        functions = (self.retrain, self.search, self.fit, self.ask, self.tell)
+        functions = (
+            self.retrain, self.search, self.fit, self.ask, self.tell, self.settle, self.fantasize,
+        )  # fmt: skip
         return {f.name: f.compilations for f in functions if f is not None and f.compilations}
 
 
@@ -226,3 +235,19 @@ def _tell(algorithm: Algorithm) -> Callable[..., tuple[History, Any]]:
         return state.history, surrogate
 
     return tell
+
+
+def _settle(algorithm: Algorithm) -> Callable[..., tuple[State, Any]]:
+    def settle(
+        carried: tuple[State, Any], settlement: loop.Settlement, shared: SharedInputs
+    ) -> tuple[State, Any]:
+        return loop.settle(algorithm, *carried, settlement)
+
+    return settle
+
+
+def _fantasize(algorithm: Algorithm) -> Callable[..., Any]:
+    def fantasize(carried: tuple[State, Any], inputs: SeedInputs, shared: SharedInputs) -> Any:
+        return loop.fantasize_pending(algorithm, *carried)
+
+    return fantasize

@@ -7,8 +7,8 @@ from typing import Any
 
 from wrlso.loop.algorithm import Algorithm
 from wrlso.methods import Method
-from wrlso.parallel import SeedMode
-from wrlso.resolve import record, weighting_name
+from wrlso.parallel import SeedMode, plan_seeds
+from wrlso.resolve import algorithm, record, weighting_name
 from wrlso.runs.settings import RunSettings
 from wrlso.tasks.base import Task
 from wrlso.weighting.registry import WEIGHTINGS
@@ -30,6 +30,11 @@ class RunConfig:
         :class:`wrlso.runs.settings.RunSettings`.
       proposer: name of the proposer.
       algorithm: every resolved setting, from ``wrlso.resolve.record``.
+      minimize: true if lower scores are better.
+      starting: the number of starting objects, their best score, its object, and the number of
+        them that were evaluated at the cost of the budget.
+      stated: facts that every table shows, from the task.
+      provenance: versions of the packages, platform, date and command with which the run began.
       task_record: digests of the objective, model, base data and parameters, from
         ``wrlso.resolve.task_record``.
       format: version of the run folder's files.
@@ -53,12 +58,26 @@ class RunConfig:
     task_options: Mapping[str, Any] = field(default_factory=dict)
     algorithm: Mapping[str, Any] = field(default_factory=dict)
     task_record: Mapping[str, Any] = field(default_factory=dict)
+    minimize: bool = False
+    starting: Mapping[str, Any] = field(default_factory=dict)
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     @property
     def seed_numbers(self) -> list[int]:
         """The seeds themselves."""
         return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    @property
+    def sign(self) -> float:
+        """1, or -1 if lower scores are better."""
+        return -1.0 if self.minimize else 1.0
+
+    @property
+    def queries(self) -> int:
+        """Maximum number of queries per seed: the budget, less that of the starting data."""
+        return self.budget - int(self.starting.get("initial", 0))
 
     def to_json(self) -> str:
         """As text; infinity becomes the string ``"inf"``, so that any JSON parser reads it."""
@@ -83,7 +102,8 @@ class RunConfig:
                 "it with the version that wrote it, or run it again"
             )
         content["hyper"] = {name: float(value) for name, value in content["hyper"].items()}
-        return RunConfig(**{f.name: content[f.name] for f in fields(RunConfig)})
+        known = (f.name for f in fields(RunConfig) if f.name in content)
+        return RunConfig(**{name: content[name] for name in known})
 
     def own_method(self) -> Method | None:
         """The recorded method; None if its weighting is a function that no record holds."""
@@ -100,28 +120,70 @@ class RunConfig:
 
 
 def make_config(
-    task: Task, method: Method, settings: RunSettings, algorithm: Algorithm
+    task: Task, method: Method, settings: RunSettings, resolved: Algorithm
 ) -> RunConfig:
     """The record of a run, but for the task's own record, which needs the base data."""
     return RunConfig(
         task=task.name,
         task_options=dict(task.options),
         method=method.name,
-        weighting=weighting_name(algorithm.weighting),  # a task may bound its effective rows
-        hyper=algorithm.hyper,
+        weighting=weighting_name(resolved.weighting),  # a task may bound its effective rows
+        hyper=resolved.hyper,
         retrain_every=method.retrain_every,
         epochs=method.epochs,
         beta=method.beta,
         budget=settings.budget,
-        seeds=settings.seeds,
+        seeds=settings.seed_count,
         first_seed=settings.first_seed,
-        proposer=algorithm.proposer.name,
+        proposer=resolved.proposer.name,
         batch=settings.batch,
         gradient_of=settings.gradient_of,
         devices=settings.devices,
         seed_mode=settings.seed_mode,
-        algorithm=record(algorithm),
+        algorithm=record(resolved),
+        minimize=task.minimize,
+        stated=dict(task.stated),
     )
+
+
+def plan_run(
+    task: Task, method: Method, settings: RunSettings, initial: int = 0
+) -> tuple[Algorithm, RunConfig]:
+    """The algorithm and its record, after checking that it can be run.
+
+    The starting data took ``initial`` evaluations of the budget.
+    """
+    _check_type("task", task, Task, "wrlso.tasks.shapes()")
+    _check_type("method", method, Method, "wrlso.methods.weighted_retraining()")
+    if settings.executor is not None and task.objective is not None:
+        raise ValueError(
+            f"executor = {settings.executor!r} evaluates objectives in Python, and that of task "
+            f"{task.name!r} is in JAX: leave it out, or set devices"
+        )
+    chosen = settings.chosen()
+    resolved = algorithm(task, method, **{**chosen, "budget": settings.budget - initial})
+    plan_seeds(settings.seed_count, settings.devices, settings.seed_mode)
+    return resolved, make_config(task, method, settings, resolved)
+
+
+def refuse_measured(task: Task) -> None:
+    """Refuse to run a task whose objects people measure.
+
+    Raises:
+      ValueError: with the remedy.
+    """
+    if task.measured:
+        raise ValueError(
+            f"people measure the objects of task {task.name!r}, so no run can score them: begin "
+            "with wrlso.open or 'wrlso open', then ask and tell; or give the task an objective"
+        )
+
+
+def _check_type(argument: str, value: Any, kind: type, example: str) -> None:
+    if isinstance(value, kind):
+        return
+    hint = " (it has to be called)" if callable(value) else ""
+    raise TypeError(f"{argument} must be a {kind.__name__}, such as {example}, got {value!r}{hint}")
 
 
 def static_part(config: RunConfig) -> str:
@@ -129,6 +191,7 @@ def static_part(config: RunConfig) -> str:
     traced numbers and the names."""
     algorithm = {**config.algorithm, "hyper": sorted(config.algorithm["hyper"])}
     own = {"hyper": sorted(config.hyper), "method": "", "beta": None, "algorithm": algorithm}
+    own["provenance"] = own["starting"] = {}
     return json.dumps({**asdict(config), **own})
 
 

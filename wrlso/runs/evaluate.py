@@ -20,53 +20,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wrlso.data import NO_SCORE, Dataset, History
+from wrlso.data import NO_SCORE
 from wrlso.evaluation.components import ComponentValue, components_of
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
 from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.runs.compiled import Batches
 from wrlso.runs.log import Query, QueryLog
+from wrlso.runs.scored import ScoredObjects, name_of
 from wrlso.status import Status, refusal
 
 
 @dataclass(frozen=True)
 class BatchPosition:
-    """The place of a batch in its run: seeds and logs of its lanes, round, first index."""
+    """The place of a batch in its run: seeds and logs of its lanes, round, first index.
+
+    A logged score times ``sign`` is what the loop maximises.
+    """
 
     seeds: list[int]
     logs: list[QueryLog]
     round: int
     first_index: int
-
-
-class ScoredObjects:
-    """The objects that the base data and each seed's history hold, and their scores: -inf for a
-    failure.
-
-    Attributes:
-      verdicts: the accept test's answers so far: None, or the reason for which it refused the
-        object.
-    """
-
-    def __init__(self, base: Dataset, history: History, seeds: int) -> None:
-        self.base = {_name(x): float(s) for x, s in zip(*map(np.asarray, base), strict=True)}
-        self.verdicts: dict[bytes, str | None] = {}
-        self.own: list[dict[bytes, float]] = []
-        for lane in range(seeds):
-            n = int(history.used[lane])
-            objects, scores = history.objects[lane][:n], history.scores[lane][:n]
-            named = zip(np.asarray(objects), np.asarray(scores), strict=True)
-            self.own.append({_name(x): float(s) for x, s in named})
-
-    def find(self, lane: int, thing: np.ndarray) -> float | None:
-        """Its score, -inf for a failure, or None if the object is new."""
-        name = _name(thing)
-        return self.own[lane].get(name, self.base.get(name))
-
-    def add(self, lane: int, thing: np.ndarray, score: float) -> None:
-        """Remember the score of an object."""
-        self.own[lane][_name(thing)] = score
+    sign: float = 1.0
 
 
 @dataclass
@@ -110,7 +86,45 @@ def evaluate_on_host(
     if evaluator.objective.accept is not None:
         _refuse(pending, evaluator, scored, position)
     _score(pending, evaluator, position)
-    return _collect(pending, candidates, scored, dedup_key)
+    return _collect(pending, position.sign, candidates, scored, dedup_key)
+
+
+def publish(
+    evaluator: HostEvaluator | None,
+    position: BatchPosition,
+    candidates: Candidates,
+    scored: ScoredObjects,
+) -> list[Query]:
+    """Log the candidates ``[lanes, q]`` for people to measure, who settle them in the log.
+
+    The passes of :func:`evaluate_on_host` but for the last.
+
+    Returns:
+      The new queries, whose status is PENDING.
+    """
+    pending = list(_pending(position, candidates))
+    _reuse_logged(pending, position, also_pending=True)
+    if evaluator is not None and evaluator.objective.canonical is not None:
+        _canonicalise(pending, evaluator, position)
+    _drop_duplicates(pending, scored, position)
+    if evaluator is not None and evaluator.objective.accept is not None:
+        _refuse(pending, evaluator, scored, position)
+    new = _open(pending)
+    for one in new:
+        _commit(one, position, status=Status.PENDING)
+    return [one.query for one in new]
+
+
+def read_from_log(
+    position: BatchPosition,
+    candidates: Candidates,
+    scored: ScoredObjects,
+    dedup_key: DedupKey | None = None,
+) -> tuple[Candidates, Evaluation]:
+    """As :func:`evaluate_on_host`, for candidates that were published: the log has the answers."""
+    pending = list(_pending(position, candidates))
+    _reuse_logged(pending, position, also_pending=True)
+    return _collect(pending, position.sign, candidates, scored, dedup_key)
 
 
 def _pending(position: BatchPosition, candidates: Candidates) -> Iterator[PendingQuery]:
@@ -120,12 +134,17 @@ def _pending(position: BatchPosition, candidates: Candidates) -> Iterator[Pendin
         yield PendingQuery(lane, place, query, np.asarray(candidates.objects[lane, place]))
 
 
-def _reuse_logged(pending: list[PendingQuery], position: BatchPosition) -> None:
-    """Take logged queries as they are; commit the candidates that are not to be scored."""
+def _reuse_logged(
+    pending: list[PendingQuery], position: BatchPosition, also_pending: bool = False
+) -> None:
+    """Take logged queries as they are; commit the candidates that are not to be scored.
+
+    A query that nobody measured is scored here, unless ``also_pending``.
+    """
     for one in pending:
         query = one.query
         logged = position.logs[one.lane].find(query.seed, query.round, query.index)
-        if logged is not None:
+        if logged is not None and (also_pending or logged.status != Status.PENDING):
             one.query, one.open = logged, False
             stored = np.frombuffer(logged.object, one.thing.dtype)
             one.thing = stored.reshape(one.thing.shape)
@@ -153,7 +172,7 @@ def _drop_duplicates(
     """Commit open queries whose object was scored before, or is earlier in the batch."""
     names: set[tuple[int, bytes]] = set()
     for one in _open(pending):
-        name = one.lane, _name(one.thing)
+        name = one.lane, name_of(one.thing)
         if name in names or scored.find(one.lane, one.thing) is not None:
             _commit(one, position, status=Status.DUPLICATE)
         names.add(name)
@@ -168,7 +187,9 @@ def _refuse(
     """Commit open queries whose object the accept test refuses; an answer is asked for once."""
     waiting = _open(pending)
     new = {
-        _name(one.thing): one.thing for one in waiting if _name(one.thing) not in scored.verdicts
+        name_of(one.thing): one.thing
+        for one in waiting
+        if name_of(one.thing) not in scored.verdicts
     }
     names = list(new)
     for outcome in evaluator.outcomes("accept", list(new.values())):
@@ -178,7 +199,7 @@ def _refuse(
             reason = f"the accept test did not answer: {outcome.reason}"
         scored.verdicts[names[outcome.position]] = reason
     for one in waiting:
-        reason = scored.verdicts[_name(one.thing)]
+        reason = scored.verdicts[name_of(one.thing)]
         if reason is not None:
             _commit(one, position, status=Status.REFUSED, reason=reason)
 
@@ -207,6 +228,7 @@ def _commit(one: PendingQuery, position: BatchPosition, **changes: Any) -> None:
 
 def _collect(
     pending: list[PendingQuery],
+    sign: float,
     candidates: Candidates,
     scored: ScoredObjects,
     dedup_key: DedupKey | None,
@@ -225,10 +247,10 @@ def _collect(
         if query.status == Status.DUPLICATE:
             known = scored.find(one.lane, one.thing)
             scores[at] = NO_SCORE if known is None else known
-            failed[at] = known == NO_SCORE
+            failed[at] = scored.has_failed(one.lane, one.thing)
         else:
-            scores[at] = NO_SCORE if query.score is None else query.score
-            scored.add(one.lane, one.thing, scores[at])
+            scores[at] = NO_SCORE if query.score is None else sign * query.score
+            scored.add(one.lane, one.thing, scores[at], query.status == Status.PENDING)
     evaluated = candidates._replace(latents=jnp.asarray(latents), objects=jnp.asarray(objects))
     evaluated = _with_logged_decodes(evaluated, (latents != asked).any(-1), dedup_key)
     return evaluated, Evaluation(*map(jnp.asarray, (scores, status, failed)))
@@ -265,7 +287,7 @@ def record_batches(position: BatchPosition, batches: Batches) -> None:
     for lane, seed in enumerate(position.seeds):
         for ask, place in np.argwhere(batches.status[lane] != Status.UNUSED):
             status = Status(batches.status[lane, ask, place])
-            score = float(batches.scores[lane, ask, place])
+            score = position.sign * float(batches.scores[lane, ask, place])
             new = Query(
                 seed=seed,
                 round=position.round,
@@ -305,7 +327,3 @@ def make_query(
         score=score if status == Status.OK else None,
         status=status,
     )
-
-
-def _name(thing: np.ndarray) -> bytes:
-    return np.ascontiguousarray(thing).tobytes().rstrip(b"\0")

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wrlso.runs.config import RunConfig
-from wrlso.runs.log import QueryLog
+from wrlso.runs.log import Describe, QueryLog
 from wrlso.storage.files import write_atomically, write_new
 from wrlso.storage.tensors import load_tree, save_tree
 
@@ -93,9 +93,24 @@ class RunFolder:
     def figures(self) -> Path:
         return self.path / "figures"
 
-    def open_log(self, *, read_only: bool = False) -> QueryLog:
+    def open_log(self, *, read_only: bool = False, describe: Describe | None = None) -> QueryLog:
         """Open the query log; it is made if it does not exist."""
-        return QueryLog(self.path / "queries.sqlite", read_only=read_only)
+        path = self.path / "queries.sqlite"
+        if read_only and not path.exists():  # the run was stopped before its first query
+            return QueryLog(Path(":memory:"))
+        return QueryLog(path, read_only=read_only, describe=describe)
+
+    def is_locked(self) -> bool:
+        """Whether another process is running this run, as far as can be seen."""
+        if not (self.path / ".lock").exists():
+            return False
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except (Timeout, OSError) as error:
+            return isinstance(error, Timeout)
+        lock.release()
+        return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -116,6 +131,10 @@ class RunFolder:
         finally:
             lock.release()
 
+    def save_config(self) -> None:
+        """Write ``config.json`` again, as a run that has grown does."""
+        write_atomically(self.config_file, self.config.to_json().encode())
+
     def save_summary(self, summary: dict[str, Any]) -> None:
         """Write ``summary.json``."""
         text = json.dumps(summary, indent=2) + "\n"
@@ -129,23 +148,29 @@ class RunFolder:
         """The numbers of completed rounds with a checkpoint, ascending."""
         return sorted(int(f.stem[-5:]) for f in self._checkpoint_dir.glob("round*.safetensors"))
 
+    @property
+    def asked_file(self) -> Path:
+        """The state after the last ask of a run whose objects people measure."""
+        return self._checkpoint_dir / "asked.safetensors"
+
     def save_checkpoint(self, rounds_done: int, state: Any) -> None:
         """Write the state after a round."""
-        save_tree(self._checkpoint(rounds_done), state)
+        save_tree(self.checkpoint_file(rounds_done), state)
 
     def forget_checkpoints(self, rounds_done: int, keep: set[int]) -> None:
         """Delete the checkpoints of later rounds, and of earlier rounds outside ``keep``."""
         for other in self.checkpoints():
             if other > rounds_done or (other < rounds_done and other not in keep):
-                self._checkpoint(other).unlink()
+                self.checkpoint_file(other).unlink()
 
     def load_checkpoint(self, rounds_done: int, like: Any) -> Any:
         """Read the state after a round."""
-        return load_tree(self._checkpoint(rounds_done), like)
+        return load_tree(self.checkpoint_file(rounds_done), like)
 
     @property
     def _checkpoint_dir(self) -> Path:
         return self.path / "checkpoints"
 
-    def _checkpoint(self, rounds_done: int) -> Path:
+    def checkpoint_file(self, rounds_done: int) -> Path:
+        """The file that holds the state after a round."""
         return self._checkpoint_dir / f"round{rounds_done:05d}.safetensors"

@@ -1,4 +1,4 @@
-"""Ctrl-C during compiled code and callbacks."""
+"""Ctrl-C and SIGTERM during compiled code and callbacks."""
 
 import os
 import signal
@@ -6,39 +6,66 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops a run as Ctrl-C does."""
 
 
 @contextmanager
 def remembered_interrupts(say: bool = False) -> Iterator[Callable[[], None]]:
-    """Remember Ctrl-C while the block runs.
+    """Remember Ctrl-C and SIGTERM while the block runs.
 
     A KeyboardInterrupt that is raised inside a callback from C++, of which JAX has many, is printed
     and forgotten. The yielded function raises it again. The context manager has no effect outside
-    the main thread, as Python delivers signals there only, and none if the application has its own
-    handler of SIGINT.
+    the main thread, as Python delivers signals there only, and none on a signal for which the
+    application has its own handler.
 
     Args:
       say: print at once that the program will stop, as compiled code runs until it returns.
     """
-    pending = False
+    pending: list[type[KeyboardInterrupt]] = []
 
     def check() -> None:
         if pending:
-            raise KeyboardInterrupt
+            raise pending[0]
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal pending
         if say and not pending:
             os.write(2, b"\nwrlso: stopping after the present step\n")  # safe inside any call
-        pending = True
-        raise KeyboardInterrupt
+        pending.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        raise pending[-1]
 
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield check
-        return
-    signal.signal(signal.SIGINT, handle)
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        ours = {
+            signal.SIGINT: (signal.default_int_handler,),
+            signal.SIGTERM: (signal.SIG_DFL, _raise_terminated),
+        }
+        before = {n: signal.getsignal(n) for n in ours if signal.getsignal(n) in ours[n]}
     try:
+        for number in before:
+            signal.signal(number, handle)
         yield check
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Raise :class:`Terminated` at SIGTERM, which would end the process without a word."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _raise_terminated(number: int, frame: FrameType | None) -> None:
+    raise Terminated

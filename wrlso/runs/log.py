@@ -1,9 +1,10 @@
 """The query log: one SQLite file that holds every query; each is committed once it is scored."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ CREATE TABLE IF NOT EXISTS queries (
     "index" INTEGER NOT NULL,      -- position within the round
     latent BLOB NOT NULL,          -- little-endian float32
     object BLOB NOT NULL,          -- the model's storage form, raw bytes
-    score REAL,                    -- higher is better; NULL unless status is OK
-    status TEXT NOT NULL,          -- OK, INVALID, FAILED, TIMEOUT, DUPLICATE, REFUSED
+    score REAL,                    -- NULL unless status is OK
+    status TEXT NOT NULL,          -- OK, INVALID, FAILED, TIMEOUT, DUPLICATE, REFUSED, PENDING
     reason TEXT,                   -- why it failed or was refused
+    text TEXT,                     -- the object as a line of text, where it has one
     PRIMARY KEY (seed, round, "index")
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS components (
@@ -51,7 +53,24 @@ CREATE TABLE IF NOT EXISTS timings (
     round INTEGER NOT NULL,        -- -1 outside any round
     seconds REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS results (
+    number INTEGER PRIMARY KEY,    -- in the order in which people told them
+    time TEXT NOT NULL,            -- UTC
+    seed INTEGER,                  -- NULL: measured elsewhere, not asked for
+    round INTEGER,
+    "index" INTEGER,
+    object BLOB NOT NULL,          -- the model's storage form, raw bytes
+    text TEXT,
+    score REAL,                    -- NULL for a failure
+    reason TEXT,                   -- why it failed
+    source TEXT                    -- such as a file's name
+);
 """
+
+_QUERY = 'seed, round, "index", latent, object, score, status, reason, text'
+
+Describe = Callable[[bytes], str]
+"""A function from an object in storage form to a line of text, empty if it has none."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,7 @@ class Query:
       score: the score; None unless ``status`` is OK.
       status: the outcome.
       reason: the reason for a failure, or None.
+      text: the object as a line of text, or None; the log fills it in.
     """
 
     seed: int
@@ -77,6 +97,12 @@ class Query:
     score: float | None
     status: Status
     reason: str | None = None
+    text: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The name of a query within its seed, such as ``r0q7``."""
+        return f"r{self.round}q{self.index}"
 
 
 @dataclass(frozen=True)
@@ -110,16 +136,51 @@ class Round:
     fit_spearman: float | None = None
 
 
-class QueryLog:
-    """Reads and writes the log. Every write is one committed transaction."""
+@dataclass(frozen=True)
+class Told:
+    """A result that somebody told, as a row of the log.
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    Attributes:
+      query: the seed, round and index of the query; None for a measurement made elsewhere.
+      object: the object in the model's storage form, raw bytes.
+      score: the score; None for a failure.
+      reason: the reason for a failure, or None.
+      source: its origin, such as the name of a file.
+      text: the object as a line of text, or None.
+    """
+
+    query: tuple[int, int, int] | None
+    object: bytes
+    score: float | None
+    reason: str | None = None
+    source: str | None = None
+    text: str | None = None
+
+
+class QueryLog:
+    """Reads and writes the log. Every write is one committed transaction.
+
+    Args:
+      path: the SQLite file.
+      read_only: open it without write access; it must exist.
+      describe: function that gives the text of new queries; None: they have none.
+    """
+
+    def __init__(
+        self, path: Path, *, read_only: bool = False, describe: Describe | None = None
+    ) -> None:
+        self._describe = describe
         if read_only:
             self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-            return
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(_SCHEMA)
+        else:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.executescript(_SCHEMA)
+            if "text" not in self._columns("queries"):  # an earlier version made the file
+                self._db.execute("ALTER TABLE queries ADD COLUMN text TEXT")
+        self._query = _QUERY
+        if "text" not in self._columns("queries"):
+            self._query = _QUERY.replace("text", "NULL")
 
     def forget_from(self, round: int) -> None:
         """Delete the queries of a round and of later rounds, before the round runs again."""
@@ -158,15 +219,62 @@ class QueryLog:
         """
         queries = list(queries)
         rows = [
-            (q.seed, q.round, q.index, q.latent, q.object, q.score, q.status.name, q.reason)
+            (q.seed, q.round, q.index, q.latent, q.object, q.score, q.status.name, q.reason,
+             self._text(q))
             for q in queries
-        ]
+        ]  # fmt: skip
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO queries VALUES (?,?,?,?,?,?,?,?)", rows)
+            self._db.executemany(
+                f"INSERT OR REPLACE INTO queries ({_QUERY}) VALUES (?,?,?,?,?,?,?,?,?)", rows
+            )
             key = 'seed = ? AND round = ? AND "index" = ?'
             self._db.executemany(f"DELETE FROM components WHERE {key}", [r[:3] for r in rows])
             parts = [(*rows[0][:3], place, *part) for place, part in enumerate(components)]
             self._db.executemany("INSERT INTO components VALUES (?,?,?,?,?,?,?)", parts)
+
+    def _text(self, query: Query) -> str | None:
+        if query.text is not None or self._describe is None:
+            return query.text
+        return self._describe(query.object) or None
+
+    def add_results(self, results: Iterable[Told]) -> None:
+        """Record what people told: the outcome of each query that it names, and the telling."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._transaction():
+            for told in results:
+                seed, round, index = told.query or (None, None, None)
+                self._db.execute(
+                    'INSERT INTO results (time, seed, round, "index", object, text, score, reason, '
+                    "source) VALUES (?,?,?,?,?,?,?,?,?)",
+                    (now, seed, round, index, told.object, told.text, told.score, told.reason,
+                     told.source),
+                )  # fmt: skip
+                status = Status.FAILED if told.score is None else Status.OK
+                self._db.execute(
+                    "UPDATE queries SET score = ?, status = ?, reason = ? "
+                    'WHERE seed = ? AND round = ? AND "index" = ?',
+                    (told.score, status.name, told.reason, seed, round, index),
+                )
+
+    def elsewhere(self) -> list[Told]:
+        """The measurements that were made elsewhere, in the order in which they were told."""
+        if not self._columns("results"):
+            return []
+        rows = self._db.execute(
+            "SELECT object, score, reason, source, text FROM results WHERE seed IS NULL "
+            "ORDER BY number"
+        )
+        return [Told(None, *row) for row in rows]
+
+    def was_told(self) -> bool:
+        """Whether people have told results of queries."""
+        if not self._columns("results"):
+            return False
+        found = self._db.execute("SELECT 1 FROM results WHERE seed IS NOT NULL LIMIT 1")
+        return found.fetchone() is not None
+
+    def _columns(self, table: str) -> list[str]:
+        return [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
 
     def add_rounds(self, rounds: Iterable[Round]) -> None:
         """Record retrainings."""
@@ -217,9 +325,8 @@ class QueryLog:
         return dict(rows.fetchall())
 
     def _select(self, where: str, values: tuple) -> list[Query]:
-        columns = 'seed, round, "index", latent, object, score, status, reason'
-        rows = self._db.execute(f"SELECT {columns} FROM queries {where}", values).fetchall()
-        return [Query(*row[:6], Status[row[6]], row[7]) for row in rows]  # type: ignore[call-arg]
+        rows = self._db.execute(f"SELECT {self._query} FROM queries {where}", values).fetchall()
+        return [Query(*row[:6], Status[row[6]], *row[7:]) for row in rows]  # type: ignore[call-arg]
 
 
 def latent_of(query: Query) -> np.ndarray:

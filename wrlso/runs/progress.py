@@ -1,5 +1,7 @@
 """The view of a run while it goes on: the bar, the best scores, a warning if nothing scores."""
 
+import logging
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,30 +12,49 @@ from tqdm import tqdm
 
 from wrlso.runs.log import QueryLog
 
+_TIMED = 4
+"""Number of evaluations after which a run says how long the others will take."""
+
 _FIRST = 10
 """Number of charged queries over all seeds. If none of the first ones has a score, a warning says
 so."""
 
 
-class Progress:
-    """The bar of a run, and what it says."""
+_logger = logging.getLogger("wrlso")
 
-    def __init__(self, bar: tqdm, log: QueryLog) -> None:
+
+class Progress:
+    """The bar of a run, and what it says.
+
+    Args:
+      bar: the bar.
+      log: the log, for the last reason of a failure.
+      timed: say how long the run will take, once the first evaluations have been timed.
+    """
+
+    def __init__(self, bar: tqdm, log: QueryLog, timed: bool = False) -> None:
         self.bar, self._log, self._warned = bar, log, False
+        self._timed, self._start, self._before = timed, time.monotonic(), bar.n
 
     def say(self, text: str) -> None:
         """Put a few words beside the bar."""
         if not self.bar.disable:
             self.bar.set_postfix_str(text)
 
-    def update(self, charged: int, scores: np.ndarray) -> None:
-        """Show the number of charged queries, and what the seeds' ``scores [seeds, C]`` say."""
+    def update(self, charged: int, scores: np.ndarray, sign: float = 1.0) -> None:
+        """Show the number of charged queries, and what the seeds' ``scores [seeds, C]`` say.
+
+        They are what the loop maximises: the objective's scores times ``sign``.
+        """
         self.bar.update(charged - self.bar.n)
         failed = charged - int(np.isfinite(scores).sum())
         best = [s[np.isfinite(s)].max() for s in scores if np.isfinite(s).any()]
-        found = [f"best {np.mean(best):.4g} mean, {np.max(best):.4g} max"] if best else []
+        top = "max" if sign > 0 else "min"
+        found = [f"best {sign * np.mean(best):.4g} mean, {sign * np.max(best):.4g} {top}"]
+        found = found if best else []
         found += [f"{failed} without a score"] if failed else []
         self.bar.set_postfix_str(", ".join(found), refresh=False)
+        self._say_how_long(charged)
         if failed == charged >= _FIRST and not self._warned:
             self._warned = True
             last = next((q.reason for q in reversed(self._log.queries()) if q.reason), "")
@@ -42,6 +63,33 @@ class Progress:
                 f"{last or 'not a number'}. Ctrl-C stops the run.",
                 stacklevel=2,
             )
+
+    def _say_how_long(self, charged: int) -> None:
+        """Say once how long the rest will take."""
+        new, left = charged - self._before, (self.bar.total or 0) - charged
+        if self._timed and new >= _TIMED and left > 0:
+            self._timed = False
+            each = (time.monotonic() - self._start) / new
+            say(
+                f"{new} queries took {duration(each * new)}, {each:.3g} s each: the other {left} "
+                f"will take about {duration(each * left)}",
+                not self.bar.disable,
+            )
+
+
+def say(text: str, progress: bool) -> None:
+    """Log a line for people; without a handler of the application's it goes to standard error."""
+    _logger.info(text)
+    if progress and not _logger.isEnabledFor(logging.INFO):
+        tqdm.write(text, file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """A duration in words, such as ``3 h``."""
+    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Runs that were begun before: continued only with the settings that they began with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def resolve_again(
     return algorithm(
         task,
         method,
-        budget=config.budget,
+        budget=config.queries,
         proposer=proposer or config.proposer,
         batch=config.batch,
         gradient_of=config.gradient_of,  # type: ignore[arg-type]
@@ -70,6 +70,11 @@ def check_same(
         )
 
 
+def first_run(paths: Iterable[Path]) -> RunFolder | None:
+    """The first of the folders that holds a run; None if none does."""
+    return next((RunFolder(path) for path in paths if (path / "config.json").exists()), None)
+
+
 def find_run(path: Path, config: RunConfig) -> RunFolder | None:
     """The folder of a run that was begun already; None if there is none.
 
@@ -80,7 +85,12 @@ def find_run(path: Path, config: RunConfig) -> RunFolder | None:
         return None
     folder = RunFolder(path)
     stored = replace(folder.config, devices=config.devices, seed_mode=config.seed_mode)
-    given = replace(config, task_record=stored.task_record)
+    given = replace(
+        config,
+        task_record=stored.task_record,
+        starting=stored.starting,
+        provenance=stored.provenance,
+    )
     if found := list(differences(vars(stored), vars(given))):
         raise ValueError(
             f"{path} holds another run ({'; '.join(found[:_SHOWN])}): choose another folder, or "

@@ -19,22 +19,24 @@ from wrlso.runs import checkpoints
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.compiled import CompiledLoop
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batches
+from wrlso.runs.events import Callback, elbo_parts, event_of
 from wrlso.runs.lanes import Lanes
 from wrlso.runs.log import QueryLog, Round
 from wrlso.runs.progress import Progress, timed
 from wrlso.tasks.base import Task
 
-_EXTRA_ROUNDS = 2
+EXTRA_ROUNDS = 2
 """A seed whose proposals repeat gets up to this many times the budget's rounds."""
 
-_FITS = 12
+FITS = 12
 """Maximum number of surrogates per round, each with as many asks as r takes where all are new."""
 
 
 class Session:
     """Compiled functions and the state of all seeds of one or several runs.
 
-    Runs that differ in traced numbers only, such as k, are lanes of the same program.
+    Runs that differ in traced numbers only, such as k, are lanes of the same program. With
+    ``keep_log``, queries beyond the last checkpoint stay in the log.
     """
 
     def __init__(
@@ -44,29 +46,37 @@ class Session:
         algorithm: Algorithm,
         base: Dataset,
         params: Any,
+        keep_log: bool = False,
+        callback: Callback | None = None,
     ) -> None:
         configs = [run.folder.config for run in runs]
         config = configs[0]  # the others differ in traced numbers only
-        self.runs, self.task, self.algorithm = runs, task, algorithm
+        self.runs, self.task, self.algorithm, self.callback = runs, task, algorithm, callback
         self.logs = [run.log for run in runs for _ in range(run.folder.config.seeds)]
         self.progress = Progress(tqdm(disable=True), self.logs[0])
         seeds = sum(config.seeds for config in configs)
         self.plan = plan_seeds(seeds, config.devices, config.seed_mode)
         self.lanes = Lanes(configs, self.plan, prepare_base(base, task.dedup_key))
         self.seeds = self.lanes.seeds
-        self.base_rows = len(base.scores)
+        self.base, self.base_rows = base, len(base.scores)
         self.compiled = CompiledLoop(
             algorithm,
-            task.objective,
+            task.maximized().objective,
             self.plan,
             self._clock,
             lambda text: self.progress.say(text),
         )
         start = broadcast(self.plan, loop.init(algorithm, params, base))
         self.round, self.state = checkpoints.restore(runs, self.plan, start)
+        if not keep_log:
+            self.state = checkpoints.with_late_results(
+                self.logs, self.seeds, self.plan, self.state, task.sign
+            )
         self.limits = [algorithm.budget] * seeds
+        self.refused, self.counts_before = np.zeros(seeds, int), self.counts
+        self.measures: dict[str, np.ndarray] = {}
         self.surrogate: Any = ()
-        self._forget_later_rounds()
+        self._forget_later_rounds(keep_log)
         self.evaluator: HostEvaluator | None = None
         if task.host_objective is not None:
             self.evaluator = HostEvaluator(task.host_objective)
@@ -84,8 +94,8 @@ class Session:
 
     def run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         """Go on until every seed has spent its budget, with a checkpoint after each round."""
-        self.progress = Progress(bar, self.logs[0])
-        last = self.algorithm.rounds * _EXTRA_ROUNDS
+        self.progress = Progress(bar, self.logs[0], timed=self.evaluator is not None)
+        last = self.algorithm.rounds * EXTRA_ROUNDS
         with self.evaluator or nullcontext():
             while self.round < last and (self.counts < self.algorithm.budget).any():
                 self._run_round(check_interrupt)
@@ -93,14 +103,12 @@ class Session:
     def _run_round(self, check_interrupt: Callable[[], None]) -> None:
         ends = self.counts + self.algorithm.retrain_every
         self.limits = np.minimum(ends, self.algorithm.budget).tolist()
-        retrained = self._retrain()
+        retrained = self.retrain()
         asked = self._ask_all(check_interrupt)
-        self._record_rounds(retrained, asked)
-        self.round += 1
-        keep = {1, self.algorithm.rounds // 2}
-        checkpoints.save(self.runs, self.round, self.state, keep)
+        done = self.record_rounds(retrained, asked)
+        self.end_round(done)
 
-    def _retrain(self) -> list[Round | None]:
+    def retrain(self) -> list[Round | None]:
         """Retrain the seeds that go on; the row of each for the log."""
         self.progress.say("retrain")
         rows = self.base_rows + self.counts
@@ -137,8 +145,8 @@ class Session:
         search = self._search_on_host if self.evaluator is not None else self._search_in_jax
         asked = np.zeros(len(self.seeds), int)
         self.refused = np.zeros(len(self.seeds), int)
-        self.measures: dict[str, np.ndarray] = {}
-        for fit in range(_FITS):
+        self.measures = {}
+        for fit in range(FITS):
             before = self.counts_before = self.counts
             asked += search(fit, check_interrupt)
             stuck = self.counts == before
@@ -156,10 +164,10 @@ class Session:
         (history, memory), batches = self.compiled.search(tuple(changing), (params, inputs), shared)
         self.state = State(params, history, memory)
         first = fit * self.algorithm.asks * self.algorithm.proposer.batch
-        position = BatchPosition(self.seeds, self.logs, self.round, first)
+        position = BatchPosition(self.seeds, self.logs, self.round, first, self.task.sign)
         batches = jax.tree.map(np.asarray, batches)
         record_batches(position, batches)
-        self._measure(batches.measures)
+        self.measure(batches.measures)
         self.refused += batches.refused[: len(self.seeds)].sum(1)
         self._show()
         check_interrupt()
@@ -170,7 +178,7 @@ class Session:
         inputs = self.lanes.seed_inputs(self.limits)
         shared = self.lanes.shared_inputs(self.round, fit)
         self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
-        self._measure(self.algorithm.proposer.measures(self.surrogate))
+        self.measure(self.algorithm.proposer.measures(self.surrogate))
         asked = np.zeros(len(self.seeds), int)
         for number in range(self.algorithm.asks):
             asked += self.counts < self.limits
@@ -181,7 +189,7 @@ class Session:
                 break
         return asked
 
-    def _measure(self, measures: Mapping[str, Any]) -> None:
+    def measure(self, measures: Mapping[str, Any]) -> None:
         """Remember what the last fit measured; a seed that asked for nothing has no surrogate."""
         for name, values in measures.items():
             fitted = self.counts_before < np.asarray(self.limits)
@@ -190,7 +198,7 @@ class Session:
 
     def _show(self) -> None:
         scores = np.asarray(self.state.history.scores)[: len(self.seeds)]
-        self.progress.update(int(self.counts.sum()), scores)
+        self.progress.update(int(self.counts.sum()), scores, self.task.sign)
 
     def _ask(self, ask: int) -> None:
         """One batch of queries of every seed: propose, evaluate on the host, add to the history."""
@@ -201,7 +209,7 @@ class Session:
         on_host = jax.tree.map(np.asarray, candidates)
         self.refused += on_host.refused[: len(self.seeds)]
         first = ask * self.algorithm.proposer.batch
-        position = BatchPosition(self.seeds, self.logs, self.round, first)
+        position = BatchPosition(self.seeds, self.logs, self.round, first, self.task.sign)
         with timed(self._clock, "score"):
             told = evaluate_on_host(
                 self.evaluator, position, on_host, self.scored, self.task.dedup_key
@@ -210,7 +218,29 @@ class Session:
         history, self.surrogate = self.compiled.tell(carried, spread(self.plan, told), shared)
         self.state = self.state._replace(history=history)
 
-    def _record_rounds(self, retrained: list[Round | None], asked: np.ndarray) -> None:
+    def end_round(self, done: Mapping[QueryLog, Sequence[Round]]) -> None:
+        """Save the state after a round whose rows were logged, and tell the callback."""
+        self.round += 1
+        keep = {1, self.algorithm.rounds // 2}
+        checkpoints.save(self.runs, self.round, self.state, keep)
+        parts: dict[tuple[QueryLog, int], dict[str, float]] = {}
+        if self.callback is not None:
+            lanes = zip(self.logs, self.seeds, strict=True)
+            found = elbo_parts(
+                self.algorithm.vae, self.state.params, self.base, self.seeds, self.round - 1
+            )
+            parts = dict(zip(lanes, found, strict=True))
+        for run in self.runs:
+            if rounds := done[run.log]:
+                own = {seed: part for (log, seed), part in parts.items() if log is run.log}
+                event = event_of(run.folder.path, run.folder.config, run.log, rounds, own)
+                if self.callback is not None:
+                    self.callback(event)
+
+    def record_rounds(
+        self, retrained: list[Round | None], asked: np.ndarray
+    ) -> dict[QueryLog, list[Round]]:
+        """Log the round's retraining of each seed that went on, after ``[seeds]`` asks."""
         uncharged = self.algorithm.proposer.uncharged * asked
         done: dict[QueryLog, list[Round]] = {log: [] for log in self.logs}
         for i, round in enumerate(retrained):
@@ -223,16 +253,17 @@ class Session:
                 done[self.logs[i]].append(replace(round, **counts, **measured))
         for log, rounds in done.items():
             log.add_rounds(rounds)
+        return done
 
-    def _forget_later_rounds(self) -> None:
+    def _forget_later_rounds(self, keep_log: bool) -> None:
         """Forget states beyond the present round, in which not all runs took part to its end.
 
         Queries in JAX are cheap to ask again, and are forgotten as well. Answers of an objective on
-        the host are kept.
+        the host are kept, and so is a log that people have told results to (``keep_log``).
         """
         for run in self.runs:
             run.folder.forget_checkpoints(self.round, set(run.folder.checkpoints()))
-            if self.task.host_objective is None:
+            if self.task.host_objective is None and not keep_log:
                 run.log.forget_from(self.round)
 
     def _clock(self, phase: str, seconds: float) -> None:

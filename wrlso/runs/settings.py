@@ -1,24 +1,29 @@
 """The settings that ``run``, ``sweep`` and the command line share, each explained once."""
 
 import operator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from numbers import Integral
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from wrlso.evaluation.executors import SupportsSubmit
 from wrlso.parallel import SeedMode
 from wrlso.proposers.base import Proposer
 
+SEEDS = 5
+"""Number of seeds of an objective in JAX."""
+
 
 class SettingsArguments(TypedDict, total=False):
     """The keyword arguments of ``run`` and ``sweep``, for editors; see :class:`RunSettings`."""
 
     budget: int
-    seeds: int
+    seeds: int | None
     first_seed: int
     proposer: str | Proposer | None
     batch: int | None
     gradient_of: Literal["regressor", "objective"] | None
+    start_from: str | Path | None
     devices: int | None
     seed_mode: SeedMode
     progress: bool
@@ -32,7 +37,8 @@ class RunSettings:
 
     Attributes:
       budget: maximum number of objective evaluations that are charged to each seed.
-      seeds: number of independent runs, side by side.
+      seeds: number of independent runs, side by side. Default: 5; for an objective in Python, a
+        program or people it is 1, as each seed costs the budget.
       first_seed: the seeds are first_seed, first_seed + 1, ...
       proposer: how latent points are chosen: 'bo' (Bayesian optimisation; reads nothing but charged
         scores), 'grid' (the paper's for shapes; reads the objective 2,500 times per round without
@@ -42,6 +48,7 @@ class RunSettings:
         r. Default: 1.
       gradient_of: what the gradient proposers follow: a regressor learned from charged scores
         (default), or the objective itself, whose evaluations then count as uncharged.
+      start_from: folder of another run of the task, whose scored queries join the starting data.
       devices: number of devices to spread seeds over. On a CPU these are virtual. Default: all, but
         no more than seeds.
       seed_mode: seeds within a device run one after the other ('map') or batched ('vmap'). 'auto'
@@ -58,11 +65,12 @@ class RunSettings:
     """
 
     budget: int = 500
-    seeds: int = 5
+    seeds: int | None = None
     first_seed: int = 0
     proposer: str | Proposer | None = None
     batch: int | None = None
     gradient_of: Literal["regressor", "objective"] | None = None
+    start_from: str | Path | None = None
     devices: int | None = None
     seed_mode: SeedMode = "auto"
     progress: bool = True
@@ -76,9 +84,9 @@ class RunSettings:
                 object.__setattr__(self, name, operator.index(value))  # NumPy's are not JSON
             elif value is not None:
                 raise ValueError(f"{name} must be a whole number, got {value!r}")
-        if self.seeds < 1:
+        if self.seeds is not None and self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds}")
-        if not 0 <= self.first_seed < 2**31 - self.seeds:
+        if not 0 <= self.first_seed < 2**31 - (self.seeds or SEEDS):
             raise ValueError(
                 f"first_seed must not be negative and seeds must stay below 2^31, got "
                 f"{self.first_seed}"
@@ -96,6 +104,16 @@ class RunSettings:
         if unknown:
             raise TypeError(f"there is no setting {unknown[0]!r}; there are: {', '.join(names)}")
         return cls(**arguments)
+
+    def for_task(self, task: Any) -> "RunSettings":
+        """These settings with the number of seeds that suits a task."""
+        in_jax = getattr(task, "objective", None) is not None
+        return self if self.seeds is not None else replace(self, seeds=SEEDS if in_jax else 1)
+
+    @property
+    def seed_count(self) -> int:
+        """Number of seeds."""
+        return self.seeds or SEEDS
 
     def chosen(self) -> dict[str, Any]:
         """The settings that ``wrlso.algorithm`` takes."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wrlso.evaluation.objective import HostObjective
+from wrlso.evaluation.objective import HostObjective, measured
 from wrlso.tasks.base import PretrainConfig, Task
 from wrlso.tasks.expression.task import expressions
 from wrlso.tasks.shape.task import shapes
@@ -47,6 +47,7 @@ __all__ = [
     "PretrainConfig",
     "Task",
     "expressions",
+    "measured",
     "molecules",
     "shapes",
 ]

@@ -1,7 +1,7 @@
 """The task: data, a model, an objective, and the defaults of the protocol."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,13 @@ import jax
 import numpy as np
 
 from wrlso.data import Dataset
-from wrlso.evaluation.objective import HostObjective
+from wrlso.evaluation.objective import HostObjective, measured
 from wrlso.fingerprint import DedupKey
 from wrlso.loop.algorithm import Accept
 from wrlso.loop.retraining import RetrainConfig
 from wrlso.models.elbo import BetaSchedule, constant_beta
 from wrlso.models.sampling import prng_key
-from wrlso.models.vae import VAE
+from wrlso.models.vae import VAE, object_like
 from wrlso.objective import Objective
 from wrlso.proposers.bayesian import BOConfig
 from wrlso.storage.tensors import load_tree
@@ -66,10 +66,13 @@ class Task:
       name: name of the task, as on the command line.
       vae: the generative model.
       load_data: function that returns the base data; it is called once per run.
-      objective: JAX function from objects to scores; higher is better.
+      objective: JAX function from objects to scores; higher is better, unless ``minimize``.
       host_objective: Python function from one object, as a NumPy array, to its score; it may raise.
         A :class:`HostObjective` also states how it is evaluated, such as the number of processes.
-        Exactly one of ``objective`` and ``host_objective`` is given.
+        With neither, or with :func:`wrlso.tasks.measured`, people measure the scores: see
+        ``wrlso.open``.
+      minimize: lower scores are better. Data, objectives and a penalty have the user's sign, and so
+        have logs, tables and figures; inside the loop scores are negated.
       soft_objective: ``objective`` as a differentiable function of the model's soft objects, for
         the proposers that follow its gradient; None if it has no such form.
       dedup_key: JAX function from objects to integer arrays (:data:`wrlso.fingerprint.DedupKey`).
@@ -89,12 +92,18 @@ class Task:
       options: arguments of the task's factory, for the record of a run.
       stated: facts that every table shows, by name, such as a size limit without which scores are
         meaningless.
-      to_text: function from one object in storage form to a line of text, for tables.
+      starting: the starting data in words, such as ``scored molecules from mine.csv``.
+      initial: maximum number of evaluations that ``load_data`` makes and that count towards the
+        budget; 0: its evaluations are cheap, or it makes none.
+      initial_spent: function of no argument, called after ``load_data``: the number of these.
+      to_text: function from one object in storage form to a line of text, for tables and the log.
+      from_text: the inverse of ``to_text``, for measurements that were made elsewhere; it raises
+        ValueError if the text is no object.
       to_images: function from objects in storage form to pictures in [0, 1], ``[B, H, W]`` grey or
         ``[B, H, W, 3]`` in colour, for figures.
 
     Raises:
-      ValueError: if both objectives are given, or neither.
+      ValueError: if both objectives are given.
     """
 
     name: str
@@ -103,6 +112,7 @@ class Task:
     retrain: RetrainConfig = field(default_factory=RetrainConfig)
     objective: Objective | None = None
     host_objective: Callable[[np.ndarray], float] | HostObjective | None = None
+    minimize: bool = False
     soft_objective: Objective | None = None
     dedup_key: DedupKey | None = None
     accept: Accept | None = None
@@ -114,16 +124,78 @@ class Task:
     version: str = "1"
     options: Mapping[str, Any] = field(default_factory=dict)
     stated: Mapping[str, Any] = field(default_factory=dict)
+    starting: str = "scored objects"
+    initial: int = 0
+    initial_spent: Callable[[], int] = lambda: 0
     to_text: Callable[[np.ndarray], str] | None = None
+    from_text: Callable[[str], np.ndarray] | None = None
     to_images: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
-        if (self.objective is None) == (self.host_objective is None):
+        if self.objective is not None and self.host_objective is not None:
             raise ValueError(
-                f"task {self.name!r} needs exactly one of objective (in JAX) and host_objective"
+                f"task {self.name!r} has an objective in JAX and a host_objective: give one of them"
             )
+
+    @property
+    def sign(self) -> float:
+        """1, or -1 if lower scores are better: a score times this is what the loop maximises."""
+        return -1.0 if self.minimize else 1.0
+
+    def maximized(self) -> "Task":
+        """The same task as the loop sees it: higher is better in data, JAX objectives and penalty.
+
+        ``host_objective`` stays as it is: runs turn the sign of each of its scores.
+        """
+        if not self.minimize:
+            return self
+
+        def load_data() -> Dataset:
+            data = self.load_data()
+            return data._replace(scores=-data.scores)
+
+        surrogate = self.bo.surrogate
+        if isinstance(surrogate.penalty, (int, float)):
+            surrogate = replace(surrogate, penalty=-surrogate.penalty)
+        return replace(
+            self,
+            minimize=False,
+            load_data=load_data,
+            objective=_negated(self.objective),
+            soft_objective=_negated(self.soft_objective),
+            bo=replace(self.bo, surrogate=surrogate),
+        )
+
+    @property
+    def measured(self) -> bool:
+        """Whether people measure the scores, as the task has no objective that could be called."""
+        host = self.host_objective
+        score = host.score if isinstance(host, HostObjective) else host
+        return self.objective is None and score in (None, measured)
+
+
+def _negated(objective: Objective | None) -> Objective | None:
+    return None if objective is None else lambda objects: -objective(objects)
 
 
 def shipped_params(path: Path, vae: VAE) -> Any:
     """Read parameters that come with the package, as NumPy arrays; this does not start JAX."""
     return load_tree(path, jax.eval_shape(lambda: vae.init(prng_key(0))))
+
+
+def describer(task: Task) -> Callable[[bytes], str] | None:
+    """A function from an object in storage form to its line of text; None if the task has none.
+
+    The line is empty if the object has no text form.
+    """
+    to_text, like = task.to_text, object_like(task.vae)
+    if to_text is None:
+        return None
+
+    def describe(stored: bytes) -> str:
+        try:
+            return str(to_text(np.frombuffer(stored, like.dtype).reshape(like.shape)))
+        except Exception:  # an error of the user's function must not fail a run
+            return ""
+
+    return describe

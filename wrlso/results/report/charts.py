@@ -76,7 +76,7 @@ def curves(views: Sequence[RunView], cells: Mapping[str, Cells], label: str) -> 
 
 def _range(scores: np.ndarray, views: Sequence[RunView] = ()) -> Range1d:
     """A range that holds all scores and starting data; an interval of two seeds may leave it."""
-    starts = [v.base_scores.max() for v in views if v.base_scores is not None]
+    starts = [v.start for v in views if v.start is not None]
     shown = np.concatenate([scores[np.isfinite(scores)], np.array(starts, float)])
     low, high = float(shown.min()), float(shown.max())
     margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
@@ -134,9 +134,9 @@ def columns(rows: Sequence[tuple[Query, int]], cells: Cells) -> dict[str, object
 
 
 def _start(made: figure, view: RunView, color: str) -> None:
-    if view.base_scores is None or not len(view.base_scores):
+    best = view.start
+    if best is None:
         return
-    best = float(view.base_scores.max())
     made.line(
         [1, view.config.budget], [best, best], line_dash="dashed", color=color,
         legend_label=f"best of the starting data: {best:.5g}",
@@ -144,7 +144,7 @@ def _start(made: figure, view: RunView, color: str) -> None:
 
 
 def _starts_differ(views: Sequence[RunView]) -> bool:
-    starts = {None if v.base_scores is None else float(v.base_scores.max()) for v in views}
+    starts = {view.start for view in views}
     return len(starts) > 1
 
 

@@ -57,9 +57,10 @@ def cells_of(view: RunView, runs: int = 1) -> Cells:
     """
     task = view.task
     if task is None:
-        return Cells({}, {})
+        return Cells({}, {key_of(q): q.text for q in view.queries if q.text})
     charged = [q for q in view.queries if q.status.charged]
-    charged.sort(key=lambda q: -np.inf if q.score is None else q.score, reverse=True)
+    sign = view.config.sign
+    charged.sort(key=lambda q: -np.inf if q.score is None else sign * q.score, reverse=True)
     return Cells(_pictures(task, charged, runs), _texts(view, charged[: PAGE_TEXTS // runs]))
 
 

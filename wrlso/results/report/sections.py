@@ -73,7 +73,7 @@ def overview(views: Sequence[RunView]) -> Table:
 def _overview_row(view: RunView) -> list[Cell]:
     summary, best = view.summary, view.best()
     found = best[np.isfinite(best)]
-    base = view.base_scores
+    sign = view.config.sign
     top10 = [s["top10"] for s in summary["seeds"] if s.get("top10") is not None]
     failed = sum(q.status.charged and q.status != Status.OK for q in view.queries)
     budget = view.config.budget * view.config.seeds
@@ -81,9 +81,9 @@ def _overview_row(view: RunView) -> list[Cell]:
         text(view.name),
         text(_settings(view)),
         Cell(f"{view.charged:,} of {budget:,}", view.charged),
-        number(None if base is None or not len(base) else float(base.max())),
+        number(view.start),
         interval(mean_interval(found)),
-        number(float(found.max()) if len(found) else None),
+        number(float(sign * (sign * found).max()) if len(found) else None),
         number(float(np.mean(top10)) if top10 else None),
         number(failed),
         number(summary.get("uncharged_evaluations", 0)),
@@ -119,7 +119,8 @@ def differences(views: Sequence[RunView]) -> Table | None:
 def best_objects(view: RunView, cells: Cells) -> Table | None:
     """The best different objects of a run, over all seeds, with the parts of their scores."""
     scored = sorted(
-        (q for q in view.queries if q.score is not None), key=lambda q: -(q.score or 0.0)
+        (q for q in view.queries if q.score is not None),
+        key=lambda q: -view.config.sign * (q.score or 0.0),
     )
     distinct: dict[bytes, Query] = {}
     for query in scored:

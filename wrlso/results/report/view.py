@@ -67,13 +67,22 @@ class RunView:
         """Number of charged queries so far, over all seeds."""
         return sum(q.status.charged for q in self.queries)
 
+    @property
+    def start(self) -> float | None:
+        """The best score of the starting data; None if it is not known."""
+        if self.base_scores is None or not len(self.base_scores):
+            return self.config.starting.get("best")
+        sign = self.config.sign
+        return float(sign * (sign * self.base_scores).max())
+
     def of_seed(self, seed: int) -> list[Query]:
         """The queries of a seed, in order."""
         return [q for q in self.queries if q.seed == seed]
 
     def curves(self) -> list[np.ndarray]:
         """The best score so far of each seed, ``[n]`` each, after every charged query."""
-        return [best_so_far(charged_scores(self.of_seed(s))) for s in self.config.seed_numbers]
+        scores = [charged_scores(self.of_seed(seed)) for seed in self.config.seed_numbers]
+        return [best_so_far(one, self.config.sign) for one in scores]
 
     def best(self) -> np.ndarray:
         """``[seeds]`` best score of each seed; NaN for a seed without one."""

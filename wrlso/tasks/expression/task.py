@@ -12,7 +12,7 @@ from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.tasks.base import PretrainConfig, Task, shipped_params
 from wrlso.tasks.expression.data import base_data
 from wrlso.tasks.expression.evaluate import log_mse_scores, parse_target, same_values
-from wrlso.tasks.expression.grammar import decode
+from wrlso.tasks.expression.grammar import decode, encode
 from wrlso.tasks.expression.model import Architecture, Decoding, make_vae
 
 TARGET = "1 / 3 + x + sin(x * x)"
@@ -95,6 +95,7 @@ def expressions(
         },
         stated={"target": target},
         to_text=decode,
+        from_text=lambda text: encode([text])[0],
     )
 
 

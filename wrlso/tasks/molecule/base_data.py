@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from wrlso.chem.report import report
 from wrlso.chem.scoring import check_scores, describe_failures, score_molecules
 from wrlso.chem.spelling import RowAccept
 from wrlso.data import Dataset
+from wrlso.evaluation.objective import measured
 from wrlso.evaluation.pools import rescoring
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import decode_all
@@ -31,6 +32,14 @@ _SAMPLED = 10_000
 
 _DRAWS = 20
 """Maximum number of batches that are drawn to find them; a batch has a quarter of this number."""
+
+
+class Starting(NamedTuple):
+    """Base data, and the number of molecules that were scored for them."""
+
+    dataset: Dataset
+    scored: int
+
 
 ScoreAll = Callable[[list[str]], np.ndarray]
 """A function from SMILES to scores; NaN for a molecule without a score."""
@@ -59,7 +68,8 @@ def check_column(
 ) -> None:
     """Evaluate three molecules of a file with scores ``[N]``; see
     :func:`wrlso.chem.scoring.check_scores`."""
-    check_scores(smiles, scores, name, objective, workers, timeout)
+    if objective.score is not measured:
+        check_scores(smiles, scores, name, objective, workers, timeout)
 
 
 def from_file(
@@ -69,10 +79,12 @@ def from_file(
     score_all: ScoreAll,
     check: CheckScores,
     workers: int | None,
-) -> Dataset:
+    initial: int | None = None,
+) -> Starting:
     """Base data from the molecules of a file that the model can write and that are small enough.
 
-    Molecules that the user's own test refuses stay: their scores are known.
+    At most ``initial`` of them are scored, a draw; None: all. Molecules that the user's own test
+    refuses stay: their scores are known.
     """
     spelling = accept.spelling
     loaded = load_molecules(
@@ -86,17 +98,33 @@ def from_file(
     )
     if loaded.rejected or loaded.duplicates or loaded.findings.stereo or loaded.findings.changes:
         _logger.warning("%s: %s", path, report(loaded))
-    scores = loaded.scores
-    if scores is None or rescoring():
-        scores = score_all(loaded.smiles)
-    else:
-        check(loaded.smiles, scores, reading["score_column"])
     assert loaded.rows is not None
-    return _dataset(loaded.rows, scores, spelling.length)
+    scores = loaded.scores
+    if scores is not None:
+        if rescoring():
+            scores = score_all(loaded.smiles)
+        else:
+            check(loaded.smiles, scores, reading["score_column"])
+        return Starting(_dataset(loaded.rows, scores, spelling.length), 0)
+    drawn = _draw(len(loaded.smiles), initial)
+    scores = score_all([loaded.smiles[row] for row in drawn])
+    return Starting(_dataset(loaded.rows[drawn], scores, spelling.length), len(drawn))
 
 
-def from_prior(model: MoleculeModel, accept: RowAccept, score_all: ScoreAll) -> Dataset:
-    """Base data from distinct samples of the model's prior that the accept test accepts."""
+def _draw(count: int, most: int | None) -> np.ndarray:
+    """Row numbers of a draw of ``most`` of ``count`` molecules, ascending; all if None."""
+    if most is None or most >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
+
+
+def from_prior(
+    model: MoleculeModel, accept: RowAccept, score_all: ScoreAll, initial: int | None = None
+) -> Starting:
+    """Base data from distinct samples of the model's prior that the accept test accepts.
+
+    At most ``initial`` of them are scored; None: all.
+    """
     recipe = repr((model_digest(model), accept.max_heavy_atoms, describe(accept.tests)))
     name = hashlib.sha256(recipe.encode()).hexdigest()[:24]
     path = cache_dir() / "molecules" / f"prior-{name}.smi"
@@ -105,9 +133,9 @@ def from_prior(model: MoleculeModel, accept: RowAccept, score_all: ScoreAll) -> 
     else:
         smiles = _sampled(model, accept)
         write_atomically(path, "".join(f"{one}\n" for one in smiles).encode())
-    spelling = accept.spelling
-    rows = np.stack([spelling.row(one) for one in smiles])
-    return _dataset(rows, score_all(smiles), spelling.length)
+    smiles = smiles[:initial]
+    rows = np.stack([accept.spelling.row(one) for one in smiles])
+    return Starting(_dataset(rows, score_all(smiles), accept.spelling.length), len(smiles))
 
 
 def _sampled(model: MoleculeModel, accept: RowAccept) -> list[str]:

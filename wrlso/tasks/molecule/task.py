@@ -17,7 +17,7 @@ from wrlso.chem.ringtree.tables import atoms_of_symbols
 from wrlso.chem.ringtree.vocabulary import Vocabulary
 from wrlso.chem.spelling import AcceptMolecule, RowAccept, RowScore, RowScores, Spelling
 from wrlso.chem.zinc import ZINC_NAME, zinc_file
-from wrlso.evaluation.objective import HostObjective
+from wrlso.evaluation.objective import HostObjective, measured
 from wrlso.gp.fit import FitConfig
 from wrlso.loop.algorithm import Accept
 from wrlso.loop.retraining import RetrainConfig
@@ -26,6 +26,7 @@ from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.replicates import Replicates, check_replicates
 from wrlso.tasks.base import Task
 from wrlso.tasks.molecule.base_data import check_column, from_file, from_prior, scores_of
+from wrlso.tasks.molecule.initial import check_measured, initial_evaluations, starting_words
 from wrlso.tasks.molecule.model import MoleculeModel, load_model
 
 _logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ _RECORDED_IF_GIVEN = {
     "batch_size": None,
     "retries": 0,
     **_READING,
+    "initial": None,
+    "minimize": False,
     "require": (),
     "forbid": (),
     "alerts": (),
@@ -71,6 +74,8 @@ def molecules(
     delimiter: str | None = None,
     replicates: Replicates = "mean",
     standardize: bool = False,
+    initial: int | None = None,
+    minimize: bool = False,
     model: str | None = None,
     max_heavy_atoms: int | None = MOST_HEAVY_ATOMS,
     penalty: float | Literal["lowest"] | None = None,
@@ -92,8 +97,9 @@ def molecules(
         valsartan, deco_hop, scaffold_hop, albuterol_similarity, mestranol_similarity,
         celecoxib_rediscovery, thiothixene_rediscovery, troglitazone_rediscovery,
         isomers_c7h8n2o2, isomers_c9h10n2o2pf2cl; or a TOML file of several properties, see
-        docs/objectives.md. In Python it may also be a function of a canonical SMILES; higher is
-        better. Worker processes call it, and it may raise.
+        docs/objectives.md; or measured, by people, with 'wrlso open'. In Python it may also be a
+        function of a canonical SMILES; higher is better, unless minimize. Worker processes call it,
+        and it may raise.
       command: a program that gets a SMILES and prints its score, such as 'python dock.py'; it
         replaces the objective.
       feed: the way in which the program gets a SMILES: 'argument' (in place of {}, or else as the
@@ -117,6 +123,10 @@ def molecules(
         here.
       standardize: read the parents of salts, neutral where that is possible, without atom maps and
         isotopes. Without it, salts and labelled molecules are rejected and counted.
+      initial: maximum number of starting molecules that are scored before the search, if they come
+        without scores; they count towards the budget. Default: 50 for a function or a program of
+        yours; a built-in objective scores all of them without charge.
+      minimize: lower scores are better.
       model: a file of 'wrlso train molecules'. Default: the model that comes with wrlso.
       max_heavy_atoms: maximum number of atoms other than hydrogen; larger molecules are refused
         before they cost anything. 38 is ZINC250k's largest. In Python None means no limit.
@@ -145,34 +155,46 @@ def molecules(
     _check_limit(max_heavy_atoms)
     reading = {name: given[name] for name in _READING}
     _check_data(data, reading)
+    check_measured(made, data, score_column)
+    initial = initial_evaluations(
+        initial, score_column, command is None and not callable(objective)
+    )
     trained = _load_model(model)
     spelling = Spelling(trained.vocabulary, trained.length)
     filters = molecule_filter(require=require, forbid=forbid, alerts=alerts, max_weight=max_weight)
     row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, made.filter, accept))
-    penalty = made.penalty if penalty is None else penalty
+    penalty = _penalty(made, minimize) if penalty is None else penalty
     score_all = partial(scores_of, made, workers, timeout)
     check = partial(check_column, made, workers, timeout)
-    load = (
-        partial(from_prior, trained, row_accept, score_all)
-        if data is None
-        else partial(from_file, data, reading, row_accept, score_all, check, workers)
-    )
+    files = partial(from_file, data, reading, row_accept, score_all, check, workers, initial)
+    prior = partial(from_prior, trained, row_accept, score_all, initial)
+    load = cache(prior if data is None else files)  # a run and its figures share them
     return Task(
         name="molecules",
         vae=trained.vae(half_products),
-        load_data=cache(load),  # a run and its figures share them
+        load_data=lambda: load().dataset,
         host_objective=_on_host(made, spelling, row_accept, workers, timeout, retries),
         accept=_within_size(trained.vocabulary, max_heavy_atoms),
+        minimize=minimize,
+        starting=starting_words(data, score_column, initial, made.name),
+        initial=initial or 0,
+        initial_spent=lambda: load().scored,
         params=trained.params,
         retrain=_retraining(trained.kl_weight),
         effective_rows=2000.0,
         proposer="bo",
         bo=_bayesian_optimisation(penalty, trained.sizes.latent_dim),
-        options=_options(made, {**given, "penalty": penalty}),
+        options=_options(made, {**given, "penalty": penalty, "initial": initial}),
         stated=_stated(made, max_heavy_atoms, filters),
         to_text=spelling.smiles,
+        from_text=spelling.row,
         to_images=spelling.pictures,
     )
+
+
+def _penalty(made: Objective, minimize: bool) -> float | Literal["lowest"]:
+    """The default; a built-in objective's own is meant for an objective that is maximised."""
+    return "lowest" if minimize else made.penalty
 
 
 def _on_host(
@@ -185,7 +207,9 @@ def _on_host(
 ) -> HostObjective:
     """The objective as a function of rows of symbols."""
     return HostObjective(
-        (RowScores if made.together else RowScore)(spelling, made.score),
+        measured
+        if made.score is measured
+        else (RowScores if made.together else RowScore)(spelling, made.score),
         spelling.canonical,
         workers,
         timeout,

@@ -1,0 +1,82 @@
+"""Reports of runs that are not finished, and of folders that cannot be read."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests.builders import ROOT, tiny_run, unfinish
+from wrlso.cli.main import main
+
+PROGRAM = """
+    import sys, time
+    from tests.builders import count_bits_on_host, host_task, tiny_run
+    asked = []
+    def objective(thing):
+        asked.append(1)
+        if len(asked) > 9:
+            print("waiting", flush=True)
+            time.sleep(600)
+        return count_bits_on_host(thing)
+    tiny_run(sys.argv[1], host_task(objective), proposer="prior", seeds=1)
+"""
+
+
+def a_run_that_waits(path) -> subprocess.Popen:
+    """A process that has scored 9 of 12 queries."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(path)], cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    return process
+
+
+def row_of(name: str, printed: str) -> str:
+    (row,) = re.findall(rf"^\| {name} .*$", printed, re.MULTILINE)
+    return row
+
+
+def test_a_report_of_a_running_a_killed_a_finished_and_a_broken_run(tmp_path, capsys):
+    killed = a_run_that_waits(tmp_path / "killed")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    tiny_run(tmp_path / "finished", seeds=1)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{")
+    running = a_run_that_waits(tmp_path / "running")
+    try:
+        names = ("running", "killed", "finished", "broken", "nowhere")
+        code = main(["report", *(str(tmp_path / name) for name in names)])
+    finally:
+        running.kill()
+        running.wait()
+    printed = capsys.readouterr()
+    assert code == 0
+    assert "running, 9 of 12 queries" in row_of("running", printed.out)
+    assert "stopped, 9 of 12 queries" in row_of("killed", printed.out)
+    assert "finished" in row_of("finished", printed.out)
+    assert "broken/config.json cannot be read" in printed.err
+    assert "nowhere is not a run folder" in printed.err
+
+
+def test_a_single_unfinished_run_says_how_to_go_on(tmp_path, capsys):
+    unfinish(tiny_run(tmp_path / "run", seeds=1).folder.path)
+    assert main(["report", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr().out
+    assert "This run is not finished (stopped, 12 of 12 queries)." in printed
+    assert "| starting data |" in printed
+    assert main(["report", str(tmp_path / "none")]) == 2
+
+
+@pytest.mark.parametrize("best", [0.0, 99.0])
+def test_a_run_that_is_no_better_than_its_start_says_so(tmp_path, best):
+    result = tiny_run(tmp_path / "run", seeds=2, budget=4)
+    result.summary["starting"]["best"] = best
+    said = "No seed has improved on the best of the starting data, 99." in result.table()
+    assert said == (best == 99.0)

@@ -1,0 +1,247 @@
+"""Ask and tell: candidates that people measure."""
+
+import csv
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import wrlso
+from tests.builders import (
+    all_queries,
+    count_bits_on_host,
+    host_task,
+    logged_rounds,
+    tiny_bo,
+    tiny_run,
+)  # fmt: skip
+from wrlso import methods, tasks
+from wrlso.cli.main import main
+
+METHOD = methods.weighted_retraining(k=1e-2, retrain_every=8)
+SETTINGS = dict(budget=40, batch=8, proposer="bo", progress=False)
+
+
+def objective(thing):
+    """Some objects fail."""
+    if thing[0] % 5 == 3:
+        raise ValueError("insoluble")
+    return count_bits_on_host(thing)
+
+
+def measured(candidate):
+    try:
+        return objective(candidate.object)
+    except ValueError:
+        return None
+
+
+def results_of(candidates):
+    return {c.id: measured(c) for c in candidates}
+
+
+def task(scored=objective):
+    """So many draws that some are always new."""
+    return host_task(scored, bo=tiny_bo(candidates=120))
+
+
+def lab(path, **settings):
+    return wrlso.open(path, task(), METHOD, **(SETTINGS | settings))
+
+
+def outcome(path):
+    return [(q.id, q.latent, q.object, q.score, q.status) for q in all_queries(path)]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plain") / "run"
+    return tiny_run(path, task(), METHOD, seeds=1, **SETTINGS)
+
+
+def test_five_weeks_in_a_laboratory_are_the_run_that_was_told_the_same(plain, tmp_path):
+    """Partial results in any order, failures, repeats; a process that is killed, and another."""
+    path = tmp_path / "lab"
+    rng = np.random.default_rng(0)
+    for _week in range(5):
+        study = lab(path)
+        batch = study.ask(8)
+        assert len({c.id for c in batch}) == len(batch) == 8
+        order = [batch[i] for i in rng.permutation(8)]
+        first, late = order[:5], order[5:]
+        study.tell(results_of(first))
+        study.tell(results_of(first[:2]))  # once more
+        del study  # the process ends, nothing is closed
+        again = lab(path)
+        assert {c.id for c in again.pending} == {c.id for c in late}
+        again.tell(results_of(late))
+        again.close()
+    assert outcome(path) == outcome(plain.folder.path)
+    result = wrlso.Result(path)
+    ours, theirs = (r.state(task=task()) for r in (result, plain))
+    for mine, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    assert logged_rounds(path) == logged_rounds(plain.folder.path)
+    assert result.summary["seeds"][0]["best"] == plain.summary["seeds"][0]["best"]
+
+
+@pytest.mark.slow
+def test_results_that_come_after_the_next_ask_depend_on_nothing_but_what_was_known(tmp_path):
+    """The same weeks in one process and in one per step; and pending objects are not proposed."""
+
+    def weeks(path, again):
+        study, late = lab(path), []
+        for _ in range(4):
+            batch = study.ask(8)
+            study = again(study)
+            study.tell(results_of(late))  # of the week before
+            study.tell(results_of(batch[3:]))
+            study, late = again(study), batch[:3]
+        assert {c.id for c in study.pending} == {c.id for c in late}
+        study.tell(results_of(late))
+        return study
+
+    def reopened(study):
+        study.close()
+        return lab(study.folder.path)
+
+    one = weeks(tmp_path / "one", lambda study: study)
+    other = weeks(tmp_path / "other", reopened)
+    assert outcome(one.folder.path) == outcome(other.folder.path)
+    objects = [q.object for q in one.queries() if q.status.charged]
+    assert len(set(objects)) == len(objects) == 32
+    assert one.ask(8)
+    assert one.charged == 40
+
+
+@pytest.mark.slow
+def test_the_batches_of_the_run_itself_are_asked_for_without_a_number(tmp_path):
+    """Here most proposals are other spellings of known objects."""
+
+    def canonical(thing):
+        return ((1 << np.bitwise_count(thing).astype(int)) - 1).astype(np.uint8)
+
+    spelled = wrlso.HostObjective(objective, canonical)
+    settings = SETTINGS | {"budget": 24}
+    plain = tiny_run(tmp_path / "plain", task(spelled), METHOD, seeds=1, **settings)
+    with wrlso.open(tmp_path / "lab", task(spelled), METHOD, **settings) as study:
+        while batch := study.ask():
+            study.tell([(c, measured(c)) for c in reversed(batch)])
+    assert outcome(tmp_path / "lab") == outcome(plain.folder.path)
+    assert plain.summary["seeds"][0]["status"]["DUPLICATE"] > 0
+
+
+def told(path, text, name="results.csv"):
+    (path / name).write_text(text)
+    return path / name
+
+
+def bits(base: int = 2) -> wrlso.Task:
+    """Set as many of 16 bits as possible.
+
+    Args:
+      base: of the numbers that a string is written as.
+    """
+
+    def to_text(thing):
+        return f"{thing[0]:0{8}b}{thing[1]:0{8}b}"
+
+    def from_text(text):
+        return np.array([int(text[:8], base), int(text[8:16], base)], np.uint8)
+
+    return dataclasses.replace(task(None), name="bits", to_text=to_text, from_text=from_text)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """The command line knows a tiny task."""
+    names = type(tasks.TASKS)._names
+    monkeypatch.setattr(type(tasks.TASKS), "_names", (*names, "bits"))
+    monkeypatch.setattr(tasks, "bits", bits, raising=False)
+
+
+def test_the_command_line_asks_and_tells(registered, tmp_path, capsys):
+    path = tmp_path / "lab"
+    options = ["--budget", "6", "--retrain-every", "3", "--proposer", "prior", "--no-progress"]
+    assert main(["open", "bits", "--out", str(path), *options]) == 0
+    assert f"wrlso ask {path}" in capsys.readouterr().out
+    assert main(["ask", str(path), "--no-progress"]) == 0
+    printed = capsys.readouterr()
+    rows = list(csv.DictReader(printed.out.splitlines()))
+    assert [row["id"] for row in rows] == ["r0q0", "r0q1", "r0q2"]
+    assert "3 of 6 asked for, 3 open" in printed.err
+    file = told(tmp_path, "\ufeffid;score;reason\nr0q1;0.25;\nr0q0;;\nr0q2;failed;dry\n")
+    assert main(["tell", str(path), str(file)]) == 0
+    assert "1 new, 1 failed; 1 still open" in capsys.readouterr().out
+    assert main(["tell", str(path), str(file)]) == 0
+    assert "2 told before; 1 still open" in capsys.readouterr().out
+    assert main(["ask", str(path), "--pending"]) == 0
+    assert [r["id"] for r in csv.DictReader(capsys.readouterr().out.splitlines())] == ["r0q0"]
+    # The open one by its text, another object, one that is none, and one told otherwise.
+    lines = f"{rows[0]['object']},0.5\n{'1' * 16},0.75\n2,1\n{rows[1]['object']},9\n"
+    assert main(["tell", str(path), str(told(tmp_path, f"object,score\n{lines}"))]) == 0
+    printed = capsys.readouterr().out
+    assert "1 new, 1 measured elsewhere; 0 still open" in printed
+    assert "line 4: '2' was left out" in printed
+    assert "line 5: r0q1 was told as 0.25 before, which stays" in printed
+    with wrlso.open(path, progress=False) as study:
+        known = study.queries()
+        assert [(q.score, q.reason) for q in known] == [(0.5, None), (0.25, None), (None, "dry")]
+        again = study.ask(3)
+        assert {c.text for c in again}.isdisjoint({"1" * 16, *(q.text for q in known)})
+        study.tell({c.id: 1.0 for c in again})
+        assert study.ask() == []
+    assert main(["report", str(path)]) == 0
+    assert "1 measurements made elsewhere joined the data" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,score\nr0q0,1\nr9q9,1\n", "there is no candidate 'r9q9'"),
+        ("id,score\nr0q0,1\nr0q1,\"7,1\"\n", "the score '7,1' is not a number"),
+        ("id,value\nr0q0,1\n", "has no column 'score'; it has: id, value"),
+        ("name,score\nr0q0,1\n", "neither a column 'id' nor 'object'"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_records_nothing(tmp_path, text, message, capsys):
+    folder = lab(tmp_path / "run", proposer="prior", batch=None).folder
+    before = all_queries(folder.path)
+    assert main(["tell", str(folder.path), str(told(tmp_path, text))]) == 2
+    assert message in capsys.readouterr().err
+    assert all_queries(folder.path) == before
+
+
+def test_what_was_measured_elsewhere_joins_the_data(tmp_path):
+    """It is neither asked for nor charged, and it trains the model."""
+    with lab(tmp_path / "lab", budget=16, batch=None, proposer="prior") as study:
+        first = study.ask(8)
+        study.tell(results_of(first))
+        best = np.array([255, 255], np.uint8)
+        report = study.tell([(best, 16.0)], source="another laboratory")
+        assert (report.elsewhere, study.charged) == (1, 8)
+        assert study.tell([(best, 16.0)]).repeated == 1
+        second = study.ask(8)
+        assert bytes([255, 255]) not in {c.object.tobytes() for c in second}
+        study.tell(results_of(second))
+    with lab(tmp_path / "other", budget=16, batch=None, proposer="prior") as other:
+        other.tell(results_of(other.ask(8)))
+        assert [c.id for c in other.ask(8)] == [c.id for c in second]
+        assert outcome(tmp_path / "other")[8:] != outcome(tmp_path / "lab")[8:]
+
+
+def test_a_run_cannot_score_what_people_measure(tmp_path):
+    people = task(None)
+    with pytest.raises(ValueError, match=r"people measure .* wrlso.open"):
+        tiny_run(tmp_path / "run", people, METHOD, seeds=1, **SETTINGS)
+    with pytest.raises(ValueError, match="seeds must be 1 in a study, got 3"):
+        wrlso.open(tmp_path / "lab", people, METHOD, seeds=3, **SETTINGS)
+    with pytest.raises(ValueError, match="holds no run: give a task"):
+        wrlso.open(tmp_path / "lab")
+    with wrlso.open(tmp_path / "lab", people, METHOD, **SETTINGS) as study:
+        for n in (0, -1, 2.5, True):
+            with pytest.raises(ValueError, match="n must be a whole number of at least 1"):
+                study.ask(n)
+    with pytest.raises(ValueError, match=r"holds another run \(budget: 40 -> 41\)"):
+        wrlso.open(tmp_path / "lab", people, METHOD, **(SETTINGS | {"budget": 41}))

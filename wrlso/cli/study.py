@@ -1,0 +1,158 @@
+"""The commands ``wrlso open``, ``ask`` and ``tell``, for objects that people measure."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+if TYPE_CHECKING:
+    from wrlso.runs.results_file import Row
+    from wrlso.runs.telling import Entry
+    from wrlso.study import Candidate, Study
+
+
+@dataclass(frozen=True)
+class Open:
+    """Begin a run whose objects people measure: 'wrlso ask' and 'wrlso tell' go on with it."""
+
+    task: Positional[str]
+    """The task; 'wrlso open TASK --help' explains its options, which are those of 'wrlso run'."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Print candidates to measure as CSV, with an empty column for their scores."""
+
+    run: Positional[Path]
+    """The run's folder, from 'wrlso open' or 'wrlso run' with one seed."""
+    n: int | None = None
+    """Number of candidates (default: those that the run would score next, its --batch)."""
+    pending: bool = False
+    """Print the candidates that are still open again, and ask for no new ones."""
+    progress: bool = True
+    """Show progress bars."""
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Record results from a CSV file: any part of them, in any order, as often as you like."""
+
+    run: Positional[Path]
+    """The run's folder."""
+    file: Positional[Path]
+    """A CSV file with a column 'score', and 'id' or the objects as text. An empty score is one that
+    is not known yet; 'failed' is a failure, with its reason in a column 'reason'. Rows without an
+    id are measurements made elsewhere: they join the data."""
+    column: str = "object"
+    """The column that holds the objects as text, for rows without an id ('smiles' is found,
+    too)."""
+    score_column: str = "score"
+    """The column that holds the scores."""
+    replace: bool = False
+    """Let results replace different ones that were told before."""
+
+
+def begin(name: str, argv: list[str]) -> int:
+    """Run ``wrlso open TASK``."""
+    from wrlso.cli.options import parse_run_options
+    from wrlso.methods import get_method
+    from wrlso.study import open as open_study
+    from wrlso.tasks import TASKS
+
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; there are: {', '.join(TASKS)}")
+    if name == "molecules" and not {"--objective", "--command"} & set(argv):
+        argv = [*argv, "--objective", "measured"]
+    options = parse_run_options(name, TASKS[name], argv, verb="open")
+    method = get_method(options.command["method"]).with_options(**options.method)
+    task = TASKS[name](**options.task)
+    settings: dict[str, Any] = dict(options.settings)
+    with open_study(options.command["out"], task, method, **settings) as study:
+        out = study.folder.path
+        print(f"run folder: {out}\nnext: wrlso ask {out} --n {settings['batch'] or 8} > batch.csv")
+    return 0
+
+
+def ask(command: Ask) -> int:
+    """Run ``wrlso ask``."""
+    from wrlso.study import open as open_study
+
+    with open_study(command.run, progress=command.progress) as study:
+        found = study.pending if command.pending else study.ask(command.n)
+        _write(found)
+        print(_about(study, found, command), file=sys.stderr)
+    return 0
+
+
+def _about(study: Study, found: Sequence[Candidate], command: Ask) -> str:
+    """A line for people about a batch."""
+    config = study.folder.config
+    about = [f"{study.charged} of {config.queries} asked for, {len(study.pending)} open"]
+    if command.pending:
+        return about[0]
+    if not found and study.charged >= config.queries:
+        about.append(f"the budget is spent: 'wrlso resume {command.run} --budget N' raises it")
+    elif not found or (command.n is not None and len(found) < command.n):
+        about.append("no more new objects were found")
+    return "; ".join([f"{len(found)} new candidates", *about])
+
+
+def _write(found: Sequence[Candidate]) -> None:
+    """Candidates as CSV on standard output."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("id", "object", "score", "reason", "latent"))
+    for one in found:
+        latent = json.dumps([round(float(z), 5) for z in one.latent])
+        writer.writerow((one.id, one.text or one.object.tobytes().hex(), "", "", latent))
+
+
+def tell(command: Tell) -> int:
+    """Run ``wrlso tell``."""
+    from wrlso.runs import telling
+    from wrlso.runs.folder import RunFolder
+    from wrlso.runs.results_file import read_results
+    from wrlso.study import open as open_study
+    from wrlso.tasks import TASKS
+
+    folder = RunFolder(command.run)
+    rows = read_results(command.file, command.column, command.score_column)
+    source = command.file.name
+    if folder.config.task in TASKS:
+        with open_study(command.run, progress=False) as study:
+            left_out: list[str] = []
+            told = [_entry(study, row, left_out) for row in rows]
+            report = study.tell_entries([one for one in told if one], source, command.replace)
+            report.kept += left_out
+            print(report)
+        return 0
+    without = [row.where for row in rows if row.id is None]
+    if without:
+        raise ValueError(
+            f"{without[0]}: a row without an id names an object of the task "
+            f"{folder.config.task!r}, which is your own: add it in Python, wrlso.open(...).add(...)"
+        )
+    log = folder.open_log()
+    try:
+        seed = folder.config.first_seed
+        print(telling.record(log, seed, [r.entry() for r in rows], source, command.replace))
+    finally:
+        log.close()
+    return 0
+
+
+def _entry(study: Study, row: Row, left_out: list[str]) -> Entry | None:
+    """A row of a file; an object without an id is read by the task, or left out with a reason."""
+    if row.id is not None:
+        return row.entry()
+    try:
+        return row.entry(study.object_of(row.text or "").tobytes())
+    except ValueError as error:
+        left_out.append(f"{row.where}: {row.text!r} was left out: {error}")
+        return None

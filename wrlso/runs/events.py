@@ -1,0 +1,114 @@
+"""What a run tells a callback after each round."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wrlso.data import Dataset
+from wrlso.loop.algorithm import RETRAIN, query_key
+from wrlso.models.elbo import elbo_terms
+from wrlso.models.vae import VAE
+from wrlso.runs.config import RunConfig
+from wrlso.runs.log import QueryLog, Round
+from wrlso.status import Status
+
+_logger = logging.getLogger("wrlso")
+
+_SAMPLE = 256
+"""Maximum number of starting objects on which the parts of the ELBO are measured."""
+
+
+@dataclass(frozen=True)
+class RoundEvent:
+    """A round that has ended; its state is in the run's folder.
+
+    Attributes:
+      folder: the run's folder.
+      round: number of the round, from 0.
+      charged: number of charged queries so far, over all seeds.
+      budget: number of charged queries that the run may make, over all seeds.
+      seeds: the metrics of each seed that took part: ``charged``; ``best`` so far;
+        ``loss`` (nats per object), ``steps`` and ``effective_rows`` of the retraining;
+        ``log_likelihood`` and ``kl``, means over up to 256 starting objects under the retrained
+        model, in nats; ``fit_r2`` and ``fit_spearman`` of the surrogate on held-out points;
+        ``duplicates``, ``failed``, ``refused`` and ``uncharged`` of the round. A metric that was
+        not measured is missing.
+    """
+
+    folder: Path
+    round: int
+    charged: int
+    budget: int
+    seeds: Mapping[int, Mapping[str, float]]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The means of the metrics over the seeds that have them."""
+        names = dict.fromkeys(name for own in self.seeds.values() for name in own)
+        return {
+            name: float(np.mean([own[name] for own in self.seeds.values() if name in own]))
+            for name in names
+        }
+
+
+Callback = Callable[[RoundEvent], Any]
+"""Called once per round and run. An exception stops the run, which can be resumed."""
+
+
+def elbo_parts(
+    vae: VAE, params: Any, base: Dataset, seeds: Sequence[int], round: int
+) -> list[dict[str, float]]:
+    """``log_likelihood`` and ``kl`` of each lane of ``params``, on starting objects."""
+    rows = np.unique(np.linspace(0, len(base.scores) - 1, _SAMPLE).astype(int))
+    objects = jnp.asarray(np.asarray(base.objects)[rows])
+    terms = jax.jit(lambda key, own: [x.mean() for x in elbo_terms(key, own, vae, objects)])
+    parts = []
+    for lane, seed in enumerate(seeds):
+        own = jax.tree.map(lambda a, lane=lane: jnp.asarray(np.asarray(a[lane])), params)
+        log_likelihood, kl = terms(jax.random.fold_in(query_key(seed, round, RETRAIN), 1), own)
+        parts.append({"log_likelihood": float(log_likelihood), "kl": float(kl)})
+    return parts
+
+
+def event_of(
+    folder: Path,
+    config: RunConfig,
+    log: QueryLog,
+    rounds: Sequence[Round],
+    parts: Mapping[int, Mapping[str, float]],
+) -> RoundEvent:
+    """The event of one run, whose seeds have ended ``rounds``, all of one number."""
+    number, queries = rounds[0].round, log.queries()
+    seeds = {}
+    for row in rounds:
+        own = [q for q in queries if q.seed == row.seed]
+        scores = [q.score for q in own if q.score is not None]
+        found: dict[str, float | None] = {
+            "charged": sum(q.status.charged for q in own),
+            "best": config.sign * max(config.sign * s for s in scores) if scores else None,
+        }
+        found |= {name: value for name, value in asdict(row).items() if name not in _KEYS}
+        if row.steps == 0:
+            found["loss"] = None
+        found |= parts.get(row.seed, {})
+        now = [q.status for q in own if q.round == number]
+        found["duplicates"] = sum(status == Status.DUPLICATE for status in now)
+        found["failed"] = sum(
+            status in (Status.FAILED, Status.TIMEOUT, Status.INVALID) for status in now
+        )
+        known = {name: float(value) for name, value in found.items() if value is not None}
+        seeds[row.seed] = {name: value for name, value in known.items() if np.isfinite(value)}
+    charged = sum(q.status.charged for q in queries)
+    event = RoundEvent(folder, number, charged, config.queries * config.seeds, seeds)
+    shown = ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items())
+    _logger.info("%s: round %d, %d of %d queries: %s", folder, number, charged, event.budget, shown)
+    return event
+
+
+_KEYS = ("seed", "round", "diverged")

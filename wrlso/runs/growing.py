@@ -1,0 +1,121 @@
+"""Runs that grow: a run with a larger budget goes on as if it had been asked for at first."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import safe_open
+
+from wrlso.data import empty_history
+from wrlso.loop.algorithm import Algorithm, State
+from wrlso.methods import Method
+from wrlso.proposers.base import Proposer
+from wrlso.resolve import record
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import QueryLog
+from wrlso.runs.reopen import resolve_again
+from wrlso.tasks.base import Task
+
+
+def grow(
+    folder: RunFolder, task: Task, method: Method | None, proposer: Proposer | None, budget: int
+) -> Algorithm:
+    """Give a run a larger budget; the algorithm that it goes on with.
+
+    With an objective in JAX, which is cheap, the run begins anew: another capacity of the history
+    rounds sums otherwise, and the run shall be bit by bit the one that was asked for at once. With
+    an objective on the host it goes on from the last checkpoint, and is that run up to rounding. A
+    round that the old budget has cut short is run again, unless people have told results: what they
+    asked for one by one stays as it is. Answers that the log has are not asked for again.
+
+    Raises:
+      ValueError: if the budget is smaller than the run's.
+    """
+    if budget < folder.config.budget:
+        raise ValueError(
+            f"budget = {budget} is below {folder.config.budget}, that of the run: a run can only "
+            "grow"
+        )
+    old = folder.config
+    folder.config = replace(old, budget=budget)
+    resolved = resolve_again(folder, task, method, proposer)
+    folder.config = replace(folder.config, algorithm=record(resolved))
+    if budget == old.budget:
+        return resolved
+    log = folder.open_log()
+    try:
+        by_people = log.was_told()
+        cut = first_cut_round(log, old.seed_numbers, old.queries, resolved.retrain_every)
+        cut = 0 if task.objective is not None else cut
+    finally:
+        log.close()
+    if not by_people:
+        folder.forget_checkpoints(cut, set(folder.checkpoints()))
+    folder.summary_file.unlink(missing_ok=True)  # before the budget: a run with it is left alone
+    folder.save_config()
+    return resolved
+
+
+def first_cut_round(log: QueryLog, seeds: list[int], queries: int, retrain_every: int) -> int:
+    """The first round in which a seed could not have had r queries within a budget of ``queries``.
+
+    A checkpoint after that round, or a later one, is not the state of a run with a larger budget.
+    """
+    found = []
+    for seed in seeds:
+        charged = Counter(q.round for q in log.queries(seed) if q.status.charged)
+        rounds, before = 0, 0
+        while before + retrain_every <= queries and charged[rounds]:
+            before += charged[rounds]
+            rounds += 1
+        found.append(rounds)
+    return min(found)
+
+
+def read_state(folder: RunFolder, rounds_done: int, like: Any) -> State:
+    """A checkpoint, whose histories get the capacity of ``like`` if the run has grown since."""
+    stored = stored_capacity(folder.checkpoint_file(rounds_done), "history/status")
+    state = folder.load_checkpoint(rounds_done, with_capacity_of(like, stored))
+    return enlarged(state, like)
+
+
+def stored_capacity(path: Path, status: str) -> int:
+    """The capacity of the histories in a file, whose ``status`` has that name."""
+    with safe_open(path, framework="numpy") as file:
+        return file.get_slice(status).get_shape()[1]
+
+
+def with_capacity_of(like: Any, stored: int) -> Any:
+    """The shapes of a state whose histories have another capacity."""
+    capacity = like.history.status.shape[1]
+
+    def with_capacity(leaf: Any) -> Any:
+        if len(leaf.shape) < 2:
+            return leaf
+        rows = leaf.shape[1] * stored // capacity  # aliases have several times as many
+        return jax.ShapeDtypeStruct((leaf.shape[0], rows, *leaf.shape[2:]), leaf.dtype)
+
+    return like._replace(history=jax.tree.map(with_capacity, like.history))
+
+
+def enlarged(state: State, like: Any) -> State:
+    """A state with the capacity of ``like``."""
+    capacity = like.history.status.shape[1]
+    if state.history.status.shape[1] == capacity:
+        return state
+    objects, latents = like.history.objects, like.history.latents
+    one = jnp.zeros(objects.shape[2:], objects.dtype)
+    empty = empty_history(capacity, one, latents.shape[2])
+
+    def filled(full: Any, old: np.ndarray) -> np.ndarray:
+        if old.ndim < 2:
+            return old
+        new = np.repeat(np.asarray(full)[None], len(old), 0).astype(old.dtype)
+        new[:, : old.shape[1]] = old
+        return new
+
+    return state._replace(history=jax.tree.map(filled, empty, state.history))

@@ -1,0 +1,186 @@
+"""The plan of a run: what it will evaluate, said before anything is evaluated, and its start."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from wrlso.data import Dataset
+from wrlso.loop.algorithm import Algorithm
+from wrlso.methods import Method
+from wrlso.models.vae import object_like
+from wrlso.resolve import task_record
+from wrlso.runs.base_data import with_elsewhere
+from wrlso.runs.config import RunConfig, plan_run
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import Told
+from wrlso.runs.progress import say
+from wrlso.runs.provenance import provenance
+from wrlso.runs.settings import RunSettings
+from wrlso.tasks.base import Task, describer
+
+_COLLAPSED = 0.5
+"""A run warns if this share of the training weight is on one object of the starting data."""
+
+_SPREAD = 0.1
+"""Largest share of the weight on one object, with the k that the warning recommends."""
+
+
+def describe_plan(task: Task, settings: RunSettings, config: RunConfig, resolved: Algorithm) -> str:
+    """What a run will evaluate, in one line."""
+    seeds = "1 seed" if config.seeds == 1 else f"{config.seeds} seeds"
+    queries = f"{seeds} x {config.budget} queries"
+    if task.initial:
+        start = f"at most {task.initial} {task.starting} are evaluated first and count"
+        queries = f"{seeds} x at least {config.budget - task.initial} queries"
+    else:
+        start = task.starting
+    if settings.start_from is not None:
+        start += f", and the queries of {settings.start_from}"
+    batch = resolved.proposer.batch
+    one_by_one = task.host_objective is None or batch == 1
+    batches = "" if one_by_one else f", in batches of {batch}"
+    who = ", which people measure" if task.measured else ""
+    per_ask = resolved.proposer.uncharged
+    uncharged = f"; {per_ask:,} uncharged evaluations per batch" if per_ask else ""
+    return f"plan: starting data: {start}; then {queries}{batches}{who}{uncharged}"
+
+
+def announce(task: Task, method: Method, settings: RunSettings) -> None:
+    """Check that a run can be made, and say what it will evaluate.
+
+    Raises:
+      TypeError, ValueError: if an argument is invalid.
+    """
+    resolved, config = plan_run(task, method, settings)
+    check_initial(task, settings.budget)
+    say(describe_plan(task, settings, config, resolved), settings.progress)
+
+
+def queries_of_runs(path: str | Path | None, task: Task) -> list[Told]:
+    """The scored queries of a run, each object once, as measurements that were made elsewhere.
+
+    Raises:
+      ValueError: if the folder holds no run, or a run of another task.
+    """
+    if path is None:
+        return []
+    folder = RunFolder(Path(path))
+    if (folder.config.task, folder.config.minimize) != (task.name, task.minimize):
+        raise ValueError(
+            f"start_from = {path} is a run of task {folder.config.task!r}, minimize = "
+            f"{folder.config.minimize}, not of {task.name!r}, minimize = {task.minimize}"
+        )
+    with closing(folder.open_log(read_only=True)) as log:
+        found = {one.object: one for one in log.elsewhere()}
+        for query in log.queries():
+            if query.score is not None:
+                new = Told(None, query.object, query.score, None, str(path), query.text)
+                found.setdefault(query.object, new)
+    like = object_like(task.vae)
+    size = math.prod(like.shape) * like.dtype.itemsize
+    if any(len(stored) != size for stored in found):
+        raise ValueError(
+            f"start_from = {path} has objects of another form than {like.dtype}{list(like.shape)}, "
+            "which the task's model decodes to: start from a run with the same model"
+        )
+    return list(found.values())
+
+
+def create(path: Path, config: RunConfig, more: Sequence[Told]) -> RunFolder:
+    """Make a run's folder, with the measurements that join its starting data.
+
+    Raises:
+      ValueError: if it exists and holds files, or cannot be written.
+    """
+    folder = RunFolder.create(path, config)
+    if more:
+        with closing(folder.open_log()) as log:
+            log.add_results(more)
+    return folder
+
+
+def begin(
+    task: Task,
+    method: Method,
+    settings: RunSettings,
+    base: Dataset,
+    more: Sequence[Told] = (),
+    spent: int | None = None,
+) -> tuple[Algorithm, RunConfig]:
+    """The algorithm and the whole record of a run, once its starting data are loaded.
+
+    ``more`` are the measurements that join them; ``spent`` is the number of evaluations that they
+    took of the budget, None: those of the task.
+    """
+    whole = with_elsewhere(base, more, task.sign)
+    starting = starting_record(task, whole, spent)
+    resolved, config = plan_run(task, method, settings, starting["initial"])
+    warn_of_collapse(resolved, whole)
+    return resolved, replace(
+        config,
+        task_record=task_record(task, base),
+        starting=starting,
+        provenance=provenance(),
+    )
+
+
+def check_initial(task: Task, budget: int) -> None:
+    """Refuse starting data that leave nothing of the budget.
+
+    Raises:
+      ValueError: with the remedy.
+    """
+    if task.initial and task.initial >= budget:
+        raise ValueError(
+            f"initial = {task.initial} evaluations of starting data leave nothing of budget = "
+            f"{budget}: lower initial, raise budget, or give starting data with scores"
+        )
+
+
+def starting_record(task: Task, base: Dataset, spent: int | None) -> Mapping[str, Any]:
+    """The starting data in a few numbers, for the run's record: in the user's sign."""
+    scores = np.asarray(base.scores)
+    best = int(scores.argmax())
+    describe = describer(task)
+    stored = np.ascontiguousarray(np.asarray(base.objects[best])).tobytes()
+    return {
+        "count": len(scores),
+        "best": float(task.sign * scores[best]),
+        "best_object": describe(stored) or None if describe else None,
+        "initial": (task.initial_spent() if spent is None else spent) if task.initial else 0,
+    }
+
+
+def warn_of_collapse(resolved: Algorithm, base: Dataset) -> None:
+    """Warn if nearly all training weight is on one object of the starting data."""
+    numbers = resolved.numbers()
+    share = _largest_share(resolved, base, numbers)
+    if share < _COLLAPSED or len(base.scores) == 1:
+        return
+    advice = "give more starting data"
+    if "k" in resolved.hyper:
+        found = (k for k in (1e-2, 1e-1, 1.0, 10.0, np.inf) if k > float(np.asarray(numbers["k"])))
+        spread = (k for k in found if _largest_share(resolved, base, numbers | {"k": k}) < _SPREAD)
+        k = next(spread, np.inf)
+        less = _largest_share(resolved, base, numbers | {"k": k})
+        advice = f"with k = {k:g} it is {less:.0%}; or give more starting data"
+    given = ", ".join(f"{name} = {float(np.asarray(numbers[name])):g}" for name in resolved.hyper)
+    warnings.warn(
+        f"{share:.0%} of the training weight is on one of the {len(base.scores)} objects of the "
+        f"starting data ({given}), so the model would learn it by heart: {advice}",
+        stacklevel=3,
+    )
+
+
+def _largest_share(resolved: Algorithm, base: Dataset, numbers: Mapping[str, Any]) -> float:
+    scores = jnp.asarray(base.scores, jnp.float32)
+    rounds = jnp.full(scores.shape, -1, jnp.int32)
+    weights = resolved.weighting(scores, jnp.ones(scores.shape, bool), rounds, numbers)
+    return float(jnp.asarray(weights).max())

@@ -1,0 +1,237 @@
+"""Results that people tell, checked against the log before any of them is recorded."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from wrlso.runs.log import Query, QueryLog, Told
+from wrlso.status import Status
+
+_SHOWN = 5
+"""Maximum number of faults that a message names."""
+
+MEASURED = (Status.OK, Status.FAILED, Status.TIMEOUT, Status.PENDING)
+"""Statuses of queries that a result can be told for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An object to measure.
+
+    Attributes:
+      id: its name in the run, such as ``r0q7``: round 0, query 7.
+      text: the object as a line of text; empty if the task has no text form.
+      object: the object in storage form, a NumPy array.
+      latent: ``[d]``, the latent point that decodes to it.
+    """
+
+    id: str
+    text: str
+    object: np.ndarray
+    latent: np.ndarray
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result as somebody tells it.
+
+    Attributes:
+      where: its place, for messages, such as ``line 3``.
+      id: of the candidate; None: it is recognised by its object.
+      object: the object in storage form, raw bytes; it is required without ``id``.
+      text: the object as a line of text, or None.
+      score: the score, None for a failure.
+      reason: the reason for a failure, or None.
+    """
+
+    where: str
+    id: str | None
+    score: float | None
+    object: bytes | None = None
+    text: str | None = None
+    reason: str | None = None
+
+
+@dataclass
+class TellReport:
+    """The outcome of telling results.
+
+    Attributes:
+      new: number of candidates that have a score now.
+      failed: number of candidates that failed.
+      repeated: number of results that were told before.
+      elsewhere: number of new measurements that were made elsewhere.
+      replaced: number of results that replaced another one.
+      kept: a sentence about each result that was left out, such as one that differs from the one
+        told before.
+      pending: number of candidates that are still being measured.
+    """
+
+    new: int = 0
+    failed: int = 0
+    repeated: int = 0
+    elsewhere: int = 0
+    replaced: int = 0
+    kept: list[str] = field(default_factory=list)
+    pending: int = 0
+
+    def __str__(self) -> str:
+        counts = {
+            "new": self.new, "failed": self.failed, "told before": self.repeated,
+            "replaced": self.replaced, "measured elsewhere": self.elsewhere,
+        }  # fmt: skip
+        told = ", ".join(f"{n} {name}" for name, n in counts.items() if n) or "nothing new"
+        return "\n".join([f"{told}; {self.pending} still open", *self.kept])
+
+
+def as_result(where: str, score: Any, reason: str | None) -> tuple[float | None, str | None]:
+    """A score and its reason for failure; None and a reason for None, NaN and infinities.
+
+    Raises:
+      ValueError: if the score is neither a number nor None.
+    """
+    if score is None:
+        return None, reason or "failed"
+    try:
+        number = float(score)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{where}: the score {score!r} is not a number: give a number with a decimal point, "
+            "or None for a failure"
+        ) from None
+    with np.errstate(over="ignore"):
+        if math.isfinite(number) and np.isfinite(np.float32(number)):
+            return number, None
+    return None, reason or f"score is {number}"
+
+
+def entries(
+    results: Any, reasons: Mapping[str, str], to_bytes: Callable[[Any], bytes]
+) -> list[Entry]:
+    """Entries from a mapping or pairs of a candidate, an id or an object and its score.
+
+    Raises:
+      ValueError: if a score is not a number.
+    """
+    pairs = results.items() if isinstance(results, Mapping) else results
+    found = []
+    for key, score in pairs:
+        if isinstance(getattr(key, "id", None), str):
+            key = key.id
+        if isinstance(key, str):
+            number, reason = as_result(key, score, reasons.get(key))
+            found.append(Entry(key, key, number, reason=reason))
+        else:
+            where = f"object {len(found)}"
+            number, reason = as_result(where, score, None)
+            found.append(Entry(where, None, number, object=to_bytes(key), reason=reason))
+    return found
+
+
+def record(
+    log: QueryLog,
+    seed: int,
+    told: Iterable[Entry],
+    source: str | None = None,
+    overwrite: bool = False,
+) -> TellReport:
+    """Record results in one transaction; a result that was told before is not recorded again.
+
+    Args:
+      log: the run's log.
+      seed: the run's seed.
+      told: the results. An entry without id is the result of the candidate with its object, or
+        else a measurement that was made elsewhere.
+      source: their origin, for the log.
+      overwrite: let a result replace a different one that was told before.
+
+    Raises:
+      ValueError: naming all results that cannot be recorded. None is recorded then.
+    """
+    queries = [q for q in log.queries(seed) if q.status in MEASURED]
+    by_id = {q.id: q for q in queries}
+    by_object = {q.object.rstrip(b"\0"): q for q in queries}
+    by_text = {q.text: q for q in queries if q.text}
+    known = {one.object.rstrip(b"\0"): one.score for one in log.elsewhere()}
+    report, new = TellReport(), list[Told]()
+    faults: list[str] = []
+    for entry in told:
+        query = by_id.get(entry.id) if entry.id is not None else None
+        if entry.id is not None and query is None:
+            faults.append(f"{entry.where}: there is no candidate {entry.id!r}")
+            continue
+        if query is None:
+            assert entry.object is not None
+            query = by_object.get(entry.object.rstrip(b"\0"))
+            query = query or by_text.get(entry.text or "?")
+        if query is None:
+            new += _elsewhere(entry, known, source, report)
+        else:
+            query, rows = _of_query(entry, query, source, overwrite, report)
+            by_id[query.id] = by_object[query.object.rstrip(b"\0")] = query
+            by_text[query.text or ""] = query
+            new += rows
+    if faults:
+        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        open_ones = ", ".join(q.id for q in queries if q.status == Status.PENDING) or "none"
+        raise ValueError(
+            f"nothing was recorded: {'; '.join(faults[:_SHOWN])}{more}. Open candidates: "
+            f"{open_ones}"
+        )
+    log.add_results(new)
+    report.pending = sum(q.status == Status.PENDING for q in by_id.values())
+    return report
+
+
+def _of_query(
+    entry: Entry, query: Query, source: str | None, overwrite: bool, report: TellReport
+) -> tuple[Query, list[Told]]:
+    """The query after an entry about it, and the row to record."""
+    result = Told(
+        (query.seed, query.round, query.index), query.object, entry.score, entry.reason, source,
+        query.text,
+    )  # fmt: skip
+    status = Status.FAILED if entry.score is None else Status.OK
+    after = replace(query, score=entry.score, status=status, reason=entry.reason)
+    if query.status == Status.PENDING:
+        report.new += status == Status.OK
+        report.failed += status == Status.FAILED
+        return after, [result]
+    if entry.score == query.score:
+        report.repeated += 1
+        return query, []
+    if overwrite:
+        report.replaced += 1
+        return after, [result]
+    report.kept.append(
+        f"{entry.where}: {query.id} was told as {_words(query.score)} before, which stays; "
+        f"{_words(entry.score)} would replace it with 'replace'"
+    )
+    return query, []
+
+
+def _elsewhere(
+    entry: Entry, known: dict[bytes, float | None], source: str | None, report: TellReport
+) -> Sequence[Told]:
+    """The row of a measurement that was made elsewhere, unless it is known or has no score."""
+    assert entry.object is not None
+    name = entry.object.rstrip(b"\0")
+    if name in known and (known[name] == entry.score or entry.score is None):
+        report.repeated += 1
+        return []
+    if entry.score is None:
+        report.kept.append(f"{entry.where}: nobody asked for it and it has no score, left out")
+        return []
+    if name in known:
+        report.kept.append(f"{entry.where}: was told as {_words(known[name])} before, which stays")
+        return []
+    known[name] = entry.score
+    report.elsewhere += 1
+    return [Told(None, entry.object, entry.score, None, source, entry.text)]
+
+
+def _words(score: float | None) -> str:
+    return "a failure" if score is None else f"{score:g}"

@@ -1,0 +1,341 @@
+"""Ask and tell: a run whose objects are measured by people, or by programs of one's own."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from wrlso.data import Dataset
+from wrlso.loop.algorithm import Algorithm
+from wrlso.methods import Method, weighted_retraining
+from wrlso.models.vae import object_like
+from wrlso.proposers.base import Proposer
+from wrlso.resolve import record as record_of
+from wrlso.resolve import task_record
+from wrlso.results.record import task_of
+from wrlso.results.result import Result
+from wrlso.results.summary import write_summaries
+from wrlso.runs import telling
+from wrlso.runs.ask_and_tell import AskTell, stored_position
+from wrlso.runs.base_data import base_of, keep_base, load_base, with_elsewhere
+from wrlso.runs.checkpoints import OpenRun
+from wrlso.runs.config import plan_run
+from wrlso.runs.events import Callback
+from wrlso.runs.folder import RunFolder
+from wrlso.runs.interrupt import remembered_interrupts
+from wrlso.runs.log import Query, latent_of
+from wrlso.runs.plan import announce, begin, create, queries_of_runs
+from wrlso.runs.pretrained import pretrained_params
+from wrlso.runs.process import programs_on_disk, request_devices
+from wrlso.runs.progress import pretrain_bar
+from wrlso.runs.reopen import check_same, find_run, resolve_again
+from wrlso.runs.session import Session
+from wrlso.runs.settings import RunSettings, SettingsArguments
+from wrlso.runs.telling import Candidate, TellReport
+from wrlso.status import Status
+from wrlso.tasks.base import Task, describer
+
+
+class Study:
+    """A run that asks for objects and is told their scores; :func:`open` makes one.
+
+    All that was asked and told is in the run's folder, so that a study may be opened again in
+    another process at any time. Two processes may tell at once; they ask one after the other.
+
+    Attributes:
+      folder: the run's folder.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        task: Task,
+        algorithm: Algorithm,
+        base: Dataset,
+        progress: bool,
+        callback: Callback | None = None,
+    ) -> None:
+        self.folder = folder
+        self._task, self._algorithm, self._base = task, algorithm, base
+        self._progress, self._callback = progress, callback
+        self._like = object_like(task.vae)
+        self._describe = describer(task)
+        self._log = folder.open_log(describe=self._describe)
+        self._params: Any = None
+        self._engine: AskTell | None = None
+
+    def __enter__(self) -> "Study":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        asked = f"{self.charged} of {self.folder.config.queries} asked for"
+        return f"Study({str(self.folder.path)!r}: {asked}, {len(self.pending)} open)"
+
+    def ask(self, n: int | None = None) -> list[Candidate]:
+        """New candidates to measure.
+
+        Candidates that are still open stay so. The search counts on their scores being as the
+        surrogate expects, and proposes others.
+
+        Args:
+          n: number of candidates. None: the batch that ``run`` would score next; it has fewer than
+            ``batch`` candidates where proposals are other spellings of known objects.
+
+        Returns:
+          The candidates; fewer than n, or none, once the budget is spent.
+
+        Raises:
+          ValueError: if n is below 1, or another process is asking.
+        """
+        if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1):
+            raise ValueError(f"n must be a whole number of at least 1 candidate, got {n!r}")
+        with self._driving() as engine:
+            found = engine.ask(None if n is None else int(n))
+        if not found:
+            self._finish_if_complete()
+        return [self._candidate(query) for query in found]
+
+    def tell(
+        self,
+        results: Mapping[Any, float | None] | Iterable[tuple[Any, float | None]],
+        *,
+        reasons: Mapping[str, str] | None = None,
+        source: str | None = None,
+        replace: bool = False,
+    ) -> TellReport:
+        """Tell results: any part of them, in any order, as often as you like.
+
+        Args:
+          results: scores by id, or pairs of a :class:`Candidate` or id and its score. None or NaN
+            is a failure, which is charged as any other. An array in the place of an id is an object
+            that was measured elsewhere: it joins the data, and is not charged.
+          reasons: reasons for failures, by id.
+          source: their origin, for the log.
+          replace: let a result replace a different one that was told before. Otherwise the first
+            stays, and the report says so.
+
+        Returns:
+          The number of results that are new, failed or known.
+
+        Raises:
+          ValueError: if an id is unknown or a score is not a number. Nothing is recorded then.
+        """
+        told = telling.entries(results, reasons or {}, self._to_bytes)
+        return self.tell_entries(told, source, replace)
+
+    def tell_entries(
+        self, told: Sequence[telling.Entry], source: str | None = None, replace: bool = False
+    ) -> TellReport:
+        """As :meth:`tell`, for entries that were read from a file."""
+        report = telling.record(self._log, self.seed, told, source, replace)
+        self._finish_if_complete()
+        return report
+
+    def add(self, texts: Sequence[str], scores: Sequence[float], source: str | None = None) -> Any:
+        """Add measurements that were made elsewhere, of objects given as text.
+
+        They join the starting data at the next ask, and are not charged. The text of an open
+        candidate is its result.
+
+        Raises:
+          ValueError: if the task reads no text, or a text is no object. Nothing is recorded then.
+        """
+        pairs = zip(texts, scores, strict=True)
+        return self.tell([(self.object_of(text), score) for text, score in pairs], source=source)
+
+    def object_of(self, text: str) -> np.ndarray:
+        """The object that a line of text names.
+
+        Raises:
+          ValueError: if the task reads no text, or the text is no object.
+        """
+        if self._task.from_text is None:
+            raise ValueError(
+                f"task {self._task.name!r} cannot read objects as text: give it from_text, or tell "
+                "pairs of arrays and scores"
+            )
+        return self._task.from_text(text)
+
+    @property
+    def pending(self) -> list[Candidate]:
+        """The candidates whose results have not been told."""
+        found = [q for q in self._log.queries(self.seed) if q.status == Status.PENDING]
+        return [self._candidate(query) for query in found]
+
+    @property
+    def charged(self) -> int:
+        """Number of queries that count towards the budget, open ones included."""
+        return sum(q.status.charged for q in self._log.queries(self.seed))
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.folder.config.first_seed
+
+    def queries(self) -> list[Query]:
+        """Every query so far, in order."""
+        return self._log.queries()
+
+    def result(self) -> Result:
+        """The result so far: tables and figures."""
+        return Result(self.folder.path)
+
+    def close(self) -> None:
+        """Let go of the model and close the log. Nothing is lost."""
+        self._forget_engine()
+        self._log.close()
+
+    def _candidate(self, query: Query) -> Candidate:
+        text = query.text or (self._describe(query.object) if self._describe else "")
+        return Candidate(query.id, text, self._stored(query.object), latent_of(query))
+
+    def _stored(self, content: bytes) -> np.ndarray:
+        return np.frombuffer(content, self._like.dtype).reshape(self._like.shape)
+
+    def _to_bytes(self, thing: Any) -> bytes:
+        given = np.asarray(thing)
+        if given.shape != self._like.shape or given.dtype.kind not in "iub":
+            raise ValueError(
+                f"an object must be {self._like.dtype}{list(self._like.shape)}, got "
+                f"{given.dtype}{list(given.shape)}; candidates are told by their ids"
+            )
+        return np.ascontiguousarray(given.astype(self._like.dtype)).tobytes()
+
+    @contextmanager
+    def _driving(self) -> Iterator[AskTell]:
+        """The engine, at the state that the folder has, while no other process asks."""
+        with ExitStack() as stack:
+            stack.enter_context(self.folder.locked())
+            stack.enter_context(remembered_interrupts(say=self._progress))
+            stack.enter_context(programs_on_disk())
+            try:
+                yield self._current_engine()
+            except BaseException:
+                self._forget_engine()  # the folder has the last whole state
+                raise
+
+    def _current_engine(self) -> AskTell:
+        stored = stored_position(self.folder.asked_file)
+        if self._engine is not None and (stored is None or stored.saved == self._engine.saved):
+            engine = self._engine
+        else:
+            engine = self._new_engine(None if stored is None else stored.elsewhere)
+        if len(self._log.elsewhere()) > engine.position.elsewhere:
+            engine.take_in(len(self._log.elsewhere()))
+            engine = self._new_engine(engine.position.elsewhere)
+        return engine
+
+    def _new_engine(self, elsewhere: int | None) -> AskTell:
+        self._forget_engine()
+        told = self._log.elsewhere()[:elsewhere]
+        if self._params is None:
+            bar = pretrain_bar() if self._progress else None
+            self._params = pretrained_params(self._task, self._base, bar)
+        run = OpenRun(self.folder, self._log)
+        base = with_elsewhere(self._base, told, self._task.sign)
+        session = Session(
+            [run], self._task, self._algorithm, base, self._params, True, self._callback
+        )
+        self._engine = AskTell(session, len(told))
+        return self._engine
+
+    def _forget_engine(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = None
+
+    def _finish_if_complete(self) -> None:
+        """Write the last checkpoint and the summary once every query of the budget has a result."""
+        if self.folder.summary_file.exists() or self.pending:
+            return
+        if self.charged < self.folder.config.queries:
+            return
+        with self._driving() as engine:
+            engine.finish()
+            runs = engine.session.runs
+            write_summaries(runs, self._task, engine.session.compiled.compilations)
+
+
+def open(
+    out: str | Path,
+    task: Task | None = None,
+    method: Method | None = None,
+    callback: Callback | None = None,
+    **settings: Unpack[SettingsArguments],
+) -> Study:
+    """Open a study: a new one in a new folder, or the one that the folder holds.
+
+    Args:
+      out: the run's folder.
+      task: the task. A study that exists needs it only if it is one of your own. A task without an
+        objective is one that people measure.
+      method: default: ``wrlso.methods.weighted_retraining()``, or the one that the study began
+        with.
+      callback: as for :func:`wrlso.run`; called by the ask that ends a round.
+      **settings: as for :func:`wrlso.run`; one seed. ``batch`` is the number of candidates that
+        are chosen together. A study that exists may leave them out.
+
+    Returns:
+      The study: ``study.ask(8)``, ``study.tell({"r0q0": 1.5})``.
+
+    Raises:
+      TypeError, ValueError: if an argument is invalid, or the folder holds another run.
+    """
+    path, progress = Path(out), settings.get("progress", True)
+    request_devices(1, 1)
+    if (path / "config.json").exists():
+        return _reopen(path, task, method, settings, callback)
+    if task is None:
+        raise ValueError(f"out = {path} holds no run: give a task to begin a study")
+    chosen = _settings(settings)
+    method = method or weighted_retraining()
+    RunFolder.check_new(path)
+    announce(task, method, chosen)
+    base = load_base(task)
+    more = queries_of_runs(chosen.start_from, task)
+    resolved, config = begin(task, method, chosen, base, more)
+    folder = create(path, config, more)
+    keep_base(folder, task, base)
+    return Study(folder, task, resolved, base, progress, callback)
+
+
+def _settings(settings: SettingsArguments) -> RunSettings:
+    chosen = RunSettings.of({**settings, "seeds": settings.get("seeds") or 1})
+    if chosen.seeds != 1:
+        raise ValueError(f"seeds must be 1 in a study, got {chosen.seeds}: open one per seed")
+    return replace(chosen, devices=1)
+
+
+def _reopen(
+    path: Path,
+    task: Task | None,
+    method: Method | None,
+    settings: SettingsArguments,
+    callback: Callback | None,
+) -> Study:
+    folder = RunFolder(path)
+    if folder.config.seeds != 1:
+        raise ValueError(
+            f"{path} is a run of {folder.config.seeds} seeds, and a study has one: begin a new one"
+        )
+    task = task or task_of(folder.config)
+    given = {name for name in settings if name != "progress"}
+    proposer = settings.get("proposer")
+    if given:
+        kept = method or folder.config.own_method() or weighted_retraining()
+        _, config = plan_run(task, kept, _settings(settings))
+        asked = {name: getattr(config, name) for name in given if name != "devices"}
+        found = find_run(path, replace(folder.config, **asked))
+        assert found is not None
+    own = proposer if isinstance(proposer, Proposer) else None
+    resolved = resolve_again(folder, task, method, own)
+    base = base_of(folder, task)
+    check_same(folder, task.name, record_of(resolved), task_record(task, base))
+    folder.config = replace(folder.config, devices=1)
+    return Study(folder, task, resolved, base, settings.get("progress", True), callback)
