@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -188,3 +189,21 @@ def _dataset(rows: np.ndarray, scores: np.ndarray, length: int) -> Dataset:
         )
     rows = np.pad(rows[usable], [(0, 0), (0, length - rows.shape[1])])
     return Dataset(jnp.asarray(rows), jnp.asarray(scores[usable], jnp.float32))
+
+
+def starting_loader(
+    made: Objective,
+    trained: MoleculeModel,
+    data: str | None,
+    reading: dict[str, Any],
+    accept: RowAccept,
+    workers: int | None,
+    timeout: float,
+    initial: int | None,
+) -> Callable[[], Starting]:
+    """The function that makes the starting data, once: a run and its figures share them."""
+    score_all = partial(scores_of, made, workers, timeout)
+    if data is None:
+        return cache(partial(from_prior, trained, accept, score_all, initial))
+    check = partial(check_column, made, workers, timeout)
+    return cache(partial(from_file, data, reading, accept, score_all, check, workers, initial))

@@ -1,5 +1,7 @@
 """The starting molecules that are evaluated at the cost of the budget."""
 
+from typing import Any, Literal
+
 from wrlso.chem.objective import Objective
 from wrlso.evaluation.objective import measured
 
@@ -53,3 +55,13 @@ def check_measured(made: Objective, data: str | None, score_column: str | None) 
             f"score_column = {score_column!r}: give a CSV file of molecules that were measured, "
             "and the column of their scores"
         )
+
+
+def is_built_in(objective: Any, command: str | None) -> bool:
+    """Whether the evaluations of an objective cost the user nothing."""
+    return command is None and not callable(objective)
+
+
+def default_penalty(made: Objective, minimize: bool) -> float | Literal["lowest"]:
+    """The default; a built-in objective's own is meant for an objective that is maximised."""
+    return "lowest" if minimize else made.penalty

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +25,14 @@ from wrlso.proposers.bayesian import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.replicates import Replicates, check_replicates
 from wrlso.tasks.base import Task
-from wrlso.tasks.molecule.base_data import check_column, from_file, from_prior, scores_of
-from wrlso.tasks.molecule.initial import check_measured, initial_evaluations, starting_words
+from wrlso.tasks.molecule.base_data import starting_loader
+from wrlso.tasks.molecule.initial import (
+    check_measured,
+    default_penalty,
+    initial_evaluations,
+    is_built_in,
+    starting_words,
+)
 from wrlso.tasks.molecule.model import MoleculeModel, load_model
 
 _logger = logging.getLogger(__name__)
@@ -156,19 +162,13 @@ def molecules(
     reading = {name: given[name] for name in _READING}
     _check_data(data, reading)
     check_measured(made, data, score_column)
-    initial = initial_evaluations(
-        initial, score_column, command is None and not callable(objective)
-    )
+    initial = initial_evaluations(initial, score_column, is_built_in(objective, command))
     trained = _load_model(model)
     spelling = Spelling(trained.vocabulary, trained.length)
     filters = molecule_filter(require=require, forbid=forbid, alerts=alerts, max_weight=max_weight)
     row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, made.filter, accept))
-    penalty = _penalty(made, minimize) if penalty is None else penalty
-    score_all = partial(scores_of, made, workers, timeout)
-    check = partial(check_column, made, workers, timeout)
-    files = partial(from_file, data, reading, row_accept, score_all, check, workers, initial)
-    prior = partial(from_prior, trained, row_accept, score_all, initial)
-    load = cache(prior if data is None else files)  # a run and its figures share them
+    penalty = default_penalty(made, minimize) if penalty is None else penalty
+    load = starting_loader(made, trained, data, reading, row_accept, workers, timeout, initial)
     return Task(
         name="molecules",
         vae=trained.vae(half_products),
@@ -190,11 +190,6 @@ def molecules(
         from_text=spelling.row,
         to_images=spelling.pictures,
     )
-
-
-def _penalty(made: Objective, minimize: bool) -> float | Literal["lowest"]:
-    """The default; a built-in objective's own is meant for an objective that is maximised."""
-    return "lowest" if minimize else made.penalty
 
 
 def _on_host(
