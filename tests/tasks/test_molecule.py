@@ -146,7 +146,8 @@ def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, ca
             raise KeyError("no chlorine")
         return -100.0 - len(smiles)
 
-    task = small_task(folder, objective=objective)
+    assert len(small_task(folder, objective=objective).load_data().scores) < 50
+    task = small_task(folder, objective=objective, initial=71)
     base = task.load_data()
     fits = [s for s in series() if s != "C" * 13 + "(=O)O"]  # within the limit of 14 atoms
     assert len(base.scores) == len([s for s in fits if "Cl" not in s])
@@ -154,11 +155,14 @@ def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, ca
     assert task.options["objective"] == "function objective"
     # A failure is no better than the worst of them.
     assert task.bo.surrogate.penalty == "lowest"
-    result = small_run(task, tmp_path / "run", budget=4, seeds=1)
+    with pytest.raises(ValueError, match="initial = 71 evaluations of starting data leave nothing"):
+        small_run(task, tmp_path / "run", budget=71, seeds=1)
+    result = small_run(task, tmp_path / "run", budget=75, seeds=1)
+    assert result.summary["charged_evaluations"] == 71 + result.summary["seeds"][0]["charged"] <= 75
     with pytest.raises(ValueError, match="pass the task that it began with"):
         result.plot()
     with pytest.raises(ValueError, match="none of the 71 molecules of the base data has a score"):
-        small_task(folder, objective=lambda smiles: None).load_data()
+        small_task(folder, objective=lambda smiles: None, initial=71).load_data()
 
 
 def test_scores_of_a_table_are_taken_as_they_are(trained, tmp_path):
