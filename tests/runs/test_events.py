@@ -29,7 +29,7 @@ def test_a_callback_is_called_once_per_round(tmp_path):
     assert last.budget == 24
     assert last.metrics["best"] == result.best.mean()
     assert {seed: own["best"] for seed, own in last.seeds.items()} == dict(enumerate(result.best))
-    for name in ("loss", "effective_rows", "log_likelihood", "kl", "fit_r2", "duplicates"):
+    for name in ("loss", "effective_rows", "log_likelihood", "kl", "duplicates"):
         assert math.isfinite(last.metrics[name]), name
     assert last.metrics["log_likelihood"] < 0 < last.metrics["kl"]
 
