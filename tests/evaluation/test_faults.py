@@ -1,5 +1,6 @@
 """Faulty objectives: one object lost each, no wrong score, nothing left behind."""
 
+import os
 import random
 import time
 from contextlib import contextmanager
@@ -17,13 +18,21 @@ HANDFUL = 12
 """Number of kinds in the default suite; which ones, a seed decides."""
 
 
+@pytest.fixture(autouse=True)
+def mark(monkeypatch):
+    """Tells this test's processes from those of tests that run beside it."""
+    monkeypatch.setenv("WRLSO_TEST", f"{os.getpid()}")
+
+
 def marked_processes() -> list[str]:
     """Processes that a worker is or has started, but for those that nobody has waited for."""
+    marks = f"{TOKEN}=".encode(), f"WRLSO_TEST={os.getpid()}\0".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
-            if f"{TOKEN}=".encode() in (folder / "environ").read_bytes() and state != "Z":
+            content = (folder / "environ").read_bytes()
+            if all(one in content for one in marks) and state != "Z":
                 found.append((folder / "cmdline").read_bytes().decode())
         except OSError:
             pass
