@@ -81,3 +81,11 @@ def test_a_run_refuses_base_data_that_contradict_themselves():
     )
     with pytest.warns(UserWarning, match="under the dedup_key of task 'bits', 1 objects"):
         load_base(task)
+
+
+def test_the_best_of_replicates_is_the_lowest_where_less_is_better():
+    highest = merge_replicates(conflicting(), "best")
+    lowest = merge_replicates(conflicting(), "best", minimize=True)
+    negated = conflicting()._replace(scores=-conflicting().scores)
+    assert lowest.scores.tolist() == (-merge_replicates(negated, "best").scores).tolist()
+    assert lowest.scores[0] < highest.scores[0]

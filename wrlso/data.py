@@ -200,20 +200,24 @@ def check_dataset(data: Dataset, name: str = "data") -> None:
 
 
 def merge_replicates(
-    data: Dataset, how: Replicates = "mean", dedup_key: DedupKey | None = None
+    data: Dataset,
+    how: Replicates = "mean",
+    dedup_key: DedupKey | None = None,
+    minimize: bool = False,
 ) -> Dataset:
     """A data set that has each object once, at the place of its first row.
 
     Args:
       data: ``objects [N, ...]``, ``scores [N]``.
       how: the score of an object that has different ones: their 'mean', their 'median', the 'best',
-        which is the highest; or 'refuse' such data.
+        which is the highest, or the lowest if ``minimize``; or 'refuse' such data.
       dedup_key: tells which objects are two spellings of one thing; None: only equal objects are.
+      minimize: lower scores are better.
 
     Raises:
       ValueError: if scores differ and are to be refused, or ``how`` is none of these.
     """
-    rows, combined = find_replicates(data, how, dedup_key)
+    rows, combined = find_replicates(data, how, dedup_key, minimize)
     if how == "refuse" and len(combined.differing):
         raise ValueError(f"data: {describe_conflict(data, rows, combined)}")
     _, first = np.unique(rows, return_index=True)
@@ -222,7 +226,7 @@ def merge_replicates(
 
 
 def find_replicates(
-    data: Dataset, how: Replicates, dedup_key: DedupKey | None = None
+    data: Dataset, how: Replicates, dedup_key: DedupKey | None = None, minimize: bool = False
 ) -> tuple[np.ndarray, Combined]:
     """The number of the thing ``[N]`` that each row is about, in order of appearance, and the
     things' scores."""
@@ -230,7 +234,7 @@ def find_replicates(
     keys = np.ascontiguousarray(keys.reshape(len(keys), -1))
     known: dict[bytes, int] = {}
     things = np.array([known.setdefault(key.tobytes(), len(known)) for key in keys], np.int64)
-    return things, combine(np.asarray(data.scores), things, how)
+    return things, combine(np.asarray(data.scores), things, how, minimize)
 
 
 def describe_conflict(data: Dataset, things: np.ndarray, combined: Combined) -> str:

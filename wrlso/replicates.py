@@ -32,16 +32,21 @@ def check_replicates(how: str) -> None:
 
 
 def combine(
-    scores: Sequence[float] | np.ndarray, things: Sequence[int] | np.ndarray, how: Replicates
+    scores: Sequence[float] | np.ndarray,
+    things: Sequence[int] | np.ndarray,
+    how: Replicates,
+    minimize: bool = False,
 ) -> Combined:
     """One score for each thing.
 
     Args:
-      scores: ``[R]`` finite scores, higher is better.
+      scores: ``[R]`` finite scores, higher is better unless ``minimize``.
       things: ``[R]``, the number of the thing that each is a score of: 0 to N - 1, each at least
         once.
-      how: 'mean', 'median' or 'best', the highest. 'refuse' is the caller's task: the scores are
-        combined as by 'mean', and ``differing`` says which things to refuse.
+      how: 'mean', 'median' or 'best', the highest, or the lowest if ``minimize``. 'refuse' is the
+        caller's task: the scores are combined as by 'mean', and ``differing`` says which things to
+        refuse.
+      minimize: lower scores are better.
 
     Raises:
       ValueError: if ``how`` is none of these.
@@ -56,7 +61,7 @@ def combine(
     last = np.r_[first[1:], len(owner)] - 1
     low, high = values[first], values[last]
     differ = np.flatnonzero(low != high)
-    out = high.copy()
+    out = (low if minimize else high).copy()
     if how != "best":
         average = np.median if how == "median" else np.mean
         for i in differ:

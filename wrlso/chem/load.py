@@ -29,6 +29,7 @@ def load_molecules(
     score_column: str | None = None,
     delimiter: str | None = None,
     replicates: Replicates = "mean",
+    minimize: bool = False,
     standardize: bool = False,
     vocabulary: Vocabulary | None = None,
     max_symbols: int | None = None,
@@ -53,7 +54,8 @@ def load_molecules(
         rejected.
       delimiter: character between columns, 'tab' or 'space'; None: it is recognised.
       replicates: the score of a molecule with different scores on several lines: 'mean', 'median',
-        'best' (the highest), or 'refuse' such a file.
+        'best' (the highest, or the lowest if ``minimize``), or 'refuse' such a file.
+      minimize: lower scores are better.
       standardize: use the standard form of molecules, see :mod:`wrlso.chem.standardize`. Otherwise
         salts, isotopes and atom maps are rejected.
       vocabulary: symbols; a molecule that they cannot write is rejected. None: only molecules that
@@ -77,14 +79,19 @@ def load_molecules(
     checks = Checks(vocabulary, max_symbols, max_heavy_atoms, standardize)
     label = f"reading {Path(path).name}" if progress else None
     verdicts = check_all(records.smiles, checks, directory, workers, label)
-    molecules = _accept(path, records, verdicts, replicates, vocabulary is not None)
+    molecules = _accept(path, records, verdicts, replicates, minimize, vocabulary is not None)
     if not molecules.smiles:
         raise ValueError(f"no molecule in {path} can be used:\n{why_rejected(molecules)}")
     return molecules
 
 
 def _accept(
-    path: Path | str, records: Records, verdicts: Verdicts, how: Replicates, written: bool
+    path: Path | str,
+    records: Records,
+    verdicts: Verdicts,
+    how: Replicates,
+    minimize: bool,
+    written: bool,
 ) -> Molecules:
     """Separate molecules, duplicates and rejected lines."""
     scored = records.scores is not None
@@ -112,7 +119,7 @@ def _accept(
     scores = None
     differing, by_stereo, spread = 0, 0, 0.0
     if scored:
-        combined = combine(values[members], owner, how)
+        combined = combine(values[members], owner, how, minimize)
         if how == "refuse" and len(combined.differing):
             raise _refused(path, records, values, members, owner, combined.differing)
         scores, spread, differing = combined.scores, combined.spread, len(combined.differing)

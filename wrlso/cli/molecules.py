@@ -44,6 +44,8 @@ class Data:
     replicates: Replicates = "mean"
     """The score of a molecule that has different ones in the file: their mean, their median, the
     best, or refuse the file."""
+    minimize: bool = False
+    """Lower scores are better: then the best of several is the lowest."""
     standardize: bool = False
     """Read the parents of salts, neutral where that is possible, without atom maps and isotopes."""
     max_heavy_atoms: int | None = None
@@ -130,6 +132,7 @@ def data(command: Data) -> int:
         score_column=command.score_column,
         delimiter=command.delimiter,
         replicates=command.replicates,
+        minimize=command.minimize,
         standardize=command.standardize,
         vocabulary=None if model is None else model.vocabulary,
         max_symbols=None if model is None else model.length,

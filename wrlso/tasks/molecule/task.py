@@ -161,6 +161,7 @@ def molecules(
     _check_limit(max_heavy_atoms)
     reading = {name: given[name] for name in _READING}
     _check_data(data, reading)
+    reading["minimize"] = minimize
     check_measured(made, data, score_column)
     initial = initial_evaluations(initial, score_column, is_built_in(objective, command))
     trained = _load_model(model)

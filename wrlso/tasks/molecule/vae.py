@@ -149,7 +149,8 @@ def _init(sizes: Sizes, symbols: int, categories: int, key: Array) -> dict[str, 
             "out": init_dense(next(keys), 4 * h, 2 * d),
         },
         "decoder": {
-            "categories": jax.random.normal(next(keys), (categories, sizes.category), jnp.float32) * 0.3,
+            "categories": jax.random.normal(next(keys), (categories, sizes.category), jnp.float32)
+            * 0.3,
             "gru": init_gru(next(keys), 2 * e + sizes.category, units)._asdict(),
             "start": init_dense(next(keys), d, units),
             "gates": init_dense(next(keys), d, 3 * units),
