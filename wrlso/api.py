@@ -41,6 +41,7 @@ from wrlso.runs.progress import pretrain_bar, timed
 from wrlso.runs.reopen import check_same, find_run, first_run, resolve_again
 from wrlso.runs.session import Session
 from wrlso.runs.settings import RunSettings, SettingsArguments
+from wrlso.storage.bars import bars
 from wrlso.tasks.base import Task
 
 
@@ -74,7 +75,8 @@ def run(
     refuse_measured(task)
     RunFolder.check_new(Path(out))
     announce(task, method, chosen)
-    base = load_base(task)
+    with bars(chosen.progress):
+        base = load_base(task)
     more = queries_of_runs(chosen.start_from, task)
     resolved, config = begin(task, method, chosen, base, more)
     folder = create(Path(out), config, more)
@@ -126,7 +128,8 @@ def sweep(
     for method in methods.values():
         announce(task, method, chosen)
     begun = first_run(Path(out) / name for name in methods)
-    base = load_base(task) if begun is None else base_of(begun, task)
+    with bars(chosen.progress):
+        base = load_base(task) if begun is None else base_of(begun, task)
     more = queries_of_runs(chosen.start_from, task)
     spent = None if begun is None else int(begun.config.starting.get("initial", 0))
     plans = {
@@ -203,7 +206,8 @@ def resume(
     if not grows:
         refuse_measured(task)
     resolved = resolve_again(folder, task, method, proposer)
-    base = base_of(folder, task)
+    with bars(progress):
+        base = base_of(folder, task)
     check_same(folder, task.name, record(resolved), task_record(task, base))
     keep_base(folder, task, base)
     if budget is not None and grows:
@@ -235,7 +239,8 @@ def pretrained(task: Task, *, progress: bool = True) -> Any:
       ValueError: if the task has neither parameters nor a way to pretrain.
       FloatingPointError: if training diverges.
     """
-    return pretrained_params(task, load_base(task), pretrain_bar() if progress else None)
+    with bars(progress):
+        return pretrained_params(task, load_base(task), pretrain_bar() if progress else None)
 
 
 def base_data(task: Task) -> BaseData:

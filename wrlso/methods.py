@@ -54,18 +54,21 @@ class Method:
         """This method with other numbers.
 
         Args:
-          k: for methods with rank weights: a small k favours the best data, 'inf' weighs all alike.
+          k: for methods with rank weights, in (0, inf]: a small k favours the best data, inf weighs
+            all alike.
             Default: 1e-3 where the method weights, and less on large data of molecules.
-          retrain_every: r, the number of charged queries between two retrainings. Default: the
-            method's own (50 or 200 where it retrains).
+          retrain_every: r, the number of charged queries between two retrainings, from 1 to the
+            budget. Default: the method's own (50 or 200 where it retrains).
           quantile: for dbas, cem_pi and fb_vae: the quantile of scores that is the threshold, in
             (0, 1]. Default: 0.95.
-          noise: for dbas: standard deviation of the noise, in units of the score. Default: 0.1.
-          alpha: for rwr: factor of the score in the exponent, per unit of the score. Default: 1.
-          epochs: passes over the data at every retraining. Default: the task's own (such as 1 at
-            the first and 0.1 at each later one).
-          beta: factor of the KL divergence at every retraining. A larger factor brings the prior
-            nearer to the best data, and reconstructs less. Default: the task's own.
+          noise: for dbas: standard deviation of the noise, positive, in units of the score.
+            Default: 0.1.
+          alpha: for rwr: factor of the score in the exponent, positive, per unit of the score.
+            Default: 1.
+          epochs: number of passes over the data at every retraining, which may be a fraction.
+            Default: the task's own (such as 1 at the first and 0.1 at each later one).
+          beta: factor of the KL divergence at every retraining, from 0. A larger factor brings the
+            prior nearer to the best data, and reconstructs less. Default: the task's own.
           effective_rows: for methods with rank weights, in place of k: the weights' effective
             sample size, in rows of data. It is held while queries gather.
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from wrlso.evaluation.workers import WorkerPool
+from wrlso.storage.bars import bars_shown
 
 _CHUNK = 1000
 
@@ -44,7 +45,9 @@ def map_parts(
     chunks = list(parts)
     results: dict[int, Result] = {}
     total = sum(map(len, chunks))
-    with tqdm(total=total, desc=label, unit=" molecules", disable=label is None) as bar:
+    with tqdm(
+        total=total, desc=label, unit=" molecules", disable=label is None or not bars_shown()
+    ) as bar:
         if workers == 1 or len(chunks) < 2:
             for i, chunk in enumerate(chunks):
                 results[i] = function(chunk)

@@ -30,6 +30,7 @@ from wrlso.chem.score_cache import (
 )
 from wrlso.evaluation.objective import HostEvaluator, HostObjective
 from wrlso.evaluation.pools import rescoring
+from wrlso.storage.bars import bars_shown
 
 _logger = logging.getLogger(__name__)
 
@@ -214,7 +215,9 @@ def _kept_soon(
     """The same molecules; their scores are written to the cache about once per second."""
     unsaved: dict[str, float] = {}
     since = time.monotonic()
-    with tqdm(total=total, desc=label, unit=" molecules", disable=label is None) as bar:
+    with tqdm(
+        total=total, desc=label, unit=" molecules", disable=label is None or not bars_shown()
+    ) as bar:
         try:
             for text, score, reason in scored:
                 if reason is None:

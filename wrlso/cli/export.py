@@ -12,7 +12,7 @@ from tyro.conf import Positional
 class Export:
     """Write the best objects of a run to a file: .csv, .sdf or .smi.
 
-    Examples:
+    Try:
       wrlso export runs/a best.csv
       wrlso export runs/a best.sdf --top 100 --diverse
     """

@@ -9,16 +9,18 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 from tyro.conf import Positional
 
 from wrlso.cli import export, molecules, reports, study
-from wrlso.cli.options import parse_run_options, summary_of
+from wrlso.cli.help import completion, describe
+from wrlso.cli.options import new_folder, parse_run_options, run_command, summary_of
 from wrlso.evaluation.values import EvaluationError
 from wrlso.methods import METHODS, get_method
 from wrlso.runs.interrupt import Terminated, terminated_as_interrupted
+from wrlso.storage.bars import bars
 from wrlso.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -36,7 +38,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Resume:
-    """Continue an interrupted run. It ends with the queries of the uninterrupted run."""
+    """Continue an interrupted run. It ends with the queries of the uninterrupted run.
+
+    Try:
+      wrlso resume runs/first
+    """
 
     run: Positional[Path]
     """The run's folder."""
@@ -70,7 +76,20 @@ class Train:
     """The subject of the model: molecules. 'wrlso train molecules --help' explains the options."""
 
 
-_COMMANDS: dict[str, Callable[..., Any]] = {
+@dataclass(frozen=True)
+class Completion:
+    """Print the script that completes wrlso in a shell.
+
+    Try:
+      wrlso completion bash > ~/.local/share/bash-completion/completions/wrlso
+      wrlso completion zsh > ~/.zfunc/_wrlso
+    """
+
+    shell: Positional[Literal["bash", "zsh", "tcsh"]]
+    """The shell."""
+
+
+_COMMANDS: dict[str, type] = {
     "run": Run,
     "resume": Resume,
     "open": study.Open,
@@ -82,9 +101,11 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "methods": Methods,
     "data": molecules.Data,
     "train": Train,
+    "completion": Completion,
 }
 _DESCRIPTION = """Optimise expensive black boxes in the latent space of generative models, by
-weighted retraining. A first run: wrlso run shapes --out runs/first"""
+weighted retraining. A first run: wrlso run shapes. wrlso --version states the versions of wrlso,
+Python and JAX, and the devices that JAX sees."""
 
 
 _EXPECTED = (
@@ -111,8 +132,12 @@ def _dispatch(argv: list[str]) -> int:
     for_a_task = {"run": _run, "train": _train, "open": study.begin}
     if len(argv) > 1 and argv[0] in for_a_task and not argv[1].startswith("-"):
         return for_a_task[argv[0]](argv[1], argv[2:])
+    if argv[:1] == ["--version"]:
+        print(version())
+        return 0
+    commands: dict[str, Callable[..., Any]] = {n: describe(c) for n, c in _COMMANDS.items()}
     command = tyro.extras.subcommand_cli_from_dict(
-        _COMMANDS, prog="wrlso", description=_DESCRIPTION, args=argv or ["--help"]
+        commands, prog="wrlso", description=_DESCRIPTION, args=argv or ["--help"]
     )
     handlers: dict[type, Callable[[Any], int]] = {
         Run: _task_is_missing,
@@ -126,13 +151,14 @@ def _dispatch(argv: list[str]) -> int:
         Train: _task_is_missing,
         Methods: _methods,
         Tasks: _tasks,
+        Completion: _completion,
     }
     return handlers[type(command)](command)
 
 
 def _task_is_missing(command: Run | Train | study.Open) -> int:
     verb = "open" if isinstance(command, study.Open) else "run"
-    example = f"wrlso {verb} {next(iter(TASKS))} --out DIR"
+    example = f"wrlso {verb} {next(iter(TASKS))}"
     if isinstance(command, Train):
         example = "wrlso train molecules --data FILE --out MODEL"
     raise ValueError(f"name the task first, then its options: {example}")
@@ -159,8 +185,8 @@ def _run(name: str, argv: list[str]) -> int:
     from wrlso.runs.settings import SEEDS
 
     request_devices(options.settings["seeds"] or SEEDS, options.settings["devices"])
-    out = options.command["out"]
-    with programs_on_disk():
+    out = options.command["out"] or new_folder(name)
+    with programs_on_disk(), bars(options.settings["progress"]):
         task = TASKS[name](**options.task)
         with _says_how_to_resume(out):
             result = run(task, method, out=out, **options.settings)
@@ -171,7 +197,29 @@ def _train(name: str, argv: list[str]) -> int:
     if name != "molecules":
         raise ValueError(f"no model of {name!r} can be trained; there is: molecules")
     prog = f"wrlso train {name}"
-    return molecules.train_molecules(tyro.cli(molecules.TrainMolecules, prog=prog, args=argv))
+    command = describe(molecules.TrainMolecules)
+    return molecules.train_molecules(tyro.cli(command, prog=prog, args=argv))
+
+
+def _completion(command: Completion) -> int:
+    of_tasks = {name: run_command(name, factory) for name, factory in TASKS.items()}
+    of_models = {"molecules": describe(molecules.TrainMolecules)}
+    whole = {name: describe(one) for name, one in _COMMANDS.items()}
+    print(completion({**whole, "run": of_tasks, "train": of_models}, command.shell, _DESCRIPTION))
+    return 0
+
+
+def version() -> str:
+    """The versions of wrlso, Python and JAX, and the devices that JAX sees."""
+    import platform
+
+    import jax
+
+    import wrlso
+
+    devices = ", ".join(f"{device.platform} ({device.device_kind})" for device in jax.devices())
+    python = platform.python_version()
+    return f"wrlso {wrlso.__version__}\nPython {python}, JAX {jax.__version__}\ndevices: {devices}"
 
 
 def _resume(command: Resume) -> int:
@@ -185,7 +233,7 @@ def _resume(command: Resume) -> int:
     if RunFolder(command.run).summary_file.exists() and same_budget:
         print(f"{command.run} is finished: nothing was left to do")
     request_devices(config.seeds, command.devices or config.devices)
-    with programs_on_disk():
+    with programs_on_disk(), bars(command.progress):
         task = task_of(config)
         with _says_how_to_resume(command.run):
             result = resume(

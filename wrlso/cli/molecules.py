@@ -68,7 +68,12 @@ class Data:
 
 @dataclass(frozen=True)
 class TrainMolecules:
-    """Train a model of molecules from a file of them. After a stop, the same command continues."""
+    """Train a model of molecules from a file of them. After a stop, the same command continues.
+
+    Try:
+      wrlso train molecules --data mine.smi --out mine.safetensors --steps 2000
+      wrlso run molecules --model mine.safetensors --data mine.smi
+    """
 
     data: Path
     """A file of molecules: one SMILES per line, a table with a column 'smiles', SDF or Parquet; or

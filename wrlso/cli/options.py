@@ -4,23 +4,30 @@ Names, types, defaults and help come from signatures and docstrings. An option i
 once, where it is used.
 """
 
-import functools
 import inspect
-import operator
-import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import MISSING, dataclass, field, make_dataclass
+from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import docstring_parser
 import tyro
 
+from wrlso.cli.help import only_in_python, option
 from wrlso.methods import Method
 from wrlso.runs.settings import RunSettings
 
-_SIMPLE = (str, int, float, bool, Path, type(None))
+_EXAMPLES = {
+    "shapes": "  wrlso run shapes --budget 100 --seeds 2\n"
+    "  wrlso run shapes --method lso --out runs/lso",
+    "expressions": "  wrlso run expressions --seeds 2\n"
+    "  wrlso run expressions --target 'sin(x) * x' --budget 200",
+    "molecules": "  wrlso run molecules --objective qed --data mine.smi --budget 200\n"
+    "  wrlso run molecules --command 'python dock.py' --data mine.csv --seeds 2",
+}
 
 Field = tuple[str, Any, Any]
 """Name, annotated type and dataclass field, as ``make_dataclass`` takes them."""
@@ -32,12 +39,12 @@ class _CommandLineOnly:
 
     Attributes:
       out: folder for the run: configuration, queries.sqlite, checkpoints, summary.json, figures.
-        It must not exist yet, or be empty.
+        It must not exist yet, or be empty. Default: runs/TASK-DATE-TIME.
       method: name of the method; 'wrlso methods' lists them.
       figures: draw figures at the end (needs the extra 'plots').
     """
 
-    out: Path
+    out: Path | None = None
     method: str = "weighted_retraining"
     figures: bool = True
 
@@ -56,22 +63,34 @@ def parse_run_options(
     name: str, factory: Callable[..., Any], argv: list[str], verb: str = "run"
 ) -> Options:
     """The options of ``wrlso run NAME``, or of another verb that takes the same."""
-    groups = {
-        "command": options_of(_CommandLineOnly),
-        "method": options_of(Method.with_options),
-        "settings": options_of(RunSettings),
-        "task": options_of(factory),
-    }
-    fields = [option for group in groups.values() for option in group]
-    made = make_dataclass(name.capitalize(), fields, frozen=True, kw_only=True)
-    made.__doc__ = summary_of(factory)
-    parsed: Any = tyro.cli(made, prog=f"wrlso {verb} {name}", args=argv)
+    groups = _groups(factory)
+    command = run_command(name, factory, verb)
+    parsed: Any = tyro.cli(command, prog=f"wrlso {verb} {name}", args=argv)
     return Options(
         **{
             group: {option[0]: getattr(parsed, option[0]) for option in options}
             for group, options in groups.items()
         }
     )
+
+
+def run_command(name: str, factory: Callable[..., Any], verb: str = "run") -> type:
+    """The options of ``wrlso run NAME`` as a dataclass."""
+    fields = [option for group in _groups(factory).values() for option in group]
+    made = make_dataclass(name.capitalize(), fields, frozen=True, kw_only=True)
+    made.__doc__ = f"{summary_of(factory)}\n\nTry:\n{_EXAMPLES[name]}".replace(
+        "wrlso run", f"wrlso {verb}"
+    )
+    return made
+
+
+def _groups(factory: Callable[..., Any]) -> dict[str, list[Field]]:
+    return {
+        "command": options_of(_CommandLineOnly),
+        "method": options_of(Method.with_options),
+        "settings": options_of(RunSettings),
+        "task": options_of(factory),
+    }
 
 
 def options_of(function: Callable[..., Any]) -> list[Field]:
@@ -81,26 +100,13 @@ def options_of(function: Callable[..., Any]) -> list[Field]:
     help_of = {one.arg_name: one.description or "" for one in documented.params}
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if name == "self":
+        if name == "self" or only_in_python(hints[name]):
             continue
-        simple: Any = _simple(hints[name])
-        kind = Annotated[simple, _argument(help_of.get(name, ""))]
-        default = parameter.default
-        required = default is inspect.Parameter.empty
-        found.append((name, kind, field() if required else field(default=default)))
+        required = parameter.default is inspect.Parameter.empty
+        default = MISSING if required else parameter.default
+        kind = option(hints[name], help_of.get(name, ""), default)
+        found.append((name, kind, field(default=default)))
     return found
-
-
-def _argument(description: str) -> Any:
-    """Help from a docstring; its last sentence may state a default that no value says."""
-    text = " ".join(description.split())
-    text, _, default = text.partition(" Default: ")
-    if text[:2].isalpha():  # not "r, the number of ..."
-        text = text[0].upper() + text[1:]
-    if not default:
-        return tyro.conf.arg(help=text)
-    hint = f"(default: {default.removesuffix('.')})"
-    return tyro.conf.arg(help=text, help_behavior_hint=hint)
 
 
 def summary_of(function: Callable[..., Any]) -> str:
@@ -108,9 +114,8 @@ def summary_of(function: Callable[..., Any]) -> str:
     return docstring_parser.parse(inspect.getdoc(function) or "").short_description or ""
 
 
-def _simple(hint: Any) -> Any:
-    """A type without what no command line can give, such as functions."""
-    if get_origin(hint) not in (Union, types.UnionType):
-        return hint
-    kept = [part for part in get_args(hint) if part in _SIMPLE or get_origin(part) is Literal]
-    return functools.reduce(operator.or_, kept)
+def new_folder(task: str) -> Path:
+    """A folder for a run that does not exist yet."""
+    stem = f"{task}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = chain([stem], (f"{stem}-{i}" for i in count(2)))
+    return next(path for path in (Path("runs") / name for name in names) if not path.exists())

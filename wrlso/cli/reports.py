@@ -22,7 +22,7 @@ INSTALL = "install them with  pip install 'wrlso[plots]'"
 class Report:
     """Compare runs: print their tables, and write a page of HTML, figures or all queries.
 
-    Examples:
+    Try:
       wrlso report runs/a
       wrlso report runs/a runs/b --html report.html
       wrlso report runs/a --html report.html --watch      while it runs
@@ -36,7 +36,7 @@ class Report:
     watch: bool = False
     """Write the page again until all runs are finished; in a browser it reloads itself."""
     every: float = 10.0
-    """Seconds between two versions of the page, at least 1."""
+    """Number of seconds between two versions of the page, at least 1."""
     figures: bool = False
     """Draw each run's figures into its folder."""
     csv: Path | None = None

@@ -61,7 +61,7 @@ class Tell:
 
 def begin(name: str, argv: list[str]) -> int:
     """Run ``wrlso open TASK``."""
-    from wrlso.cli.options import parse_run_options
+    from wrlso.cli.options import new_folder, parse_run_options
     from wrlso.methods import get_method
     from wrlso.study import open as open_study
     from wrlso.tasks import TASKS
@@ -74,7 +74,8 @@ def begin(name: str, argv: list[str]) -> int:
     method = get_method(options.command["method"]).with_options(**options.method)
     task = TASKS[name](**options.task)
     settings: dict[str, Any] = dict(options.settings)
-    with open_study(options.command["out"], task, method, **settings) as study:
+    folder = options.command["out"] or new_folder(name)
+    with open_study(folder, task, method, **settings) as study:
         out = study.folder.path
         print(f"run folder: {out}\nnext: wrlso ask {out} --n {settings['batch'] or 8} > batch.csv")
     return 0

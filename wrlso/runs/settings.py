@@ -36,12 +36,12 @@ class RunSettings:
     """Settings of a run besides its task and method.
 
     Attributes:
-      budget: maximum number of objective evaluations that are charged to each seed.
-      seeds: number of independent runs, side by side. Default: 5; for an objective in Python, a
-        program or people it is 1, as each seed costs the budget.
-      first_seed: the seeds are first_seed, first_seed + 1, ...
+      budget: maximum number of objective evaluations that are charged to each seed, at least 1.
+      seeds: number of independent runs, side by side, at least 1. Default: 5; for an objective in
+        Python, a program or people it is 1, as each seed costs the budget.
+      first_seed: the seeds are first_seed, first_seed + 1, ..., from 0 to 2^31.
       proposer: how latent points are chosen: 'bo' (Bayesian optimisation; reads nothing but charged
-        scores), 'grid' (the paper's for shapes; reads the objective 2,500 times per round without
+        scores), 'grid' (the paper's for shapes; reads the objective 2500 times per round without
         charging it), 'prior' (samples), or one that follows gradients: 'latent_ascent',
         'data_ascent', 'generator'. Default: the method's own, else the task's.
       batch: q, the number of queries that proposer 'bo' chooses together, by fantasies; it divides
@@ -49,8 +49,8 @@ class RunSettings:
       gradient_of: what the gradient proposers follow: a regressor learned from charged scores
         (default), or the objective itself, whose evaluations then count as uncharged.
       start_from: folder of another run of the task, whose scored queries join the starting data.
-      devices: number of devices to spread seeds over. On a CPU these are virtual. Default: all, but
-        no more than seeds.
+      devices: number of devices to spread seeds over, at least 1. On a CPU these are virtual.
+        Default: all, but no more than seeds.
       seed_mode: seeds within a device run one after the other ('map') or batched ('vmap'). 'auto'
         is 'map' on a CPU and 'vmap' on an accelerator.
       progress: show progress bars.

@@ -21,6 +21,7 @@ from wrlso.evaluation.objective import measured
 from wrlso.evaluation.pools import rescoring
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import decode_all
+from wrlso.storage.bars import bars_shown
 from wrlso.storage.cache import cache_dir
 from wrlso.storage.digest import describe
 from wrlso.storage.files import write_atomically
@@ -143,7 +144,12 @@ def _sampled(model: MoleculeModel, accept: RowAccept) -> list[str]:
     vae = model.vae()
     decode = jax.jit(lambda z: decode_all(vae, model.params, z))
     sampled: dict[str, None] = {}
-    with tqdm(total=_SAMPLED, desc="sampling the model's prior (once)", unit=" molecules") as bar:
+    with tqdm(
+        total=_SAMPLED,
+        desc="sampling the model's prior (once)",
+        unit=" molecules",
+        disable=not bars_shown(),
+    ) as bar:
         for number in range(_DRAWS):
             key = jax.random.fold_in(prng_key(0), number)
             latents = jax.random.normal(key, (_SAMPLED // 4, vae.latent_dim))

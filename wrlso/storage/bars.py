@@ -1,0 +1,22 @@
+"""Whether progress bars are shown."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_SHOWN: ContextVar[bool] = ContextVar("bars", default=True)
+
+
+def bars_shown() -> bool:
+    """Whether progress bars are shown here."""
+    return _SHOWN.get()
+
+
+@contextmanager
+def bars(shown: bool) -> Iterator[None]:
+    """Show progress bars in this block, or none; a block within a block without bars has none."""
+    token = _SHOWN.set(shown and _SHOWN.get())
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)
