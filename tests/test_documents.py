@@ -67,7 +67,8 @@ def test_the_own_task_finds_strong_promoters(tmp_path, monkeypatch):
     result, base = names["result"], names["load_data"]()
     assert [len(scores) for scores in result.scores()] == [24, 24]
     assert result.best.mean() > base.scores.mean() + 2 * base.scores.std()
-    assert "Best of each seed:\nseed 0: " in result.table()
+    assert "Best of each seed:\nstarting data: " in result.table()
+    assert "\nseed 0: " in result.table()
 
 
 def test_models_in_nnx_and_equinox_run(tmp_path, monkeypatch):
@@ -113,6 +114,7 @@ def test_every_page_is_in_the_navigation():
     assert pages <= set(listed)
 
 
+@pytest.mark.slow
 def test_own_parts_run(tmp_path, monkeypatch):
     names = run_code("docs/own-parts.md", tmp_path, monkeypatch)
     config = names["result"].folder.config
@@ -121,6 +123,7 @@ def test_own_parts_run(tmp_path, monkeypatch):
     assert [len(scores) for scores in names["result"].scores()] == [24, 24]
 
 
+@pytest.mark.slow
 def test_the_loop_of_ones_own_repeats_the_simulation(tmp_path, monkeypatch):
     names = run_code("docs/jax.md", tmp_path, monkeypatch)
     assert int(names["state"].history.used) == 20
@@ -151,6 +154,7 @@ def small_model(tmp_path, monkeypatch, **changes):
         )
 
 
+@pytest.mark.slow
 def test_the_readme_scores_molecules(tmp_path, monkeypatch):
     small_model(tmp_path, monkeypatch, max_heavy_atoms=30)
     names = run_code("README.md", tmp_path, monkeypatch)
@@ -195,6 +199,7 @@ def test_the_laboratory_asks_and_tells(tmp_path, monkeypatch, capsys):
     assert "1 measurements made elsewhere" in printed
 
 
+@pytest.mark.slow
 def test_tensorboard_watches_a_run(tmp_path, monkeypatch):
     pytest.importorskip("tensorboard")
     monkeypatch.setitem(SMALLER, 'out="runs/watched", budget=100, seeds=2', TINY_WATCHED)

@@ -209,6 +209,9 @@ CASES = {
         ranks.rank_weight_share, (np.array(0.1), np.array(0.2), np.array(0.7))
     ),
     "ranks.effective_sample_size": Case(ranks.effective_sample_size, (numbers(N, positive=True),)),
+    "ranks.k_of_effective_rows": Case(
+        lambda share: ranks.k_of_effective_rows(N, N * share), (np.array(0.3),)
+    ),
     "ranks.usable_scores": Case(lambda s: ranks.usable_scores(s, MASK), (FINITE,)),
     "ranks.normalise": Case(ranks.normalise, (numbers(N, positive=True),)),
     "baselines.dbas_weights": Case(

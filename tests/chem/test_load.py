@@ -121,6 +121,7 @@ def test_configurations_are_dropped(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_large_files_go_through_workers_and_keep_their_order(tmp_path):
     smiles = ["C" * (1 + i % 90) + "O" * (1 + i // 90) for i in range(2500)]
     path = write(tmp_path / "a.smi", "\n".join(smiles))

@@ -152,6 +152,7 @@ def test_a_worker_killed_while_idle_costs_nothing(pool):
     assert set(statuses) == {Status.OK}
 
 
+@pytest.mark.slow
 def test_killed_at_random_each_kill_costs_at_most_one():
     rng = random.Random(0)
 

@@ -42,6 +42,7 @@ def row_of(name: str, printed: str) -> str:
     return row
 
 
+@pytest.mark.slow
 def test_a_report_of_a_running_a_killed_a_finished_and_a_broken_run(tmp_path, capsys):
     killed = a_run_that_waits(tmp_path / "killed")
     killed.send_signal(signal.SIGKILL)

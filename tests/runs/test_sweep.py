@@ -61,6 +61,7 @@ def test_a_killed_sweep_goes_on(tmp_path, monkeypatch, saved_before):
         assert resumed[name].queries() == whole[name].queries()
 
 
+@pytest.mark.slow
 def test_runs_of_a_sweep_that_stand_apart_go_on_apart(tmp_path, monkeypatch):
     """One is killed at the end of its second round; then others join. None is begun anew, and
     none keeps a state beyond the queries that its log has."""

@@ -125,6 +125,7 @@ def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
     assert {"best_objects", "prior_samples"} <= drawn
 
 
+@pytest.mark.slow
 def test_without_a_file_a_run_begins_with_samples_of_the_prior(trained, monkeypatch):
     folder, *_ = trained
     monkeypatch.setattr(base_data, "_SAMPLED", 24)
@@ -138,6 +139,7 @@ def test_without_a_file_a_run_begins_with_samples_of_the_prior(trained, monkeypa
     np.testing.assert_array_equal(again.objects, base.objects)
 
 
+@pytest.mark.slow
 def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, caplog):
     folder, *_ = trained
 
@@ -486,6 +488,7 @@ def test_the_command_line_says_what_a_file_holds(trained, capsys):
     assert "249,455" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_and_continues(trained, tmp_path, monkeypatch, capsys):
     small = partial(train_molecules, sizes=SMALL, workers=1)
     monkeypatch.setattr(molecule_training, "train_molecules", small)

@@ -135,7 +135,8 @@ def allowed(grammar: Grammar, stack: Array, left: ArrayLike | None = None) -> Ar
     top = stack[..., 0]
     if left is None:
         return jnp.asarray(grammar.allowed)[top]
-    spare = jnp.asarray(left, jnp.int32) - 1 - steps_needed(grammar, stack[..., 1:])
+    needed = steps_needed(grammar, stack[..., 1:])
+    spare = jnp.broadcast_to(jnp.asarray(left, jnp.int32), needed.shape) - 1 - needed
     spare = jnp.clip(spare, 0, grammar.timed.shape[1] - 1)
     return jnp.asarray(grammar.timed)[top, spare]
 

@@ -75,7 +75,7 @@ def best_objects(
     text_of = texts_of(record.folder.config, task)
     components = record.components()
     scored = [q for q in record.queries() if q.status == Status.OK and q.score is not None]
-    sign = getattr(record.folder.config, "sign", 1.0)
+    sign = record.folder.config.sign
     scored.sort(key=lambda q: -sign * (q.score or 0.0))
     first: dict[bytes, Query] = {}
     for query in scored:

@@ -27,9 +27,8 @@ def texts_of(config: RunConfig, task: Task | None = None) -> Callable[[Query], s
     made: list[Callable[[Query], str] | None] = []
 
     def text(query: Query) -> str:
-        known = getattr(query, "text", None)
-        if known is not None:
-            return known
+        if query.text is not None:
+            return query.text
         if not made:
             made.append(_describer(config, task))
         return "" if made[0] is None else made[0](query)

@@ -50,8 +50,9 @@ class Progress:
         failed = charged - int(np.isfinite(scores).sum())
         best = [s[np.isfinite(s)].max() for s in scores if np.isfinite(s).any()]
         top = "max" if sign > 0 else "min"
-        found = [f"best {sign * np.mean(best):.4g} mean, {sign * np.max(best):.4g} {top}"]
-        found = found if best else []
+        found = []
+        if best:
+            found = [f"best {sign * np.mean(best):.4g} mean, {sign * np.max(best):.4g} {top}"]
         found += [f"{failed} without a score"] if failed else []
         self.bar.set_postfix_str(", ".join(found), refresh=False)
         self._say_how_long(charged)

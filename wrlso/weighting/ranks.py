@@ -122,17 +122,20 @@ def k_of_effective_rows(n: ArrayLike, effective: ArrayLike) -> Float[Array, ""]:
     """The k at which rank weights of n different scores have a given effective sample size.
 
     The sums of ``1 / (k n + rank)`` and of its square are differences of digamma and trigamma
-    functions; k is found by bisection.
+    functions; k is found by bisection, and differentiated implicitly.
 
     Args:
       n: ``[]`` number of rows.
       effective: ``[]`` effective sample size, in (1, n); outside, the nearest k in [1e-9, 1e3] is
         given.
     """
-    dtype = jnp.result_type(float)
-    n, wanted = jnp.asarray(n).astype(dtype), jnp.asarray(effective).astype(dtype)
+    given = jnp.asarray(effective)
+    given = given if jnp.issubdtype(given.dtype, jnp.floating) else given.astype(jnp.float32)
+    dtype = jnp.promote_types(given.dtype, jnp.float32)
+    rows, wanted = jnp.asarray(n).astype(dtype), given.astype(dtype)
+    fixed = lax.stop_gradient(rows)
 
-    def size(log_k: Array) -> Array:
+    def size(log_k: Array, n: Array) -> Array:
         first = jnp.exp(log_k) * n
         total = digamma(first + n) - digamma(first)
         squares = polygamma(1, first) - polygamma(1, first + n)
@@ -141,12 +144,16 @@ def k_of_effective_rows(n: ArrayLike, effective: ArrayLike) -> Float[Array, ""]:
     def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         middle = (low + high) / 2
-        larger = size(middle) < wanted
+        larger = size(middle, fixed) < lax.stop_gradient(wanted)
         return jnp.where(larger, middle, low), jnp.where(larger, high, middle)
 
     start = jnp.asarray(np.log(1e-9), dtype), jnp.asarray(np.log(1e3), dtype)
     low, high = lax.fori_loop(0, 40, halve, start)
-    return jnp.exp((low + high) / 2)
+    log_k = lax.stop_gradient((low + high) / 2)
+    # A Newton step of no length, as both sides are equal where an answer exists.
+    slope = lax.stop_gradient(jax.grad(size)(log_k, fixed))
+    error = size(log_k, rows) - wanted
+    return jnp.exp(log_k - (error - lax.stop_gradient(error)) / slope)
 
 
 def usable_scores(
