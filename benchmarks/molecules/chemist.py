@@ -60,6 +60,24 @@ def search(row: str, seed: int, path: Path, options: argparse.Namespace) -> wrls
     )
 
 
+def write(table: list[list[str]], options: argparse.Namespace) -> None:
+    """Write the seeds so far."""
+    with (RESULTS / "molecule_chemist.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([HEADER, *table])
+    numbers = np.array([row[1:] for row in table], float)
+    mean = [f"{m:.3f} ± {s:.3f}" for m, s in zip(numbers.mean(0), numbers.std(0), strict=True)]
+    beaten = [(numbers[:, 1] > numbers[:, i]).sum() for i in (0, 2)]
+    text = (
+        "# A chemist's job\n\n`python -m benchmarks.molecules.chemist --data FILE --score-column "
+        f"{options.score_column} --objective {options.objective}`: {MOLECULES:,} scored molecules "
+        f"of ZINC250k, {options.budget} queries in batches of {options.batch}, at most 38 heavy "
+        "atoms; best scores. Weighted "
+        f"retraining beats the best of the file in {beaten[0]} of {len(table)} seeds, and the "
+        f"noise search in {beaten[1]}.\n\n{markdown(HEADER, [*table, ['mean ± s.d.', *mean]])}\n"
+    )
+    (RESULTS / "molecule_chemist.md").write_text(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -81,21 +99,7 @@ def main() -> None:
         found = [float(search(row, seed, path, options).best[0]) for row in ROWS]
         table.append([str(seed), *(f"{score:.4f}" for score in (best, *found))])
         print(*table[-1], flush=True)
-    with (RESULTS / "molecule_chemist.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([HEADER, *table])
-    numbers = np.array([row[1:] for row in table], float)
-    mean = [f"{m:.3f} ± {s:.3f}" for m, s in zip(numbers.mean(0), numbers.std(0), strict=True)]
-    beaten = [(numbers[:, 1] > numbers[:, i]).sum() for i in (0, 2)]
-    text = (
-        "# A chemist's job\n\n`python -m benchmarks.molecules.chemist --data FILE --score-column "
-        f"{options.score_column} --objective {options.objective}`: {MOLECULES:,} scored molecules "
-        f"of ZINC250k, {options.budget} queries in batches of {options.batch}, at most 38 heavy "
-        "atoms; best scores. Weighted "
-        f"retraining beats the best of the file in {beaten[0]} of {len(table)} seeds, and the "
-        f"noise search in {beaten[1]}.\n\n{markdown(HEADER, [*table, ['mean ± s.d.', *mean]])}\n"
-    )
-    (RESULTS / "molecule_chemist.md").write_text(text)
-    print(text)
+        write(table, options)
 
 
 if __name__ == "__main__":
