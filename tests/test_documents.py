@@ -71,6 +71,7 @@ def test_the_own_task_finds_strong_promoters(tmp_path, monkeypatch):
     assert "\nseed 0: " in result.table()
 
 
+@pytest.mark.slow
 def test_models_in_nnx_and_equinox_run(tmp_path, monkeypatch):
     names = run_code("docs/own-model.md", tmp_path, monkeypatch)
     for folder in ("nnx", "eqx"):

@@ -47,6 +47,7 @@ def test_a_method_names_who_has_a_number():
     ],
     ids=lambda method: method.name,
 )
+@pytest.mark.slow
 def test_all_baselines_but_random_search_move_the_model(method, tmp_path):
     """They sample the prior; all but random search move the tiny model's."""
     task = make_tiny_task()

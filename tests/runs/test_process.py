@@ -88,6 +88,7 @@ def test_a_cache_that_the_process_has_chosen_stays():
         assert jax.config.jax_compilation_cache_dir == before
 
 
+@pytest.mark.slow
 def test_another_default_generator_gives_the_same_queries(tmp_path):
     """Once the task is made: the tiny one draws its data and parameters from the default."""
     code = """

@@ -151,6 +151,7 @@ def test_base_data_are_a_draw_from_the_worse_half():
     assert set(np.asarray(some.scores).tolist()) <= set(np.asarray(half.scores).tolist())
 
 
+@pytest.mark.slow
 def test_the_default_data_need_no_file():
     data = base_data(None, parse_target(TARGET))
     assert data.objects.shape == (5000, 15)

@@ -41,6 +41,7 @@ def test_a_derivation_by_hand():
 
 
 @needs_expressions
+@pytest.mark.slow
 def test_round_trip_of_all_expressions_of_the_paper():
     with gzip.open(EXPRESSIONS, "rt") as file:
         lines = file.read().splitlines()

@@ -107,6 +107,7 @@ def test_majority_is_the_same_for_the_same_latent_and_likes_likely_strings():
     assert same.mean() > 0.5
 
 
+@pytest.mark.slow
 def test_the_feedback_model_learns_to_reconstruct():
     rows = jnp.asarray(sample_expressions(100))
     vae = make_vae("feedback")
