@@ -62,6 +62,7 @@ def run_code(document: str, tmp_path, monkeypatch) -> dict:
     return names
 
 
+@pytest.mark.slow
 def test_the_own_task_finds_strong_promoters(tmp_path, monkeypatch):
     names = run_code("docs/own-task.md", tmp_path, monkeypatch)
     result, base = names["result"], names["load_data"]()

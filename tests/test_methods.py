@@ -83,6 +83,7 @@ def test_epochs_of_a_method_stand_for_the_tasks_own(tmp_path):
             wrlso.run(task, method.with_options(epochs=wrong), out=tmp_path / "none", budget=10)
 
 
+@pytest.mark.slow
 def test_beta_of_a_method_stands_for_the_tasks_own(tmp_path):
     """As numbers of one program, side by side, and as the task's own they give the same queries."""
     task, plain = make_tiny_task(), methods.cem_pi(0.8, retrain_every=5)

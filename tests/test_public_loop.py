@@ -51,6 +51,7 @@ def test_a_loop_of_ones_own_gives_the_queries_of_run(tmp_path):
     check_equal(loop_by_hand(task, algorithm, 3).history, result, 3)
 
 
+@pytest.mark.slow
 def test_bo_in_a_program_of_ones_own_begins_as_in_run(tmp_path):
     """Up to rounding, which a climb may make visible later."""
     task = make_tiny_task()
@@ -100,6 +101,7 @@ def test_a_proposer_of_ones_own_gives_the_queries_of_the_one_it_repeats(tmp_path
     assert ours.summary["proposer"] == ours.folder.config.proposer == "mine"
 
 
+@pytest.mark.slow
 def test_an_acquisition_function_of_ones_own_gives_the_queries_of_the_one_it_repeats(tmp_path):
     """Through whole runs: EI as a function, as a name, and another one."""
 

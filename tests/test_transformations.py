@@ -384,7 +384,13 @@ def compiled(case):
     return jax.jit(lambda *a: (case.function(*a), slopes and slopes(*a)))(*arrays)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if number % 4 == 0 else pytest.mark.slow)
+        for number, name in enumerate(CASES)
+    ],
+)  # all of them take minutes
 def test_every_transformation(name):
     case = CASES[name]
     with strictly(mode for mode in MODES if mode not in case.reasons):

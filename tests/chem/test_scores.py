@@ -28,6 +28,7 @@ BEST = (  # the best molecule of the published half; the runs' best, 27.838, is 
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason=f"no {PUBLISHED}: the published scores")
+@pytest.mark.slow
 def test_every_published_penalized_logp():
     """Of the runs' 13,566 molecules two cannot be reproduced: neither is in this half."""
     with gzip.open(PUBLISHED, "rt") as file:

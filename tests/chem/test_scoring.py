@@ -42,6 +42,7 @@ def troubled(smiles):
 
 
 @pytest.mark.parametrize("batch_size", [1, 10])
+@pytest.mark.slow
 def test_trouble_with_a_molecule_loses_that_molecule_and_is_forgotten(batch_size, tmp_path):
     healed = tmp_path / "healed"
 

@@ -279,6 +279,7 @@ def test_a_function_that_cannot_be_used_is_refused_with_the_reason():
     assert all(gone(worker.process.pid) for worker in pool._workers)
 
 
+@pytest.mark.slow
 def test_one_slow_start_of_four_does_not_end_the_batch(tmp_path):
     """The first process to load the function takes long; the limit ends it meanwhile."""
 

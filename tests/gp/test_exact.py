@@ -111,6 +111,7 @@ def test_equal_to_tinygp_with_a_kernel_of_tinygp(dtype):
 
 @pytest.mark.parametrize("kind", [Matern52, SquaredExponential])
 @pytest.mark.parametrize("d", [2, 6])
+@pytest.mark.slow
 def test_derivatives_of_the_evidence_equal_finite_differences(kind, d):
     x, y, _, lengthscales, variance = data(1, 12, d)
     x[3] = x[2]
@@ -124,6 +125,7 @@ def test_derivatives_of_the_evidence_equal_finite_differences(kind, d):
         check_grads(jax.jit(evidence), arguments, 2, modes=["fwd", "rev"], eps=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_derivatives_of_the_posterior():
     x, y, z, lengthscales, variance = data(2, 10, 5)
 
@@ -213,6 +215,7 @@ def add_all(lengthscales, variance, x, y, mask, slots, points, targets, z):
     st.sampled_from([0.0, np.nan, 1e30]),
     st.booleans(),
 )
+@pytest.mark.slow
 def test_adding_rows_is_conditioning_on_more(seed, shape, taken, rubbish, double):
     """Whatever the number of rows before, with gaps or without; slots beyond the end are lost."""
     capacity, d, new = shape

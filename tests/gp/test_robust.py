@@ -295,6 +295,7 @@ def pipeline(key, x, y, mask, queries):
     return out
 
 
+@pytest.mark.slow
 def test_ill_conditioned_problems():
     problems = [np.stack(a) for a in zip(*map(problem, range(PROBLEMS)), strict=True)]
     keys = jax.random.split(jax.random.key(0), PROBLEMS)

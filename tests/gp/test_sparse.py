@@ -132,6 +132,7 @@ def test_the_bound_never_exceeds_the_evidence(seed, shape, rows, log_scale, log_
 
 @pytest.mark.parametrize("kind", [Matern52, SquaredExponential])
 @pytest.mark.parametrize("d", [2, 6])
+@pytest.mark.slow
 def test_derivatives_of_the_bound(kind, d):
     x, y, inducing, _, lengthscales, variance = data(1, 15, d, 6)
     inducing[2] = x[3]

@@ -155,6 +155,7 @@ def small_retrain(weighting="rank", steps=60, k=1e-3, form="sample", key=0, **co
 
 
 @pytest.mark.parametrize("form", ["sample", "loss", "split"])
+@pytest.mark.slow
 def test_retraining_bends_the_prior_towards_high_scores(form):
     z = jax.random.normal(jax.random.key(9), (2000, 2))
     score = {}

@@ -63,6 +63,7 @@ def test_draws_are_from_the_prior_and_around_good_data():
     assert away[200:].min() > 0.01
 
 
+@pytest.mark.slow
 def test_climbs_stay_in_the_region_of_their_start():
     """The data lie on a slope: at its foot a region ends before the top, which is reached from
     draws near it."""
@@ -148,6 +149,7 @@ def test_reencoded_points_stand_at_the_encodings_of_their_decodes():
 
 
 @pytest.mark.parametrize("batch", [None, 5])
+@pytest.mark.slow
 def test_bo_beats_samples_from_the_prior(batch):
     task, by_bo = simulation("bo", batch=batch)
     _, by_chance = simulation("prior")

@@ -123,6 +123,7 @@ def test_another_spelling_of_a_scored_object_is_neither_scored_nor_charged(tmp_p
     assert set(by_round.values()) == {result.folder.config.retrain_every}
 
 
+@pytest.mark.slow
 def test_a_spelling_that_the_evaluation_recognised_becomes_an_alias(tmp_path):
     """What the host alone knows to be the same is remembered, and the budget is spent."""
 

@@ -38,6 +38,7 @@ def score_by_numpy(text, target=TARGET, x=POINTS):
 
 @needs_expressions
 @pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_scores_of_the_expressions_of_the_paper_equal_numpys(every):
     with gzip.open(EXPRESSIONS, "rt") as file:
         lines = file.read().splitlines()[99_999::-every]
@@ -186,6 +187,7 @@ def test_incomplete_derivations_differ_as_they_are_written():
 
 
 @needs_expressions
+@pytest.mark.slow
 def test_values_that_are_the_same_score_the_same():
     """And different ones nearly always differently."""
     objects = read_expressions(EXPRESSIONS)[:8_000]

@@ -175,6 +175,7 @@ def test_sampled_expressions_are_different_and_the_same_again():
         sample_expressions(0)
 
 
+@pytest.mark.slow
 def test_samples_are_uniform_over_derivations():
     """Of 2 * 10^8 derivations, those of full length are 95.4%; a third of the constants is 1."""
     rows = sample_expressions(20_000)

@@ -64,6 +64,7 @@ def test_likelihoods_of_short_strings_add_up_to_one(machine):
     np.testing.assert_allclose(total, 1.0, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing(machine, rows):
     vae = make_vae(machine, LENGTH, SIZES)
     params = vae.init(jax.random.key(0))

@@ -78,9 +78,9 @@ def run_command(name: str, factory: Callable[..., Any], verb: str = "run") -> ty
     """The options of ``wrlso run NAME`` as a dataclass."""
     fields = [option for group in _groups(factory).values() for option in group]
     made = make_dataclass(name.capitalize(), fields, frozen=True, kw_only=True)
-    made.__doc__ = f"{summary_of(factory)}\n\nTry:\n{_EXAMPLES[name]}".replace(
-        "wrlso run", f"wrlso {verb}"
-    )
+    made.__doc__ = summary_of(factory)
+    if name in _EXAMPLES:
+        made.__doc__ += f"\n\nTry:\n{_EXAMPLES[name]}".replace("wrlso run", f"wrlso {verb}")
     return made
 
 

@@ -159,9 +159,7 @@ def molecules(
     given = dict(locals())
     made = make_objective(objective, command, feed, batch_size)
     _check_limit(max_heavy_atoms)
-    reading = {name: given[name] for name in _READING}
-    _check_data(data, reading)
-    reading["minimize"] = minimize
+    reading = _reading(data, given)
     check_measured(made, data, score_column)
     initial = initial_evaluations(initial, score_column, is_built_in(objective, command))
     trained = _load_model(model)
@@ -276,6 +274,13 @@ def _within_size(vocabulary: Vocabulary, max_heavy_atoms: int | None) -> Accept 
 def _check_limit(max_heavy_atoms: int | None) -> None:
     if max_heavy_atoms is not None and max_heavy_atoms < 1:
         raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
+
+
+def _reading(data: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """How the file is read."""
+    reading = {name: given[name] for name in _READING}
+    _check_data(data, reading)
+    return {**reading, "minimize": given["minimize"]}
 
 
 def _check_data(data: str | None, reading: dict[str, Any]) -> None:
