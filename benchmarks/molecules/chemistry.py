@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
-from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 from rdkit.Chem.QED import qed
 from rdkit.DataStructs import BulkTanimotoSimilarity, TanimotoSimilarity
 
+from wrlso.chem.filters import alerts_of
 from wrlso.chem.scores import penalized_logp, synthetic_accessibility
 
 _ODD = (
@@ -56,7 +56,9 @@ def figures_of(smiles: str) -> tuple[float, ...]:
     sa = synthetic_accessibility(mol)
     large = max(map(len, mol.GetRingInfo().AtomRings()), default=0) > _LARGEST
     sane = not any(mol.HasSubstructMatch(pattern) for pattern in _odd_patterns())
-    passes = sane and not large and sa < 4.5 and not _alerts().HasMatch(mol)
+    passes = (
+        sane and not large and sa < 4.5 and not (alerts_of(mol, "brenk") or alerts_of(mol, "pains"))
+    )
     electrons = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
     values = (penalized_logp(mol), qed(mol), sa, large, sane, passes, electrons == 0)
     return (*map(float, values), float(mol.GetNumHeavyAtoms()))
@@ -65,14 +67,6 @@ def figures_of(smiles: str) -> tuple[float, ...]:
 @cache
 def _odd_patterns() -> list[Chem.Mol]:
     return [Chem.MolFromSmarts(smarts) for smarts in _ODD]
-
-
-@cache
-def _alerts() -> FilterCatalog:
-    params = FilterCatalogParams()
-    params.AddCatalog(FilterCatalogParams.FilterCatalogs.BRENK)
-    params.AddCatalog(FilterCatalogParams.FilterCatalogs.PAINS)
-    return FilterCatalog(params)
 
 
 def similarity(smiles: Sequence[str], others: Sequence[str]) -> np.ndarray:

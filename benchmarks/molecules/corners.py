@@ -248,8 +248,9 @@ def write(lines: Sequence[Line], budget: int) -> None:
         )
     text = (
         "# The four corners on molecules\n\n`python -m benchmarks.molecules.corners --data "
-        f"zinc250k.smi --out RUNS`: {budget} charged queries per seed, at most 38 heavy atoms, "
-        "base data ZINC250k with its scores; nothing else is read. `noise` adds noise to the "
+        f"FILE --scored --half-products --batch 10 --out RUNS`: {budget} charged "
+        "queries per seed, at most 38 heavy atoms, base data ZINC250k with its "
+        "scores; nothing else is read. `noise` adds noise to the "
         "encodings of the best twenty molecules known, without a surrogate; `prior` samples "
         "the prior. "
         "Mean ± s.d. over seeds; every seed is in molecule_corners.csv. `medians of 50`: of each "

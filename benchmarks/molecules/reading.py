@@ -75,7 +75,7 @@ def measure(path: Path, workers: int, cache: Path) -> dict:
 
 
 def cpu_seconds() -> float:
-    """Of this process and of the workers that have ended."""
+    """The seconds of this process and of the workers that have ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
