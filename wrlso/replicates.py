@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 Replicates = Literal["mean", "median", "best", "refuse"]
-"""What is done about different scores of one thing."""
+"""Ways to treat different scores of one thing."""
 
 
 class Combined(NamedTuple):

@@ -196,8 +196,8 @@ def _judge(mol: Mol, given: str, checks: Checks) -> _Verdict:
 
 
 def _write(mol: Mol, whole: str, given: str, checks: Checks) -> _Verdict:
-    """The verdict on a molecule of one piece, from its SMILES with stereochemistry. Where the given
-    text is that SMILES and has none, nothing is read and written again."""
+    """The verdict on a molecule of one piece, from its SMILES with stereochemistry. A given
+    text that is that SMILES, and has none, is not read and written again."""
     stereo, plain = 0, whole
     if _CONFIGURED.search(whole):
         Chem.RemoveStereochemistry(mol)

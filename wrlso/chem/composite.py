@@ -103,7 +103,7 @@ class Component:
             object.__setattr__(self, "name", _name_of(self.measure))
 
     def value(self, smiles: str, mol: Mol) -> ComponentValue:
-        """What is measured, and its desirability.
+        """The measured value, and its desirability.
 
         Raises:
           ValueError: if either is not a finite number.

@@ -1,4 +1,4 @@
-"""What came of a file of molecules: those that are used, their scores, and all other lines."""
+"""The outcome of reading a file of molecules: those used, their scores, and all other lines."""
 
 import csv
 from pathlib import Path
@@ -27,7 +27,7 @@ class Duplicate(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """What was found out about a file beside its molecules.
+    """Findings about a file beside its molecules.
 
     Attributes:
       account: the numbers of its lines.

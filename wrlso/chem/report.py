@@ -1,4 +1,4 @@
-"""What came of a file of molecules, in words."""
+"""The outcome of reading a file of molecules, in words."""
 
 from collections import Counter
 from collections.abc import Sequence

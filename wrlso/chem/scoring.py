@@ -180,7 +180,7 @@ _Evaluate = Callable[[list[str]], _Scored]
 def _evaluate(
     objective: Objective, workers: int | None, timeout: float | None, smiles: list[str]
 ) -> _Scored:
-    """Evaluate molecules. Those of a batch that fails as a whole are evaluated one by one."""
+    """Evaluate molecules; a batch that fails as a whole is evaluated one by one."""
     score: Callable[[Any], Any] = objective.score
     if objective.batch_size > 1 and not objective.together:
         score = partial(_score_each, score)

@@ -13,7 +13,7 @@ from rdkit.Chem.MolStandardize import rdMolStandardize
 from rdkit.rdBase import BlockLogs
 
 CHANGES = ("salts", "charges", "atom maps", "isotopes", "metal bonds and functional groups")
-"""What :func:`standardize` may change, in the order of the bits that it returns."""
+"""Kinds of changes that :func:`standardize` makes, in the order of the bits that it returns."""
 
 _SALT_METALS = frozenset((3, 11, 19, 37, 55, 12, 20, 38, 56, 13, 30))
 """Metals that salts are written with: alkali, alkaline earth, aluminium, zinc."""

@@ -23,7 +23,7 @@ The path of that file works, too, or of its column of SMILES, one per line, in t
 'wrlso data FILE' says whether a file is ZINC250k. The SHA-256 of its SMILES, with a line feed
 after each, is
   {digest}
-Of any file it says which molecules and scores a run with the same options would use, how many
+It says of any file which molecules and scores a run with the same options would use, how many
 lines are rejected, and why."""
 
 
@@ -40,7 +40,7 @@ class Data:
     score_column: str | None = None
     """The column that holds scores."""
     delimiter: str | None = None
-    """What separates the columns of a table: a character, 'tab' or 'space'."""
+    """The separator of a table's columns: a character, 'tab' or 'space'."""
     replicates: Replicates = "mean"
     """The score of a molecule that has different ones in the file: their mean, their median, the
     best, or refuse the file."""
@@ -84,7 +84,7 @@ class TrainMolecules:
     column: str = "smiles"
     """The column of a table that holds the SMILES: its name, or its number from 1."""
     delimiter: str | None = None
-    """What separates the columns of a table: a character, 'tab' or 'space'."""
+    """The separator of a table's columns: a character, 'tab' or 'space'."""
     standardize: bool = False
     """Read the parents of salts, neutral where that is possible, without atom maps and isotopes."""
     steps: int = 10_000

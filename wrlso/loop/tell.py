@@ -8,7 +8,7 @@ Words used here:
   kept as *aliases* of the known object, so that ``ask`` recognises them the next time.
 - An object is *refused* if the task's ``accept`` test refuses it: nothing is paid for it. The test
   is part of ``ask`` where it is written in JAX, and part of the evaluation where it is in Python.
-- The surrogate *learns* a score, or that a point failed. Of a refused point it learns a *fantasy*,
+- The surrogate *learns* a score, or that a point failed. It learns of a refused point a *fantasy*,
   the score that it expects there, so that it looks elsewhere.
 
 ====================================  =======  ==========  ==============  ================  =====

@@ -28,8 +28,8 @@ def export_best(
     """Write the best objects of a run, the best first; a file of that name is replaced.
 
     A row has a name (``seed 0 r2q7`` is query 7 of round 2), the object as text, its score, seed
-    and query, and the components of the score. Of a molecule it also has properties and, if the
-    run began with a file, the nearest molecule there: its name or line, its SMILES and the
+    and query, and the components of the score. A molecule also has properties and, if the run
+    began with a file, the nearest molecule there: its name or line, its SMILES and the
     similarity. ``.smi`` has the SMILES and the name.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a run tells a callback after each round."""
+"""The event that a callback receives after each round."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence

@@ -33,7 +33,7 @@ _SPREAD = 0.1
 
 
 def describe_plan(task: Task, settings: RunSettings, config: RunConfig, resolved: Algorithm) -> str:
-    """What a run will evaluate, in one line."""
+    """The evaluations that a run plans, in one line."""
     seeds = "1 seed" if config.seeds == 1 else f"{config.seeds} seeds"
     queries = f"{seeds} x {config.budget} queries"
     if task.initial:

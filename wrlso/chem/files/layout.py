@@ -22,7 +22,7 @@ _SAMPLE = 50
 
 
 class Layout(NamedTuple):
-    """Where the cells of a table are.
+    """The places of a table's cells.
 
     Attributes:
       delimiter: between columns, see :func:`wrlso.chem.files.fields.split`.

@@ -1,4 +1,4 @@
-"""What a reader finds in a file: records, rows that are none, and an account of all lines."""
+"""The findings of a reader: records, rows that are none, and an account of all lines."""
 
 from typing import NamedTuple
 
@@ -71,7 +71,7 @@ class Records(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Where molecules and scores are.
+    """The columns of molecules and scores.
 
     Attributes:
       column: the name of the column of SMILES, or its number from 1; case does not matter.

@@ -17,7 +17,7 @@ TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 
 OBJECT = """<div style="max-width: 260px">@object{safe}<div><b>@score{0.[0000]}</b></div>
 <div style="color: #555">seed @seed, round @round, query @query</div></div>"""
-"""What a query shows under the mouse."""
+"""The text that a query shows under the mouse."""
 
 
 def plot(height: int, x: str, y: str, **options: object) -> figure:

@@ -233,7 +233,7 @@ def _options(made: Objective, given: dict[str, Any]) -> dict[str, Any]:
 def _stated(
     made: Objective, max_heavy_atoms: int | None, filters: MoleculeFilter
 ) -> dict[str, str | int]:
-    """What every table says; where a score has no bound, also that."""
+    """Facts for every table; a score without a bound has a caution among them."""
     stated: dict[str, str | int] = {
         "objective": made.name,
         "max_heavy_atoms": "none" if max_heavy_atoms is None else max_heavy_atoms,
