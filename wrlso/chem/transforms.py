@@ -49,7 +49,7 @@ class Gaussian:
         _check_positive(self, "width")
 
     def __call__(self, x: float) -> float:
-        return math.exp(-0.5 * ((x - self.target) / self.width) ** 2)
+        return _flank(x - self.target, self.width)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class AtMost:
         _check_positive(self, "width")
 
     def __call__(self, x: float) -> float:
-        return math.exp(-0.5 * ((max(x, self.limit) - self.limit) / self.width) ** 2)
+        return _flank(max(x, self.limit) - self.limit, self.width)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class AtLeast:
         _check_positive(self, "width")
 
     def __call__(self, x: float) -> float:
-        return math.exp(-0.5 * ((min(x, self.limit) - self.limit) / self.width) ** 2)
+        return _flank(min(x, self.limit) - self.limit, self.width)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Window:
 
     def __call__(self, x: float) -> float:
         inside = min(max(x, self.low), self.high)
-        return math.exp(-0.5 * ((x - inside) / self.width) ** 2)
+        return _flank(x - inside, self.width)
 
 
 @dataclass(frozen=True)
@@ -321,6 +321,11 @@ def _logistic(decades: float) -> float:
         return 1.0 / (1.0 + math.exp(-x))
     e = math.exp(x)
     return e / (1.0 + e)
+
+
+def _flank(distance: float, width: float) -> float:
+    """The desirability at a distance from the best values: a Gaussian, 1 at distance 0."""
+    return math.exp(-0.5 * (distance / width) ** 2)
 
 
 def _check_positive(transform: object, name: str) -> None:
