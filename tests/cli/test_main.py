@@ -80,6 +80,7 @@ def test_the_summary_counts_what_the_log_holds(whole):
     assert summary["uncharged_evaluations"] == GRID * len(asks)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_queries(whole, tmp_path):
     """SIGKILL in the middle, no chance to clean up."""
     out = tmp_path / "killed"

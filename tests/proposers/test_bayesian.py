@@ -109,6 +109,7 @@ def test_good_data_differ_in_score():
     np.testing.assert_array_equal(everything[5:], surrogate.latents[jnp.array([2, 4, 6])])
 
 
+@pytest.mark.slow
 def test_the_points_of_a_batch_differ():
     """Each is chosen after a fantasy of those before it."""
     task = make_tiny_task()

@@ -82,6 +82,7 @@ def test_rows_beyond_the_distinct_objects_are_padding():
 
 
 @pytest.mark.parametrize("kind", ["exact", pytest.param("sparse", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_predictions_equal_a_posterior_on_the_same_data_by_hand(kind):
     task = make_tiny_task()
     fit = fitted(task, view_of(task), kind=kind)

@@ -11,6 +11,7 @@ from wrlso.runs.folder import RunFolder
 pytestmark = pytest.mark.usefixtures("strict_modes")
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_the_runs_that_its_methods_make_alone(tmp_path, monkeypatch):
     """Three differ in k only: one program; the fourth is another."""
     compiled = []
@@ -89,6 +90,7 @@ def test_runs_of_a_sweep_that_stand_apart_go_on_apart(tmp_path, monkeypatch):
         assert resumed[name].queries() == whole[name].queries()
 
 
+@pytest.mark.slow
 def test_a_sweep_with_an_objective_on_the_host(tmp_path):
     """Every lane is answered into the log of its own run; one run of it can be resumed alone."""
     asked = []

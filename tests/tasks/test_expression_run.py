@@ -17,6 +17,7 @@ from wrlso.tasks.expression.grammar import encode
 @pytest.mark.parametrize(
     "architecture", ["feedback", pytest.param("paper", marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_run_ends_with_the_best_expressions(architecture, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "_SAMPLES", 20)
     task = wrlso.tasks.expressions(

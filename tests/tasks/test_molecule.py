@@ -249,6 +249,7 @@ def composite_run(trained, tmp_path_factory):
     return task, small_run(task, out / "run", budget=8, seeds=1)
 
 
+@pytest.mark.slow
 def test_the_components_of_an_objective_of_a_file_are_logged(composite_run):
     task, result = composite_run
     components = result.components()
