@@ -267,6 +267,7 @@ def test_the_components_of_an_objective_of_a_file_are_logged(composite_run):
     assert "objective = sizes" in result.table()
 
 
+@pytest.mark.slow
 def test_the_best_molecules_are_exported(composite_run, tmp_path, capsys):
     _, result = composite_run
     run_folder = str(result.folder.path)
@@ -296,6 +297,7 @@ def named_lines(result):
     return open(result.folder.config.task_options["data"]).read().splitlines()
 
 
+@pytest.mark.slow
 def test_diverse_molecules_are_farther_apart_and_hold_the_best(composite_run):
     _, result = composite_run
     plain, diverse = result.best_objects(3), result.best_objects(3, diverse=True)
@@ -309,6 +311,7 @@ def test_diverse_molecules_are_farther_apart_and_hold_the_best(composite_run):
     assert closest(diverse) >= closest(plain)
 
 
+@pytest.mark.slow
 def test_a_table_of_pandas_has_every_query(composite_run):
     _, result = composite_run
     table = result.to_dataframe()
@@ -320,6 +323,7 @@ def test_a_table_of_pandas_has_every_query(composite_run):
     assert scored.latent.iloc[0].shape == (SMALL.latent_dim,)
 
 
+@pytest.mark.slow
 def test_objects_are_exported_where_the_objective_is_a_function_and_the_data_have_moved(
     composite_run, tmp_path, capsys
 ):
@@ -347,6 +351,7 @@ def test_objects_are_exported_where_the_objective_is_a_function_and_the_data_hav
     ("file", "message"),
     [("best.xlsx", "give a file that ends in .csv, .sdf, .smi"), ("best", "give a file that ends")],
 )
+@pytest.mark.slow
 def test_what_cannot_be_exported_is_refused(composite_run, tmp_path, capsys, file, message):
     _, result = composite_run
     assert main(["export", str(result.folder.path), str(tmp_path / file)]) == 2

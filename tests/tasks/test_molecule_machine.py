@@ -229,6 +229,7 @@ def test_every_string_within_its_time_is_a_molecule_that_is_written(machine, ste
     assert written > 0.8 * len(strings)
 
 
+@pytest.mark.slow
 def test_within_time_only_what_the_rules_allow(machine):
     strings, masks = random_strings(machine, 40, 8, timed=True, seed=1)
     state = machines.begin(machine, 40)

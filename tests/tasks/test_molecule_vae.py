@@ -45,6 +45,7 @@ def trained(machine, rows, tmp_path_factory):
     return vae, params, folder, targets, settings
 
 
+@pytest.mark.slow
 def test_likelihoods_of_short_strings_add_up_to_one(machine):
     """All strings of at most two symbols, and all beginnings of longer ones."""
     vae = make_vae(machine, LENGTH, SIZES)
