@@ -8,20 +8,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.ringtree_cases import vocabulary
+from wrlso.chem.ringtree.tables import make_tables
 from wrlso.models import conv
 from wrlso.models.dense import lookup, product
 from wrlso.models.gru import GRU, gru_states, init_gru, over_steps
 from wrlso.tasks.expression import model
 from wrlso.tasks.expression.evaluate import log_mse_scores, same_values
 from wrlso.tasks.expression.grammar import parse
+from wrlso.tasks.molecule.machine import make_machine
+from wrlso.tasks.molecule.vae import Sizes, make_vae
+
+
+def molecule_vae(computes=None):
+    machine = make_machine(make_tables(vocabulary()), 16)
+    sizes = Sizes(3, 4, 6, 8, 4, 2, properties=1)
+    return make_vae(machine, 12, sizes, **({"compute": computes} if computes else {}))
+
 
 OBJECTS = {
     "feedback": np.zeros((2, 15), np.uint8),
     "paper": np.zeros((2, 15), np.uint8),
+    "molecules": np.zeros((2, 12), np.uint16),
 }
 MODELS = {
     "feedback": lambda: model.make_vae("feedback", 3),
     "paper": lambda: model.make_vae("paper", 3, "majority"),
+    "molecules": molecule_vae,
 }
 BOTH = pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 
@@ -52,7 +65,7 @@ def test_models_follow_the_type_of_their_parameters(name, dtype):
     with jax.enable_x64(True):
         *numbers, decoded = shapes(name, dtype)
     assert {leaf.dtype for leaf in jax.tree.leaves(numbers)} == {jnp.dtype(dtype)}
-    assert decoded.dtype == jnp.uint8
+    assert decoded.dtype == OBJECTS[name].dtype
 
 
 @pytest.mark.parametrize("name", MODELS)
