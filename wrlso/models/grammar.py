@@ -79,8 +79,8 @@ def push(stack: Array, new: Array) -> Array:
     """The stack ``[..., D]`` with its first item replaced by those of ``new [..., K]`` that are
     not 0, which stand before all others that are."""
     room = stack.shape[-1]
-    count = (new != 0).sum(-1, keepdims=True)
-    place = jnp.arange(room)
+    count = (new != 0).sum(-1, keepdims=True, dtype=jnp.int32)
+    place = _places(stack)
     below = jnp.take_along_axis(
         jnp.pad(stack, [(0, 0)] * (stack.ndim - 1) + [(0, 1)]),
         jnp.clip(place - count + 1, 0, room),
@@ -90,12 +90,17 @@ def push(stack: Array, new: Array) -> Array:
     return jnp.where(place < count, above[..., :room], below)
 
 
+def _places(stack: Array) -> Array:
+    """``[..., D]``: the number of each place of a stack."""
+    return jnp.broadcast_to(jnp.arange(stack.shape[-1], dtype=jnp.int32), stack.shape)
+
+
 def push_aligned(stack: Array, new: Array, value: Array) -> Array:
     """As :func:`push` onto a stack beside one of categories: ``value [...]`` in the places of all
     that ``new [..., K]`` holds."""
     room = stack.shape[-1]
-    count = (new != 0).sum(-1, keepdims=True)
-    place = jnp.arange(room)
+    count = (new != 0).sum(-1, keepdims=True, dtype=jnp.int32)
+    place = _places(stack)
     padded = jnp.pad(stack, [(0, 0)] * (stack.ndim - 1) + [(0, 1)])
     below = jnp.take_along_axis(padded, jnp.clip(place - count + 1, 0, room), -1)
     return jnp.where(place < count, value[..., None], below)
@@ -114,7 +119,7 @@ def expand(grammar: Grammar, stack: Array, symbol: Array) -> Array:
 
 def steps_needed(grammar: Grammar, stack: Array) -> Array:
     """``[...]``: the fewest symbols that complete a string."""
-    return jnp.asarray(grammar.needed, jnp.int32)[stack].sum(-1)
+    return jnp.asarray(grammar.needed, jnp.int32)[stack].sum(-1, dtype=jnp.int32)
 
 
 def allowed(grammar: Grammar, stack: Array, left: ArrayLike | None = None) -> Array:
@@ -130,7 +135,7 @@ def allowed(grammar: Grammar, stack: Array, left: ArrayLike | None = None) -> Ar
     top = stack[..., 0]
     if left is None:
         return jnp.asarray(grammar.allowed)[top]
-    spare = jnp.asarray(left) - 1 - steps_needed(grammar, stack[..., 1:])
+    spare = jnp.asarray(left, jnp.int32) - 1 - steps_needed(grammar, stack[..., 1:])
     spare = jnp.clip(spare, 0, grammar.timed.shape[1] - 1)
     return jnp.asarray(grammar.timed)[top, spare]
 

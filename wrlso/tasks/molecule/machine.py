@@ -85,7 +85,8 @@ def advance(machine: Machine, state: State, symbol: Array) -> State:
     row = jnp.asarray(tables.template)[symbol]
     starts = row > 0
     template = jnp.where(starts, row, state.template)
-    here = (jnp.arange(tables.free.shape[1]) == site[:, None]) & (what >= 0)[:, None]
+    places = jnp.arange(tables.free.shape[1], dtype=jnp.int32)[None]
+    here = (places == site[:, None]) & (what >= 0)[:, None]
     taken = jnp.where(here, order[:, None], 0)
     plain = here & (order > 1)[:, None] & ~jnp.asarray(tables.hyper)[template]
     free = jnp.where(starts[:, None], jnp.asarray(tables.free)[template], state.free - taken)
@@ -144,7 +145,7 @@ def _fits(machine: Machine, state: State, left: ArrayLike | None) -> Array:
     exits = order == jnp.asarray(tables.last)[state.origin][:, None]
     exits &= ~(jnp.asarray(tables.loop)[state.origin][:, None] & (site == state.begun_at[:, None]))
     # In time, there must be room for the end of a bridge on another site.
-    spare = state.free.sum(-1, keepdims=True) > (order if left is None else free)
+    spare = state.free.sum(-1, keepdims=True, dtype=jnp.int32) > (order if left is None else free)
     category = _leads_to(machine, state)(
         jnp.broadcast_to(what, room.shape),
         jnp.broadcast_to(site, room.shape),
@@ -163,7 +164,8 @@ def _fits(machine: Machine, state: State, left: ArrayLike | None) -> Array:
     if left is not None:
         rest = grammar.steps_needed(machine.timed, state.stack[:, 1:])[:, None]
         closing = 1
-        in_time = rest + closing + more <= jnp.asarray(left)[..., None] - 1
+        ends = jnp.asarray(left, jnp.int32) - 1
+        in_time = rest + closing + more <= (ends[:, None] if ends.ndim else ends)
         adds = (what == CHILD) | (what == TO) | (what == ON) | (what == BRIDGE)
         possible &= ~adds | in_time
     return room & possible

@@ -18,6 +18,7 @@ from jax import Array
 
 from wrlso.models.descent import descend
 from wrlso.models.elbo import gaussian_kl
+from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE
 from wrlso.storage.files import write_atomically
 from wrlso.storage.tensors import load_metadata, load_tree, save_tree
@@ -148,7 +149,7 @@ def train(
     optimizer = optax.chain(
         optax.clip_by_global_norm(_MOST_LOST), optax.adam(learning_rate_of(settings))
     )
-    params = jax.jit(vae.init)(jax.random.key(settings.seed)) if start is None else start
+    params = jax.jit(vae.init)(prng_key(settings.seed)) if start is None else start
     state = (params, optimizer.init(params))
     checkpoint, recipe = directory / "checkpoint.safetensors", _recipe(objects, settings)
     first, spent = 0, 0.0
@@ -191,17 +192,17 @@ def _step(vae: VAE, optimizer: optax.GradientTransformation, settings: Settings)
         params: Any, key: Array, objects: Array, targets: Array, beta: Array
     ) -> tuple[Array, Array]:
         mean, log_std = vae.encode(params, objects)
-        latents = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        latents = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
         nats = -vae.log_likelihood(params, latents, objects).mean()
         kl = gaussian_kl(mean, log_std).mean()
-        error = jnp.zeros(())
+        error = jnp.zeros((), nats.dtype)
         if settings.head:
             error = ((properties(params, latents) - targets) ** 2).sum(-1).mean()
         return beta * kl + nats + settings.head * error, jnp.stack([nats, kl, error])
 
     @jax.jit
     def step(params: Any, opt_state: Any, objects: Array, targets: Array, number: Array) -> Any:
-        key = jax.random.fold_in(jax.random.key(settings.seed), number)
+        key = jax.random.fold_in(prng_key(settings.seed), number)
         beta = settings.beta * jnp.minimum(number / settings.warmup, 1.0)
         slope, terms = jax.grad(loss, has_aux=True)(params, key, objects, targets, beta)
         return *descend(optimizer, slope, opt_state, params), terms

@@ -141,7 +141,7 @@ def _init(sizes: Sizes, symbols: int, categories: int, key: Array) -> dict[str, 
     e, h, d = sizes.embedding, sizes.encoder_units, sizes.latent_dim
     units = sizes.decoder_units
     params = {
-        "symbols": jax.random.normal(next(keys), (symbols, e)) * 0.3,
+        "symbols": jax.random.normal(next(keys), (symbols, e), jnp.float32) * 0.3,
         "encoder": {
             "forward": init_gru(next(keys), 2 * e, h)._asdict(),
             "backward": init_gru(next(keys), 2 * e, h)._asdict(),
@@ -149,7 +149,7 @@ def _init(sizes: Sizes, symbols: int, categories: int, key: Array) -> dict[str, 
             "out": init_dense(next(keys), 4 * h, 2 * d),
         },
         "decoder": {
-            "categories": jax.random.normal(next(keys), (categories, sizes.category)) * 0.3,
+            "categories": jax.random.normal(next(keys), (categories, sizes.category), jnp.float32) * 0.3,
             "gru": init_gru(next(keys), 2 * e + sizes.category, units)._asdict(),
             "start": init_dense(next(keys), d, units),
             "gates": init_dense(next(keys), d, 3 * units),
@@ -173,28 +173,30 @@ def _encode(
     x = jnp.concatenate([own, parent], -1)
 
     def read(gru: GRU, x: Array) -> Array:
-        start = jnp.zeros((x.shape[1], sizes.encoder_units))
+        start = jnp.zeros((x.shape[1], sizes.encoder_units), x.dtype)
         bias = jnp.broadcast_to(gru.bias, (x.shape[1], 3 * sizes.encoder_units))
         return states_from(gru, start, product(x, gru.input, compute), bias, compute)
 
     ahead = read(GRU(**encoder["forward"]), x)
     # Backwards from the last symbol, so that neither direction reads padding first.
     back = read(GRU(**encoder["backward"]), turn(x, n))
-    used = (jnp.arange(steps)[:, None] < n)[..., None]
-    last = (jnp.arange(steps)[:, None] == jnp.clip(n - 1, 0))[..., None]
+    place = jnp.arange(steps, dtype=n.dtype)[:, None]
+    used = (place < n[None])[..., None]
+    last = (place == jnp.clip(n - 1, 0)[None])[..., None]
     final = [over_steps(jnp.where(last, states, 0.0)) for states in (ahead, back)]
     both = jnp.concatenate([ahead, turn(back, n)], -1)
     both = jax.nn.relu(dense(encoder["pooled"], both, compute))
-    pooled = over_steps(jnp.where(used, both, 0.0)) / jnp.sqrt(jnp.maximum(n, 1.0))[:, None]
+    read_steps = jnp.maximum(n, 1).astype(both.dtype)
+    pooled = over_steps(jnp.where(used, both, 0.0)) / jnp.sqrt(read_steps)[:, None]
     out = dense(encoder["out"], jnp.concatenate([*final, pooled], -1))
     return out[:, : sizes.latent_dim], out[:, sizes.latent_dim :]
 
 
 def _begin(params: Any, latents: Array) -> tuple[Array, Array, GRU]:
-    decoder, latents = params["decoder"], latents.astype(jnp.float32)
+    decoder, latents = params["decoder"], latents.astype(params["symbols"].dtype)
     start = jnp.tanh(dense(decoder["start"], latents))
     gru = GRU(**decoder["gru"])
-    return start, dense(decoder["gates"], latents) + gru.bias, gru
+    return start, dense(decoder["gates"], latents) + gru.bias[None], gru
 
 
 def _seen(params: Any, before: Array, parent: Array, category: Array) -> Array:
