@@ -11,7 +11,7 @@ PACKAGE = ROOT / "wrlso"
 
 LAYERS = [
     ["status", "replicates"],
-    ["storage"],
+    ["storage", "scores"],
     ["evaluation", "fingerprint", "parallel", "objective", "acquisition", "maximize"],
     ["data", "gp"],
     ["weighting"],

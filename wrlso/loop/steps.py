@@ -104,6 +104,7 @@ def ask(
         lambda: no_candidates(
             state.history,
             base.dataset,
+            base.offset,
             batch=algorithm.proposer.batch,
             max_duplicates=algorithm.proposer.max_duplicates,
         ),
@@ -160,12 +161,12 @@ def _check_pool(name: str, what: str, n: int, proposer: Any) -> None:
 
 def view(state: State, base: BaseData) -> View:
     """All that a proposer may look at."""
-    return View(state.params, state.history, base.dataset, base.distinct)
+    return View(state.params, state.history, base.dataset, base.distinct, base.offset)
 
 
 def score(objective: Objective, candidates: Candidates) -> Evaluation:
     """Evaluate candidates with an objective in JAX."""
-    scores = evaluate(objective, candidates.objects)
+    scores = evaluate(objective, candidates.objects, candidates.offset)
     status = status_after(scores, candidates.status)
     scores = jnp.where(status == Status.OK, scores, NO_SCORE)
     return Evaluation(scores, status, jnp.zeros(status.shape, bool))

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from wrlso.data import Dataset, History, in_use
 from wrlso.fingerprint import fingerprint
@@ -94,8 +95,9 @@ class Surrogate(NamedTuple):
       mask: ``[n]``, true for rows in use.
       best: ``[]``, the best score among them.
       next: ``[]``, the row that the next observation fills.
-      held_out: how well it predicts part of its random base objects when it is conditioned without
-        them. Its hyperparameters have seen them.
+      held_out: how well it predicts some random base objects, conditioned without them; its
+        hyperparameters have seen them.
+      offset: ``[]``, what was subtracted from the task's scores.
     """
 
     gp: exact.ExactGP | sparse.SparseGP
@@ -107,11 +109,11 @@ class Surrogate(NamedTuple):
     best: Array
     next: Array
     held_out: HeldOutFit
+    offset: ArrayLike = 0.0
 
 
 def _gp_type() -> Any:
-    """The type that the Gaussian process computes in: float64 where it is enabled."""
-    return jnp.result_type(float)
+    return jnp.result_type(float)  # float64 where it is enabled
 
 
 def initial_memory(vae: VAE, config: SurrogateConfig) -> Hyperparameters:
@@ -148,7 +150,7 @@ def fit_surrogate(
     z = jnp.concatenate([own_z, encode_all(vae, view.params, view.base.objects[rows])])
     base_scores = view.base.scores[rows]
     lowest = jnp.where(real, base_scores, jnp.inf).min()
-    own, usable = _own_scores(view.history, aligned, config.penalty, lowest)
+    own, usable = _own_scores(view, aligned, config.penalty, lowest)
     scores = jnp.concatenate([own, base_scores])
     z, scores = (a.astype(_gp_type()) for a in (z, scores))
     mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1) & jnp.isfinite(scores)
@@ -189,6 +191,7 @@ def fit_surrogate(
         best,
         jnp.int32(len(x)),
         held_out_fit(_predict(without, x[held])[0], y[held], mask[held]),
+        jnp.asarray(view.offset, scores.dtype),
     )
 
 
@@ -265,18 +268,15 @@ def observe(
 
     A refused point is added as a fantasy: the score that is expected there.
     """
-    x, y = (
-        surrogate.latent_units.apply(observations.latents),
-        surrogate.score_units.apply(observations.scores),
-    )
+    x = surrogate.latent_units.apply(observations.latents)
+    y = surrogate.score_units.apply(observations.scores)
     if penalty == "lowest":
         y = jnp.where(
             observations.failed, jnp.where(surrogate.mask, surrogate.scores, jnp.inf).min(), y
         )
     elif penalty is not None:
-        y = jnp.where(
-            observations.failed, surrogate.score_units.apply(jnp.asarray(penalty, y.dtype)), y
-        )
+        worth = surrogate.score_units.apply(jnp.asarray(penalty - surrogate.offset, y.dtype))
+        y = jnp.where(observations.failed, worth, y)
 
     def learn(known: Surrogate, row: tuple[Array, Array, Array]) -> tuple[Surrogate, None]:
         x, y, refused = row
@@ -331,17 +331,18 @@ def current_latents(
 
 
 def _own_scores(
-    history: History, aligned: Array, penalty: float | Literal["lowest"] | None, lowest: Array
+    view: View, aligned: Array, penalty: float | Literal["lowest"] | None, lowest: Array
 ) -> tuple[Array, Array]:
     """Scores ``[C]`` of a seed's queries and which of them the surrogate sees; ``lowest`` of the
     base data."""
+    history = view.history
     scored = in_use(history) & (history.status == Status.OK)
     if penalty is None:
         return jnp.where(scored, history.scores, 0.0), scored
     # An invalid decode has no object to encode: keep it only if its point still decodes to it.
     failed = in_use(history) & ~scored & (aligned | (history.status != Status.INVALID))
     own_lowest = jnp.where(scored, history.scores, jnp.inf).min()
-    worth = jnp.minimum(lowest, own_lowest) if penalty == "lowest" else jnp.asarray(penalty)
+    worth = jnp.minimum(lowest, own_lowest) if penalty == "lowest" else penalty - view.offset
     return jnp.where(scored, history.scores, worth), scored | failed
 
 

@@ -22,6 +22,7 @@ from wrlso.results.statistics import held
 from wrlso.results.tables import title
 from wrlso.runs.base_data import base_of
 from wrlso.runs.pretrained import pretrained_params
+from wrlso.scores import relative, score_offset
 from wrlso.tasks.base import Task
 from wrlso.weighting.ranks import cumulative_weight, effective_sample_size, rank_weight_share
 from wrlso.weighting.registry import weighting_named
@@ -129,13 +130,16 @@ def _weights(result: RunRecord, task: Task, base: Dataset, method: Method) -> Fi
     start = empty_history(config.budget, base.objects[0], task.vae.latent_dim)
     last = result.load_state(None, task, base).history
     end = jax.tree.map(jnp.asarray, _lane(last, 0))
+    offset = score_offset(base.scores)
+    base = base._replace(scores=jnp.asarray(relative(base.scores, offset)))
     figure, (left, right) = _subplots(1, 2, figsize=(10, 3.8))
     grid = np.linspace(0, 1, 401)
     for name, history, color in (("start", start, _GREY), ("end, first seed", end, _OURS)):
         scores, mask = all_scores(base, history)
         rounds = all_rounds(base, history)
         weights = np.asarray(weighting(scores, mask, rounds, config.hyper))
-        used, weights = np.asarray(scores)[np.asarray(mask)], weights[np.asarray(mask)]
+        used = np.asarray(scores, np.float64)[np.asarray(mask)] + offset
+        weights = weights[np.asarray(mask)]
         rows = float(effective_sample_size(weights))
         label = f"{name} (effective rows {rows:.0f} of {len(weights)})"
         left.hist(used, bins=60, weights=weights, histtype="step", color=color, lw=1.8, label=label)

@@ -13,6 +13,7 @@ from wrlso.data import Dataset, check_dataset, describe_conflict, find_replicate
 from wrlso.models.vae import object_like
 from wrlso.objective import evaluate
 from wrlso.runs.folder import RunFolder
+from wrlso.scores import relative, score_offset
 from wrlso.storage.tensors import save_tree
 from wrlso.tasks.base import Task
 
@@ -41,8 +42,14 @@ def load_base(task: Task) -> Dataset:
     if task.objective is not None:
         few = jax.ShapeDtypeStruct((2, *like.shape), like.dtype)
         jax.eval_shape(partial(evaluate, task.objective), few)  # its shape, before any work
-    scores = np.asarray(base.scores)
-    if len(scores) > 1 and (scores == scores[0]).all():
+    scores = np.asarray(base.scores, np.float64)
+    used = relative(scores, score_offset(scores))
+    if not np.isfinite(used).all():
+        raise ValueError(
+            f"the base data of task {task.name!r} score {scores[~np.isfinite(used)][0]:g}, which "
+            "float32 cannot hold: give scores of a smaller range, such as their logarithms"
+        )
+    if len(scores) > 1 and (used == used[0]).all():
         warnings.warn(
             f"all {len(scores)} base objects of task {task.name!r} score {scores[0]:g}: they tell "
             "nothing about where better ones are; give other base data, or another objective",

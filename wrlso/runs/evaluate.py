@@ -27,6 +27,7 @@ from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
 from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.runs.compiled import Batches
 from wrlso.runs.log import Query, QueryLog
+from wrlso.scores import relative, warn_of_merged
 from wrlso.status import Status, refusal
 
 
@@ -49,7 +50,8 @@ class ScoredObjects:
         object.
     """
 
-    def __init__(self, base: Dataset, history: History, seeds: int) -> None:
+    def __init__(self, base: Dataset, history: History, seeds: int, offset: float = 0.0) -> None:
+        self.offset, self._warned = offset, False
         self.base = {_name(x): float(s) for x, s in zip(*map(np.asarray, base), strict=True)}
         self.verdicts: dict[bytes, str | None] = {}
         self.own: list[dict[bytes, float]] = []
@@ -57,7 +59,7 @@ class ScoredObjects:
             n = int(history.used[lane])
             objects, scores = history.objects[lane][:n], history.scores[lane][:n]
             named = zip(np.asarray(objects), np.asarray(scores), strict=True)
-            self.own.append({_name(x): float(s) for x, s in named})
+            self.own.append({_name(x): float(s) + offset for x, s in named})
 
     def find(self, lane: int, thing: np.ndarray) -> float | None:
         """Its score, -inf for a failure, or None if the object is new."""
@@ -67,6 +69,13 @@ class ScoredObjects:
     def add(self, lane: int, thing: np.ndarray, score: float) -> None:
         """Remember the score of an object."""
         self.own[lane][_name(thing)] = score
+
+    def warn_of_merged(self) -> None:
+        """Warn, once, if queries whose scores differ are equal to compiled programs."""
+        for own in self.own:
+            scores = np.array(list(own.values()))
+            if not self._warned and warn_of_merged(scores, self.offset, "the queries"):
+                self._warned = True
 
 
 @dataclass
@@ -214,7 +223,7 @@ def _collect(
     """The candidates and their evaluation as arrays; and what was scored is remembered."""
     asked = np.asarray(candidates.latents, "<f4")
     latents, objects, status = (np.array(part) for part in candidates[:3])
-    scores = np.full(status.shape, NO_SCORE, np.float32)
+    scores = np.full(status.shape, NO_SCORE)
     failed = np.zeros(status.shape, bool)
     for one in pending:
         at, query = (one.lane, one.place), one.query
@@ -231,7 +240,9 @@ def _collect(
             scored.add(one.lane, one.thing, scores[at])
     evaluated = candidates._replace(latents=jnp.asarray(latents), objects=jnp.asarray(objects))
     evaluated = _with_logged_decodes(evaluated, (latents != asked).any(-1), dedup_key)
-    return evaluated, Evaluation(*map(jnp.asarray, (scores, status, failed)))
+    return evaluated, Evaluation(
+        *map(jnp.asarray, (relative(scores, scored.offset), status, failed))
+    )
 
 
 def _with_logged_decodes(
@@ -253,19 +264,20 @@ def _with_logged_decodes(
     )
 
 
-def record_batches(position: BatchPosition, batches: Batches) -> None:
+def record_batches(position: BatchPosition, batches: Batches, offset: float = 0.0) -> None:
     """Commit all batches of a search that was scored in JAX, one transaction per log.
 
     Args:
       position: of the first batch.
       batches: with an axis ``[lanes]`` in front, as NumPy arrays.
+      offset: what was subtracted from the scores.
     """
     queries: dict[QueryLog, list[Query]] = {log: [] for log in position.logs}
     batch = batches.status.shape[2]
     for lane, seed in enumerate(position.seeds):
         for ask, place in np.argwhere(batches.status[lane] != Status.UNUSED):
             status = Status(batches.status[lane, ask, place])
-            score = float(batches.scores[lane, ask, place])
+            score = float(batches.scores[lane, ask, place]) + offset
             new = Query(
                 seed=seed,
                 round=position.round,

@@ -52,7 +52,9 @@ class Session:
         self.progress = Progress(tqdm(disable=True), self.logs[0])
         seeds = sum(config.seeds for config in configs)
         self.plan = plan_seeds(seeds, config.devices, config.seed_mode)
-        self.lanes = Lanes(configs, self.plan, prepare_base(base, task.dedup_key))
+        prepared = prepare_base(base, task.dedup_key)
+        self.offset = float(np.asarray(prepared.offset))
+        self.lanes = Lanes(configs, self.plan, prepared)
         self.seeds = self.lanes.seeds
         self.base_rows = len(base.scores)
         self.compiled = CompiledLoop(
@@ -71,7 +73,7 @@ class Session:
         if task.host_objective is not None:
             self.evaluator = HostEvaluator(task.host_objective)
             history = jax.tree.map(np.asarray, self.state.history)
-            self.scored = ScoredObjects(base, history, seeds)
+            self.scored = ScoredObjects(base, history, seeds, self.offset)
 
     def close(self) -> None:
         """Let go of all arrays and programs, without waiting for Python's garbage collector."""
@@ -96,6 +98,8 @@ class Session:
         retrained = self._retrain()
         asked = self._ask_all(check_interrupt)
         self._record_rounds(retrained, asked)
+        if self.evaluator is not None:
+            self.scored.warn_of_merged()
         self.round += 1
         keep = {1, self.algorithm.rounds // 2}
         checkpoints.save(self.runs, self.round, self.state, keep)
@@ -158,7 +162,7 @@ class Session:
         first = fit * self.algorithm.asks * self.algorithm.proposer.batch
         position = BatchPosition(self.seeds, self.logs, self.round, first)
         batches = jax.tree.map(np.asarray, batches)
-        record_batches(position, batches)
+        record_batches(position, batches, self.offset)
         self._measure(batches.measures)
         self.refused += batches.refused[: len(self.seeds)].sum(1)
         self._show()
