@@ -26,6 +26,7 @@ from wrlso.resolve import algorithm, record, task_record
 from wrlso.results.record import task_of
 from wrlso.results.result import Result
 from wrlso.results.summary import describe_base, describer, summarize
+from wrlso.runs import processes
 from wrlso.runs.base_data import base_of, keep_base, load_base
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig, make_config, static_part
@@ -33,6 +34,7 @@ from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import one_blas_thread, programs_on_disk, request_devices
+from wrlso.runs.processes import process
 from wrlso.runs.progress import pretrain_bar, timed
 from wrlso.runs.reopen import check_same, find_run, resolve_again
 from wrlso.runs.session import Session
@@ -45,6 +47,9 @@ def run(
     task: Task, method: Method, *, out: str | Path, **settings: Unpack[SettingsArguments]
 ) -> Result:
     """Run a method on a task over several seeds, into a new folder.
+
+    Under ``jax.distributed`` every process calls this with the same arguments, and runs its share
+    of the seeds (:mod:`wrlso.runs.processes`).
 
     Args:
       task: such as ``wrlso.tasks.shapes()``, or your own.
@@ -65,6 +70,11 @@ def run(
     RunFolder.check_new(Path(out))
     base = load_base(task)
     config = replace(config, task_record=task_record(task, base))
+    if process()[1] > 1:
+        processes.begin(Path(out), config)
+        if process()[0] == 0:
+            keep_base(RunFolder(Path(out)), task, base)
+        return _run_shares(Path(out), task, resolved, base, chosen.progress)
     folder = RunFolder.create(Path(out), config)
     keep_base(folder, task, base)
     _run_to_end([folder], task, resolved, base, chosen.progress)
@@ -100,6 +110,11 @@ def sweep(
         run.
     """
     chosen = RunSettings.of(settings)
+    if process()[1] > 1:
+        raise ValueError(
+            "sweep runs in one process, not under jax.distributed: give each process a sweep of "
+            "its own, of other methods or seeds, or use run"
+        )
     for name in methods:
         if not re.fullmatch(r"[\w=,+-][\w=.,+-]*", name):
             raise ValueError(
@@ -177,6 +192,8 @@ def resume(
     folder.config = replace(
         config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
     )
+    if processes.has_shares(folder.path):
+        return _run_shares(folder.path, task, resolved, base, progress)
     _run_to_end([folder], task, resolved, base, progress)
     return Result(folder.path)
 
@@ -214,7 +231,7 @@ def _plan(task: Task, method: Method, settings: RunSettings) -> tuple[Algorithm,
             f"{task.name!r} is in JAX: leave it out, or set devices"
         )
     resolved = algorithm(task, method, **settings.chosen())
-    plan_seeds(settings.seeds, settings.devices, settings.seed_mode)
+    plan_seeds(settings.seeds, settings.devices, settings.seed_mode, local=True)
     return resolved, make_config(task, method, settings, resolved)
 
 
@@ -279,6 +296,24 @@ def _run_to_end(
         _finish(runs, task, base, compilations)
 
 
+def _run_shares(
+    out: Path, task: Task, resolved: Algorithm, base: Dataset, progress: bool
+) -> Result:
+    """Run this process's shares of a run to their end; the first process joins all of them."""
+    index, _ = process()
+    for share in processes.own_shares(out):
+        _run_to_end([share], task, resolved, base, progress and index == 0)
+    if index == 0:
+        processes.wait_for_shares(out)
+        folder = RunFolder(out)
+        with folder.locked():
+            compilations = processes.join_shares(folder)
+            with closing(folder.open_log()) as log:
+                _finish([OpenRun(folder, log)], task, base, compilations)
+    processes.wait_for_summary(out)
+    return Result(out)
+
+
 @contextmanager
 def _opened(folders: Sequence[RunFolder]) -> Iterator[list[OpenRun]]:
     """The runs, locked against other processes, with their logs open."""
@@ -303,5 +338,5 @@ def _finish(
 def _one_blas_thread_per_device(folders: Sequence[RunFolder]) -> AbstractContextManager:
     """Limit LAPACK to one thread where several CPU devices factorise at once."""
     config, seeds = folders[0].config, sum(folder.config.seeds for folder in folders)
-    devices = plan_seeds(seeds, config.devices, config.seed_mode).mesh.size
+    devices = plan_seeds(seeds, config.devices, config.seed_mode, local=True).mesh.size
     return one_blas_thread() if devices > 1 else nullcontext()

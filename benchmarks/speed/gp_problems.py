@@ -40,12 +40,14 @@ def standard_surrogate(problem: dict[str, Any]) -> Any:
     import jax.numpy as jnp
 
     from wrlso.gp.standardize import Standardizer
+    from wrlso.proposers.held_out import HeldOutFit
     from wrlso.proposers.surrogate import Surrogate
 
     gp = ours(problem)
     same = Standardizer(jnp.zeros(()), jnp.ones(()))
     best = gp.targets.max()
-    return Surrogate(gp, same, same, gp.points, gp.targets, gp.mask, best, jnp.int32(0))
+    fit = HeldOutFit(best, best)
+    return Surrogate(gp, same, same, gp.points, gp.targets, gp.mask, best, jnp.int32(0), fit)
 
 
 def gpytorch_model(problem: dict[str, Any], dtype: Any) -> Any:

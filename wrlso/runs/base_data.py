@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -89,8 +90,8 @@ def base_of(folder: RunFolder, task: Task) -> Dataset:
     if not file.exists():
         return load_base(task)
     try:
-        kept = load_file(file)
-        return Dataset(jnp.asarray(kept["objects"]), jnp.asarray(kept["scores"]))
+        kept: Any = load_file(file)
+        return Dataset(jnp.asarray(kept["objects"]), kept["scores"])  # scores in float64
     except (SafetensorError, KeyError, OSError) as error:
         raise ValueError(
             f"{file} cannot be read ({error}): restore it, or delete it to load the starting data "

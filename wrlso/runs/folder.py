@@ -131,21 +131,22 @@ class RunFolder:
 
     def save_checkpoint(self, rounds_done: int, state: Any) -> None:
         """Write the state after a round."""
-        save_tree(self._checkpoint(rounds_done), state)
+        save_tree(self.checkpoint_file(rounds_done), state)
 
     def forget_checkpoints(self, rounds_done: int, keep: set[int]) -> None:
         """Delete the checkpoints of later rounds, and of earlier rounds outside ``keep``."""
         for other in self.checkpoints():
             if other > rounds_done or (other < rounds_done and other not in keep):
-                self._checkpoint(other).unlink()
+                self.checkpoint_file(other).unlink()
 
     def load_checkpoint(self, rounds_done: int, like: Any) -> Any:
         """Read the state after a round."""
-        return load_tree(self._checkpoint(rounds_done), like)
+        return load_tree(self.checkpoint_file(rounds_done), like)
 
     @property
     def _checkpoint_dir(self) -> Path:
         return self.path / "checkpoints"
 
-    def _checkpoint(self, rounds_done: int) -> Path:
+    def checkpoint_file(self, rounds_done: int) -> Path:
+        """The file of the state after a round."""
         return self._checkpoint_dir / f"round{rounds_done:05d}.safetensors"

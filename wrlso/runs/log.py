@@ -53,6 +53,8 @@ CREATE TABLE IF NOT EXISTS timings (
 );
 """
 
+_TABLES = ("queries", "components", "rounds", "timings")
+
 
 @dataclass(frozen=True)
 class Query:
@@ -117,7 +119,7 @@ class QueryLog:
         if read_only:
             self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
             return
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = sqlite3.connect(path.resolve().as_uri(), isolation_level=None, uri=True)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.executescript(_SCHEMA)
 
@@ -126,6 +128,24 @@ class QueryLog:
         with self._transaction():
             for table in ("queries", "components"):
                 self._db.execute(f"DELETE FROM {table} WHERE round >= ?", (round,))
+
+    def clear(self) -> None:
+        """Delete everything."""
+        with self._transaction():
+            for table in _TABLES:
+                self._db.execute(f"DELETE FROM {table}")
+
+    def absorb(self, path: Path, processes: int) -> None:
+        """Add all of another log. The seconds of processes side by side count as their mean."""
+        self._db.execute("ATTACH ? AS other", (f"{path.resolve().as_uri()}?mode=ro",))
+        with self._transaction():
+            for table in _TABLES[:-1]:
+                self._db.execute(f"INSERT INTO {table} SELECT * FROM other.{table}")
+            self._db.execute(
+                "INSERT INTO timings SELECT phase, round, seconds / ? FROM other.timings",
+                (processes,),
+            )
+        self._db.execute("DETACH other")
 
     def close(self) -> None:
         """Close the file."""

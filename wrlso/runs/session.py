@@ -51,7 +51,7 @@ class Session:
         self.logs = [run.log for run in runs for _ in range(run.folder.config.seeds)]
         self.progress = Progress(tqdm(disable=True), self.logs[0])
         seeds = sum(config.seeds for config in configs)
-        self.plan = plan_seeds(seeds, config.devices, config.seed_mode)
+        self.plan = plan_seeds(seeds, config.devices, config.seed_mode, local=True)
         prepared = prepare_base(base, task.dedup_key)
         self.offset = float(np.asarray(prepared.offset))
         self.lanes = Lanes(configs, self.plan, prepared)
