@@ -11,11 +11,12 @@ from jax import lax
 from wrlso import loop
 from wrlso.data import NO_SCORE, History
 from wrlso.loop.algorithm import Algorithm, State
-from wrlso.loop.candidates import Candidates, Evaluation
+from wrlso.loop.candidates import BaseData, Candidates, Evaluation, no_candidates
 from wrlso.loop.retraining import RetrainInfo
 from wrlso.objective import Objective
 from wrlso.parallel import SeedPlan, over_seeds
 from wrlso.runs.lanes import SeedInputs, SharedInputs
+from wrlso.runs.packing import pack, unpack
 from wrlso.status import Status
 
 Clock = Callable[[str, float], None]
@@ -86,8 +87,9 @@ class CompiledLoop:
     """The loop's functions over the lanes of a plan.
 
     With an objective in JAX a round is two programs: ``retrain``, and ``search``, which fits, asks,
-    scores and tells until the seed's limit is reached. With an objective on the host, ``fit``,
-    ``ask`` and ``tell`` are programs of their own.
+    scores and tells until the seed's limit is reached. With an objective on the host,
+    ``fit`` is a program of its own, and so is ``ask``, which first tells the last answers; ``tell``
+    tells those of a search's last ask. Each takes and gives one array of bytes.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class CompiledLoop:
         if objective is not None:
             self.search = lift("search", _search(algorithm, objective), donate=True)
         self.fit = lift("fit", _fit(algorithm), donate=True)
-        self.ask = lift("ask", _ask(algorithm))
+        self.ask = lift("ask", _ask(algorithm), donate=True)
         self.tell = lift("tell", _tell(algorithm), donate=True)
 
     @property
@@ -149,10 +151,49 @@ def _fit(algorithm: Algorithm) -> Callable[..., tuple[State, Any]]:
     return fit
 
 
-def _ask(algorithm: Algorithm) -> Callable[..., Candidates]:
-    def ask(carried: tuple[State, Any], inputs: SeedInputs, shared: SharedInputs) -> Candidates:
-        key = loop.query_key(inputs.seed, shared.round, shared.ask)
-        return loop.ask(algorithm, key, *carried, shared.base, inputs.limit)
+class Told(NamedTuple):
+    """What the host answers: an evaluated batch, and the number of the next ask in the round."""
+
+    candidates: Candidates
+    evaluation: Evaluation
+    ask: Any
+
+
+def told_like(algorithm: Algorithm, history: History, base: BaseData) -> Told:
+    """Shapes and types of an answer for one seed; nothing is computed."""
+
+    def make(history: History, base: BaseData) -> Told:
+        proposer = algorithm.proposer
+        none = no_candidates(
+            history,
+            base.dataset,
+            base.offset,
+            batch=proposer.batch,
+            max_duplicates=proposer.max_duplicates,
+        )
+        scores = jnp.zeros(proposer.batch, jnp.float32)
+        evaluation = Evaluation(scores, none.status, jnp.zeros(proposer.batch, bool))
+        return Told(none, evaluation, jnp.zeros((), jnp.int32))
+
+    return jax.eval_shape(make, history, base)
+
+
+def _ask(algorithm: Algorithm) -> Callable[..., tuple[tuple[History, Any], Any]]:
+    """Tell what the host has answered, unless nothing was asked yet, and ask for the next batch."""
+    tell = _tell(algorithm)
+
+    def ask(
+        carried: tuple[History, Any], rest: tuple[Any, SeedInputs, Any], shared: SharedInputs
+    ) -> tuple[tuple[History, Any], Any]:
+        params, inputs, packed = rest
+        told = unpack(packed, told_like(algorithm, carried[0], shared.base))
+        history, surrogate = lax.cond(
+            shared.begins, lambda: carried, lambda: tell(carried, packed, shared)
+        )
+        key = loop.query_key(inputs.seed, shared.round, told.ask)
+        state = State(params, history)
+        candidates = loop.ask(algorithm, key, state, surrogate, shared.base, inputs.limit)
+        return (history, surrogate), pack(candidates)
 
     return ask
 
@@ -217,12 +258,14 @@ def _no_batches(algorithm: Algorithm, history: History) -> tuple[jax.Array, ...]
 
 def _tell(algorithm: Algorithm) -> Callable[..., tuple[History, Any]]:
     def tell(
-        carried: tuple[History, Any], told: tuple[Candidates, Evaluation], shared: SharedInputs
+        carried: tuple[History, Any], packed: Any, shared: SharedInputs
     ) -> tuple[History, Any]:
         history, surrogate = carried
+        told = unpack(packed, told_like(algorithm, history, shared.base))
         # Without the parameters, which would be copied at every query.
-        state = State((), history)
-        state, surrogate = loop.tell(algorithm, state, surrogate, *told, shared.round)
+        state, surrogate = loop.tell(
+            algorithm, State((), history), surrogate, told.candidates, told.evaluation, shared.round
+        )
         return state.history, surrogate
 
     return tell

@@ -238,11 +238,10 @@ def _collect(
         else:
             scores[at] = NO_SCORE if query.score is None else query.score
             scored.add(one.lane, one.thing, scores[at])
-    evaluated = candidates._replace(latents=jnp.asarray(latents), objects=jnp.asarray(objects))
+    evaluated = candidates._replace(latents=latents, objects=objects)  # type: ignore[arg-type]
     evaluated = _with_logged_decodes(evaluated, (latents != asked).any(-1), dedup_key)
-    return evaluated, Evaluation(
-        *map(jnp.asarray, (relative(scores, scored.offset), status, failed))
-    )
+    answers: Any = relative(scores, scored.offset), status, failed
+    return evaluated, Evaluation(*answers)
 
 
 def _with_logged_decodes(
@@ -256,7 +255,7 @@ def _with_logged_decodes(
     def put(old: Fingerprints, dedup_key: DedupKey | None) -> Fingerprints:
         lanes = [fingerprint(objects, dedup_key) for objects in candidates.objects]
         logged = Fingerprints(*(jnp.stack(words) for words in zip(*lanes, strict=True)))
-        return jax.tree.map(lambda new, old: jnp.asarray(np.where(replaced, new, old)), logged, old)
+        return jax.tree.map(lambda new, old: np.where(replaced, new, old), logged, old)
 
     return candidates._replace(
         decoded_fingerprints=put(candidates.decoded_fingerprints, None),

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from wrlso.loop.candidates import BaseData
@@ -34,11 +33,13 @@ class SharedInputs(NamedTuple):
       base: the base data.
       round: number of the round.
       ask: number of the ask or fit within the round.
+      begins: whether nothing has been asked since the fit.
     """
 
     base: BaseData
     round: Any
     ask: Any
+    begins: Any
 
 
 class Lanes:
@@ -73,6 +74,7 @@ class Lanes:
         seed, steps_, limit = (self.padded(values, np.int32, 0) for values in integers)
         return spread(self.plan, SeedInputs(seed, steps_, limit, self._hyper))
 
-    def shared_inputs(self, round: int, ask: int) -> SharedInputs:
+    def shared_inputs(self, round: int, ask: int, begins: bool = True) -> SharedInputs:
         """Inputs that all seeds read, on every device."""
-        return SharedInputs(self.base, *replicate(self.plan, (jnp.int32(round), jnp.int32(ask))))
+        small = np.int32(round), np.int32(ask), np.bool_(begins)
+        return SharedInputs(self.base, *replicate(self.plan, small))

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -26,10 +26,10 @@ class Progress:
         if not self.bar.disable:
             self.bar.set_postfix_str(text)
 
-    def update(self, charged: int, scores: np.ndarray) -> None:
-        """Show the number of charged queries, and what the seeds' ``scores [seeds, C]`` say."""
+    def update(self, charged: int, scores: Sequence[np.ndarray]) -> None:
+        """Show the number of charged queries, and what each seed's ``scores [C]`` say."""
         self.bar.update(charged - self.bar.n)
-        failed = charged - int(np.isfinite(scores).sum())
+        failed = charged - sum(int(np.isfinite(one).sum()) for one in scores)
         best = [s[np.isfinite(s)].max() for s in scores if np.isfinite(s).any()]
         found = [f"best {np.mean(best):.4g} mean, {np.max(best):.4g} max"] if best else []
         found += [f"{failed} without a score"] if failed else []

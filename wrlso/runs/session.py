@@ -13,15 +13,17 @@ from wrlso import loop
 from wrlso.data import Dataset
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.loop.algorithm import Algorithm, State
-from wrlso.loop.candidates import prepare_base
+from wrlso.loop.candidates import Candidates, Evaluation, prepare_base
 from wrlso.parallel import broadcast, plan_seeds, spread
 from wrlso.runs import checkpoints
 from wrlso.runs.checkpoints import OpenRun
-from wrlso.runs.compiled import CompiledLoop
+from wrlso.runs.compiled import CompiledLoop, Told, told_like
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batches
 from wrlso.runs.lanes import Lanes
 from wrlso.runs.log import QueryLog, Round
+from wrlso.runs.packing import pack_lanes, unpack_lanes
 from wrlso.runs.progress import Progress, timed
+from wrlso.status import Status
 from wrlso.tasks.base import Task
 
 _EXTRA_ROUNDS = 2
@@ -29,6 +31,11 @@ _EXTRA_ROUNDS = 2
 
 _FITS = 12
 """Maximum number of surrogates per round, each with as many asks as r takes where all are new."""
+
+
+def _charged(status: np.ndarray) -> np.ndarray:
+    """``[lanes]`` queries of a batch ``[lanes, q]`` that count towards the budget."""
+    return np.isin(status, [one.value for one in Status if one.charged]).sum(1)
 
 
 class Session:
@@ -64,7 +71,9 @@ class Session:
             self._clock,
             lambda text: self.progress.say(text),
         )
-        start = broadcast(self.plan, loop.init(algorithm, params, base))
+        first = loop.init(algorithm, params, base)
+        self.told_like = told_like(algorithm, first.history, prepared)
+        start = broadcast(self.plan, first)
         self.round, self.state = checkpoints.restore(runs, self.plan, start)
         self.limits = [algorithm.budget] * seeds
         self.surrogate: Any = ()
@@ -165,25 +174,57 @@ class Session:
         record_batches(position, batches, self.offset)
         self._measure(batches.measures)
         self.refused += batches.refused[: len(self.seeds)].sum(1)
-        self._show()
+        scores = np.asarray(history.scores, np.float64)[: len(self.seeds)] + self.offset
+        self._show(self.counts, list(scores))
         check_interrupt()
         return batches.asked[: len(self.seeds)]
 
     def _search_on_host(self, fit: int, check_interrupt: Callable[[], None]) -> np.ndarray:
         """Fit, then ask, evaluate and tell batch by batch. ``[seeds]`` asks."""
-        inputs = self.lanes.seed_inputs(self.limits)
+        inputs, first = self.lanes.seed_inputs(self.limits), fit * self.algorithm.asks
         shared = self.lanes.shared_inputs(self.round, fit)
-        self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
-        self._measure(self.algorithm.proposer.measures(self.surrogate))
+        rest = self.lanes.shared_inputs(self.round, fit, begins=False)
+        (params, history, memory), surrogate = self.compiled.fit(self.state, inputs, shared)
+        self._measure(self.algorithm.proposer.measures(surrogate))
+        carried, counts = (history, surrogate), self.counts.copy()
+        told = self._packed(None, first)
         asked = np.zeros(len(self.seeds), int)
         for number in range(self.algorithm.asks):
-            asked += self.counts < self.limits
-            self._ask(fit * self.algorithm.asks + number)
-            self._show()
+            asked += counts < self.limits
+            carried, packed = self.compiled.ask(carried, (params, inputs, told), shared)
+            shared = rest
+            answer = self._answer(np.asarray(packed), first + number)
+            told = self._packed(answer, first + number + 1)
+            counts += _charged(np.asarray(answer[1].status))[: len(self.seeds)]
+            self._show(counts, [list(own.values()) for own in self.scored.own])
             check_interrupt()
-            if (self.counts >= self.limits).all():
+            if (counts >= self.limits).all():
                 break
+        history, self.surrogate = self.compiled.tell(carried, told, shared)
+        self.state = State(params, history, memory)
         return asked
+
+    def _answer(self, packed: np.ndarray, ask: int) -> tuple[Candidates, Evaluation]:
+        """Evaluate a batch of every seed on the host."""
+        assert self.evaluator is not None
+        candidates = unpack_lanes(packed, self.told_like.candidates)
+        self.refused += candidates.refused[: len(self.seeds)]
+        first = ask * self.algorithm.proposer.batch
+        position = BatchPosition(self.seeds, self.logs, self.round, first)
+        with timed(self._clock, "score"):
+            return evaluate_on_host(
+                self.evaluator, position, candidates, self.scored, self.task.dedup_key
+            )
+
+    def _packed(self, answer: tuple[Candidates, Evaluation] | None, ask: int) -> Any:
+        """An answer, and the number of the next ask, on the devices; None: nothing to tell yet."""
+        like, lanes = self.told_like, self.plan.lanes
+        if answer is None:
+            told = jax.tree.map(lambda a: np.zeros((lanes, *a.shape), a.dtype), like)
+            told = told._replace(ask=np.full(lanes, ask))
+        else:
+            told = Told(*answer, np.full(lanes, ask))
+        return spread(self.plan, pack_lanes(told, like, self.plan))
 
     def _measure(self, measures: Mapping[str, Any]) -> None:
         """Remember what the last fit measured; a seed that asked for nothing has no surrogate."""
@@ -192,27 +233,8 @@ class Session:
             new = np.asarray(values)[: len(self.seeds)]
             self.measures[name] = np.where(fitted, new, self.measures.get(name, -np.inf))
 
-    def _show(self) -> None:
-        scores = np.asarray(self.state.history.scores)[: len(self.seeds)]
-        self.progress.update(int(self.counts.sum()), scores)
-
-    def _ask(self, ask: int) -> None:
-        """One batch of queries of every seed: propose, evaluate on the host, add to the history."""
-        assert self.evaluator is not None
-        inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, ask)
-        candidates = self.compiled.ask((self.state, self.surrogate), inputs, shared)
-        on_host = jax.tree.map(np.asarray, candidates)
-        self.refused += on_host.refused[: len(self.seeds)]
-        first = ask * self.algorithm.proposer.batch
-        position = BatchPosition(self.seeds, self.logs, self.round, first)
-        with timed(self._clock, "score"):
-            told = evaluate_on_host(
-                self.evaluator, position, on_host, self.scored, self.task.dedup_key
-            )
-        carried = (self.state.history, self.surrogate)
-        history, self.surrogate = self.compiled.tell(carried, spread(self.plan, told), shared)
-        self.state = self.state._replace(history=history)
+    def _show(self, counts: np.ndarray, scores: Sequence[Any]) -> None:
+        self.progress.update(int(counts.sum()), [np.asarray(one, float) for one in scores])
 
     def _record_rounds(self, retrained: list[Round | None], asked: np.ndarray) -> None:
         uncharged = self.algorithm.proposer.uncharged * asked
