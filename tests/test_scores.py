@@ -12,7 +12,7 @@ from tests.builders import count_bits, host_task, make_tiny_task, tiny_algorithm
 from wrlso.data import Dataset
 from wrlso.loop.candidates import prepare_base
 from wrlso.objective import evaluate
-from wrlso.scores import relative, score_offset
+from wrlso.scores import relative, score_offset, warn_of_merged
 
 FAR = -76_000_000
 """Float32 has a number in every eighth place there."""
@@ -156,3 +156,8 @@ def test_scores_that_float32_cannot_hold_are_refused(tmp_path):
         prepare_base(data)
     with pytest.raises(ValueError, match=r"score 1e\+200, which float32 cannot hold"):
         tiny_run(tmp_path / "run", make_tiny_task(load_data=lambda: data))
+
+
+def test_no_score_at_all_merges_nothing():
+    for scores in ([], [np.nan, -np.inf], [0.0, 0.0]):
+        assert not warn_of_merged(np.array(scores), 0.0, "nothing")

@@ -57,7 +57,9 @@ def relative(scores: ArrayLike, offset: float) -> np.ndarray:
 def _distinct(values: np.ndarray) -> int:
     """The number of distinct scores; a difference of 1e-12 of the largest is one of rounding."""
     largest = np.abs(values).max(initial=0.0)
-    return len(np.unique(np.round(values / largest * 2.0**40))) if largest > 0 else 1
+    return (
+        len(np.unique(np.round(values / largest * 2.0**40))) if largest > 0 else min(len(values), 1)
+    )
 
 
 def merged(scores: np.ndarray, offset: float) -> int:

@@ -184,9 +184,10 @@ class Session:
         inputs, first = self.lanes.seed_inputs(self.limits), fit * self.algorithm.asks
         shared = self.lanes.shared_inputs(self.round, fit)
         rest = self.lanes.shared_inputs(self.round, fit, begins=False)
+        counts = np.array(self.counts)  # the state is given to the fit
         (params, history, memory), surrogate = self.compiled.fit(self.state, inputs, shared)
         self._measure(self.algorithm.proposer.measures(surrogate))
-        carried, counts = (history, surrogate), self.counts.copy()
+        carried = history, surrogate
         told = self._packed(None, first)
         asked = np.zeros(len(self.seeds), int)
         for number in range(self.algorithm.asks):
