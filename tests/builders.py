@@ -239,7 +239,7 @@ def simulation(proposer="grid", budget=20, r=10, **changes):
     task, algorithm = tiny_algorithm(proposer=proposer, budget=budget, r=r, **changes)
     base = prepare_base(task.load_data())
     return task, jax.jit(
-        lambda seed: wrlso.simulate(algorithm, task.objective, seed, task.params, base)
+        lambda seed: wrlso.simulate(algorithm, task.objective, seed, task.params, base)[0]
     )
 
 

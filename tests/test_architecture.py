@@ -11,8 +11,8 @@ PACKAGE = ROOT / "wrlso"
 
 LAYERS = [
     ["status", "replicates"],
-    ["storage"],
-    ["evaluation", "fingerprint", "parallel", "objective", "acquisition", "maximize"],
+    ["storage", "scores"],
+    ["evaluation", "fingerprint", "parallel", "acquisition", "maximize"],
     ["data", "gp"],
     ["weighting"],
     ["models"],

@@ -10,7 +10,14 @@ import optax
 import pytest
 
 import wrlso
-from tests.builders import METHOD, loop_by_hand, make_tiny_task, tiny_bo, tiny_run
+from tests.builders import (
+    METHOD,
+    logged_rounds,
+    loop_by_hand,
+    make_tiny_task,
+    tiny_bo,
+    tiny_run,
+)
 from wrlso.loop.retraining import RetrainConfig
 from wrlso.runs.settings import SettingsArguments
 from wrlso.status import Status
@@ -40,8 +47,15 @@ def test_simulate_gives_the_queries_of_run(tmp_path, proposer):
     algorithm = wrlso.algorithm(task, METHOD, budget=12, proposer=proposer)
     params, base = wrlso.pretrained(task, progress=False), wrlso.base_data(task)
     simulate = jax.jit(lambda seed: wrlso.simulate(algorithm, task.objective, seed, params, base))
+    logged = logged_rounds(tmp_path / "run")
     for seed in range(2):
-        check_equal(simulate(seed).history, result, seed)
+        state, rounds = simulate(seed)
+        check_equal(state.history, result, seed)
+        expected = [round for round in logged if round.seed == seed]
+        for name in ("steps", "loss", "effective_rows", "diverged", "uncharged", "refused"):
+            found = [getattr(round, name) for round in expected]
+            np.testing.assert_allclose(getattr(rounds, name), found, rtol=1e-5)
+        assert rounds.asks.tolist() == [1, 1, 1]
 
 
 def test_a_loop_of_ones_own_gives_the_queries_of_run(tmp_path):
@@ -60,7 +74,7 @@ def test_bo_in_a_program_of_ones_own_begins_as_in_run(tmp_path):
     params, base = wrlso.pretrained(task, progress=False), wrlso.base_data(task)
     history = jax.jit(lambda seed: wrlso.simulate(algorithm, task.objective, seed, params, base))(
         0
-    ).history
+    )[0].history
     first = next(q for q in result.queries() if q.index == 0)
     np.testing.assert_allclose(history.latents[0], np.frombuffer(first.latent, "<f4"), atol=0.05)
 
@@ -165,7 +179,7 @@ def test_a_run_retrains_with_the_optimizer_of_its_task(tmp_path, optimizer):
     ours, theirs = (one.state(task=task).params["decoder"] for one in (result, usual))
     assert not np.array_equal(ours, theirs)
     algorithm = wrlso.algorithm(task, METHOD, budget=8, proposer="prior")
-    state = wrlso.simulate(algorithm, task.objective, 0, task.params, wrlso.base_data(task))
+    state, _ = wrlso.simulate(algorithm, task.objective, 0, task.params, wrlso.base_data(task))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-4, atol=1e-6),
         result.state(task=task).params,

@@ -6,40 +6,36 @@ last checkpoint. The log keeps the answers that an objective on the host has giv
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
-from tqdm import tqdm
-
-from wrlso.data import Dataset
 from wrlso.evaluation.executors import SupportsSubmit
 from wrlso.evaluation.pools import on_chosen_executor
 from wrlso.loop.algorithm import Algorithm
 from wrlso.loop.candidates import BaseData, prepare_base
 from wrlso.methods import Method
-from wrlso.parallel import SeedMode, plan_seeds
+from wrlso.parallel import SeedMode
 from wrlso.proposers.base import Proposer
 from wrlso.resolve import record, task_record
 from wrlso.results.record import task_of
 from wrlso.results.result import Result
 from wrlso.results.summary import write_summaries
+from wrlso.runs import processes
 from wrlso.runs.base_data import base_of, keep_base, load_base, with_elsewhere
-from wrlso.runs.checkpoints import opened
 from wrlso.runs.config import refuse_measured, static_part
+from wrlso.runs.driver import run_shares, run_to_end
 from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import grow
-from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.log import Told
 from wrlso.runs.plan import announce, begin, create, queries_of_runs
 from wrlso.runs.pretrained import pretrained_params
-from wrlso.runs.process import one_blas_thread, programs_on_disk, request_devices
-from wrlso.runs.progress import pretrain_bar, timed
+from wrlso.runs.process import request_devices
+from wrlso.runs.processes import process
+from wrlso.runs.progress import pretrain_bar
 from wrlso.runs.reopen import check_same, find_run, first_run, resolve_again
-from wrlso.runs.session import Session
 from wrlso.runs.settings import RunSettings, SettingsArguments
 from wrlso.storage.bars import bars
 from wrlso.tasks.base import Task
@@ -55,6 +51,9 @@ def run(
     **settings: Unpack[SettingsArguments],
 ) -> Result:
     """Run a method on a task over several seeds, into a new folder.
+
+    Under ``jax.distributed`` every process calls this with the same arguments, and runs its share
+    of the seeds (:mod:`wrlso.runs.processes`).
 
     Args:
       task: such as ``wrlso.tasks.shapes()``, or your own.
@@ -74,7 +73,10 @@ def run(
     request_devices(chosen.seed_count, chosen.devices)
     refuse_measured(task)
     RunFolder.check_new(Path(out))
+    chosen = replace(chosen, progress=chosen.progress and process()[0] == 0)
     announce(task, method, chosen)
+    if process()[1] > 1:
+        return _run_in_processes(Path(out), task, method, chosen, callback)
     with bars(chosen.progress):
         base = load_base(task)
     more = queries_of_runs(chosen.start_from, task)
@@ -82,7 +84,7 @@ def run(
     folder = create(Path(out), config, more)
     keep_base(folder, task, base)
     base = with_elsewhere(base, more, task.sign)
-    _run_to_end([folder], task, resolved, base, chosen.progress, callback)
+    run_to_end([folder], task, resolved, base, chosen.progress, callback, write_summaries)
     return Result(folder.path)
 
 
@@ -117,6 +119,11 @@ def sweep(
         run.
     """
     chosen = RunSettings.of(settings).for_task(task)
+    if process()[1] > 1:
+        raise ValueError(
+            "sweep runs in one process, not under jax.distributed: give each process a sweep of "
+            "its own, of other methods or seeds, or use run"
+        )
     for name in methods:
         if not re.fullmatch(r"[\w=,+-][\w=.,+-]*", name):
             raise ValueError(
@@ -151,7 +158,8 @@ def sweep(
     base = with_elsewhere(base, more, task.sign)
     for group, folders in groups.items():
         for together in _at_the_same_round(folders):
-            _run_to_end(together, task, algorithms[group], base, chosen.progress, callback)
+            resolved = algorithms[group]
+            run_to_end(together, task, resolved, base, chosen.progress, callback, write_summaries)
     return {name: Result(Path(out) / name) for name in methods}
 
 
@@ -198,6 +206,7 @@ def resume(
     """
     folder = RunFolder(Path(out))
     grows = budget is not None and budget != folder.config.budget
+    processes.check_resumable(folder, grows)
     if folder.summary_file.exists() and not grows:
         return Result(folder.path)
     config = folder.config
@@ -211,6 +220,7 @@ def resume(
     check_same(folder, task.name, record(resolved), task_record(task, base))
     keep_base(folder, task, base)
     if budget is not None and grows:
+        processes.forget_shares(folder.path)
         resolved = grow(folder, task, method, proposer, budget)
     if task.measured:
         return Result(folder.path)
@@ -218,8 +228,33 @@ def resume(
         folder.config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
     )
     base = with_elsewhere(base, _elsewhere(folder), task.sign)
-    _run_to_end([folder], task, resolved, base, progress, callback)
+    if processes.has_shares(folder.path):
+        run_shares(folder.path, task, resolved, base, progress, callback, write_summaries)
+        return Result(folder.path)
+    run_to_end([folder], task, resolved, base, progress, callback, write_summaries)
     return Result(folder.path)
+
+
+def _run_in_processes(
+    out: Path, task: Task, method: Method, chosen: RunSettings, callback: Callback | None
+) -> Result:
+    """One process's part of a run; the first one alone evaluates starting data."""
+    more, spent = queries_of_runs(chosen.start_from, task), None
+    processes.wait_for_all()  # all have seen that the folder is new
+    if process()[0] == 0:
+        with bars(chosen.progress):
+            base = load_base(task)
+        resolved, config = begin(task, method, chosen, base, more)
+        folder = create(out, config, more)
+        keep_base(folder, task, base)
+        processes.split(folder)
+    else:
+        folder = processes.wait_for_split(out)
+        base, spent = base_of(folder, task), int(folder.config.starting.get("initial", 0))
+        resolved, _ = begin(task, method, chosen, base, more, spent)
+    base = with_elsewhere(base, more, task.sign)
+    run_shares(out, task, resolved, base, chosen.progress, callback, write_summaries)
+    return Result(out)
 
 
 def _elsewhere(folder: RunFolder) -> list[Told]:
@@ -268,49 +303,3 @@ def _at_the_same_round(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:
 
 def _rounds_done(folder: RunFolder) -> int:
     return max(folder.checkpoints(), default=0)
-
-
-def _run_to_end(
-    folders: Sequence[RunFolder],
-    task: Task,
-    resolved: Algorithm,
-    base: Dataset,
-    progress: bool,
-    callback: Callback | None,
-) -> None:
-    """Run to their end runs that differ in traced numbers only."""
-    config = folders[0].config
-    names = ", ".join(dict.fromkeys(folder.config.method for folder in folders))
-    with ExitStack() as stack:
-        check_interrupt = stack.enter_context(remembered_interrupts(say=progress))
-        stack.enter_context(programs_on_disk())
-        runs = list(stack.enter_context(opened(folders, task)))
-
-        def clock(phase: str, seconds: float) -> None:
-            for run in runs:
-                run.log.add_time(phase, -1, seconds / len(runs))
-
-        with timed(clock, "pretrain"):
-            params = pretrained_params(task, base, pretrain_bar() if progress else None)
-        with timed(clock, "session"), _one_blas_thread_per_device(folders):
-            session = stack.enter_context(
-                closing(Session(runs, task, resolved, base, params, callback=callback))
-            )
-            bar = tqdm(
-                total=config.queries * len(session.seeds),
-                initial=int(session.counts.sum()),
-                desc=f"{config.task}: {names}",
-                unit="query",
-                disable=not progress,
-            )
-            with bar:
-                session.run_rounds(bar, check_interrupt)
-            compilations = session.compiled.compilations
-        write_summaries(runs, task, compilations)
-
-
-def _one_blas_thread_per_device(folders: Sequence[RunFolder]) -> AbstractContextManager:
-    """Limit LAPACK to one thread where several CPU devices factorise at once."""
-    config, seeds = folders[0].config, sum(folder.config.seeds for folder in folders)
-    devices = plan_seeds(seeds, config.devices, config.seed_mode).mesh.size
-    return one_blas_thread() if devices > 1 else nullcontext()

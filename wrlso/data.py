@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from wrlso.fingerprint import DedupKey, Fingerprints
 from wrlso.replicates import Combined, Replicates, combine
 from wrlso.status import Status
+from wrlso.storage.numbers import shown
 
 NO_SCORE = -math.inf
 """The score of a row that has none. It is no NaN, so that compiled programs return none and
@@ -221,8 +222,9 @@ def merge_replicates(
     if how == "refuse" and len(combined.differing):
         raise ValueError(f"data: {describe_conflict(data, rows, combined)}")
     _, first = np.unique(rows, return_index=True)
-    scores = combined.scores.astype(np.asarray(data.scores).dtype)
-    return Dataset(data.objects[first], jnp.asarray(scores))
+    scores: Any = combined.scores.astype(np.asarray(data.scores).dtype)
+    in_jax = isinstance(data.scores, Array)  # which may have no float64
+    return Dataset(data.objects[first], jnp.asarray(scores) if in_jax else scores)
 
 
 def find_replicates(
@@ -242,8 +244,9 @@ def describe_conflict(data: Dataset, things: np.ndarray, combined: Combined) -> 
     rows = np.flatnonzero(things == combined.differing[0])
     scores = np.asarray(data.scores)[rows]
     other = int(np.argmax(scores != scores[0]))
+    first, second = (shown(score, 6) for score in (scores[0], scores[other]))
     return (
         f"{len(combined.differing)} objects are there several times with different scores, such as "
-        f"rows {rows[0]} and {rows[other]} with {scores[0]:g} and {scores[other]:g}: give each "
+        f"rows {rows[0]} and {rows[other]} with {first} and {second}: give each "
         "once, or merge them by wrlso.merge_replicates(data, 'mean'), 'median' or 'best'"
     )

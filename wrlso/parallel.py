@@ -49,20 +49,23 @@ class SeedPlan:
         return math.ceil(self.seeds / devices) * devices
 
 
-def plan_seeds(seeds: int, devices: int | None = None, mode: SeedMode = "auto") -> SeedPlan:
+def plan_seeds(
+    seeds: int, devices: int | None = None, mode: SeedMode = "auto", local: bool = False
+) -> SeedPlan:
     """Distribute seeds over devices.
 
     Args:
       seeds: number of seeds, at least 1.
       devices: number of JAX's devices to use. Default: all, but at most the number of seeds.
       mode: ``"auto"`` is ``"map"`` on a CPU and ``"vmap"`` elsewhere.
+      local: use devices of this process only, under ``jax.distributed``.
 
     Raises:
       ValueError: if seeds or devices are out of range.
     """
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
-    available = jax.devices()
+    available = jax.local_devices() if local else jax.devices()
     count = min(len(available), seeds) if devices is None else devices
     if not 1 <= count <= len(available):
         raise ValueError(

@@ -15,6 +15,7 @@ from wrlso.loop.algorithm import TRAINING_NUMBERS, Algorithm
 from wrlso.methods import Method
 from wrlso.proposers.base import Proposer
 from wrlso.proposers.gradient import GRADIENT_METHODS
+from wrlso.scores import relative, score_offset
 from wrlso.storage.digest import array_digest, code_digest, describe, is_library
 from wrlso.tasks.base import Task
 from wrlso.weighting.registry import CURRENT_ONLY, WEIGHTINGS, Weighting, weighting_named
@@ -232,6 +233,13 @@ def record(algorithm: Algorithm) -> dict[str, Any]:
     }
 
 
+def _used_scores(base: Dataset) -> tuple[Any, ...]:
+    """The scores as compiled programs read them, and their offset if it is not zero."""
+    offset = score_offset(base.scores)
+    used = relative(base.scores, offset)
+    return (used, np.float64(offset)) if offset else (used,)
+
+
 def weighting_name(weighting: str | Weighting) -> str:
     """The name of a weighting of ours; of your own, its name and the digest of its code."""
     if isinstance(weighting, str):
@@ -252,7 +260,7 @@ def task_record(task: Task, base: Dataset) -> dict[str, Any]:
         "model": code_digest(task.vae),
         "dedup_key": None if task.dedup_key is None else code_digest(task.dedup_key),
         "accept": None if task.accept is None else code_digest(task.accept),
-        "base_data": array_digest(base.objects, base.scores),
+        "base_data": array_digest(base.objects, *_used_scores(base)),
         "params": array_digest(*leaves) if leaves else None,
         **({"minimize": True} if task.minimize else {}),
     }

@@ -1,6 +1,7 @@
 """Algorithm 1 as one compiled program, and as calls one by one from public names."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ def simulated(task, algorithm, seed=0, hyper=None):
     return jax.jit(
         lambda seed, base: wrlso.simulate(
             algorithm, task.objective, seed, task.params, base, hyper
-        )
+        )[0]
     )(seed, wrlso.base_data(task))  # fmt: skip
 
 
@@ -64,23 +65,52 @@ def test_base_data_in_numpy_give_the_same_queries():
     )
 
 
-def test_a_sweep_over_k_compiles_once_and_k_matters():
+def test_a_sweep_compiles_once_and_every_number_matters():
     task, algorithm = tiny_algorithm()
     base = wrlso.base_data(task)
     traces = []
 
     @jax.jit
-    def latents(k):
+    def swept(hyper):
         traces.append(1)
-        return wrlso.simulate(
-            algorithm, task.objective, 0, task.params, base, {"k": k}
-        ).history.latents
+        state, rounds = wrlso.simulate(algorithm, task.objective, 0, task.params, base, hyper)
+        return state.history.latents, rounds.loss
 
-    found = [latents(k) for k in (1e-3, 0.1, 1.0, np.inf)]
+    usual = {"k": 1e-3, "learning_rate": 1e-2, "beta": 1.0}
+    others = ({"k": 1.0}, {"k": np.inf}, {"learning_rate": 1e-3}, {"beta": 0.1})
+    found = [swept(usual | changes) for changes in ({}, *others)]
     assert len(traces) == 1
-    assert not np.array_equal(found[0], found[3])
-    batched = jax.vmap(latents)(jnp.array([1e-3, jnp.inf]))
+    for latents, loss in found[1:]:
+        assert not np.array_equal(loss, found[0][1])
+        assert not np.array_equal(latents, found[0][0])
+    batched, _ = jax.vmap(swept)(usual | {"k": jnp.array([1e-3, jnp.inf])} | {
+        name: jnp.full(2, usual[name]) for name in ("learning_rate", "beta")
+    })  # fmt: skip
     assert batched.shape == (2, 12, 2)
+
+
+def test_base_data_are_arguments_of_the_program():
+    """A hundred times as many base data make no longer a program."""
+    task, algorithm = tiny_algorithm(proposer="bo")
+    data = task.load_data()
+    many = Dataset(*(jnp.concatenate([part] * 100) for part in data))
+
+    def program(data):
+        base = wrlso.prepare_base(data)
+        lowered = jax.jit(partial(wrlso.simulate, algorithm, task.objective)).lower(
+            0, task.params, base
+        )
+        return len(lowered.as_text())
+
+    assert program(many) < 1.01 * program(data)
+
+
+def test_a_model_of_other_objects_than_the_base_data_is_refused_when_traced():
+    task, algorithm = tiny_algorithm(proposer="prior")
+    data = task.load_data()
+    base = wrlso.prepare_base(data._replace(objects=data.objects.astype(jnp.int32)))
+    with pytest.raises(ValueError, match=r"decodes to uint8\[2\], but .* are int32\[2\]"):
+        jax.eval_shape(partial(wrlso.simulate, algorithm, task.objective), 0, task.params, base)
 
 
 def test_an_unknown_traced_number_is_refused():

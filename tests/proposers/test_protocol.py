@@ -100,7 +100,7 @@ class Compiled:
     """The three functions of a proposer, each compiled by itself: many proposers share a fit."""
 
     def __init__(self, proposer, lift=lambda function, in_axes: function):
-        seeds = View(None, 0, None, None)
+        seeds = View(None, 0, None, None, None)
         self.proposer = proposer
         self.fit = jax.jit(lift(proposer.fit, (0, seeds, None)))
         self.propose = jax.jit(lift(proposer.propose, (0, seeds, 0)))

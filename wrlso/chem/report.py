@@ -7,6 +7,7 @@ import numpy as np
 
 from wrlso.chem.files.records import Rejection
 from wrlso.chem.loaded import Molecules
+from wrlso.storage.numbers import shown
 
 _EXAMPLES = 3
 
@@ -21,7 +22,8 @@ def report(molecules: Molecules) -> str:
     lines += [f"  {note}" for note in found.notes]
     if molecules.scores is not None and len(molecules.scores):
         low, middle, high = np.quantile(molecules.scores, (0, 0.5, 1))
-        lines.append(f"  scores: {low:g} to {high:g}, median {middle:g}; higher is better")
+        least, usual, most = (shown(score, 6) for score in (low, middle, high))
+        lines.append(f"  scores: {least} to {most}, median {usual}; higher is better")
     if found.stereo:
         share = found.stereo / len(molecules.smiles)
         lines.append(
@@ -63,7 +65,7 @@ def first_molecules(molecules: Molecules, number: int = _EXAMPLES) -> str:
         head = "a run begins with these molecules and scores"
     lines = [f"{head}; the first:"]
     for i, smiles in enumerate(molecules.smiles[:number]):
-        score = [] if molecules.scores is None else [f"{molecules.scores[i]:g}"]
+        score = [] if molecules.scores is None else [shown(molecules.scores[i], 6)]
         name = [molecules.names[i][:60]] if molecules.names[i] else []
         lines.append(f"  line {molecules.lines[i]}: {'  '.join([smiles, *score, *name])}")
     return "\n".join(lines)

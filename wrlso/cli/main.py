@@ -50,6 +50,8 @@ class Resume:
     """A larger budget: the run goes on as if it had been asked for at first."""
     devices: int | None = None
     """Number of devices to spread seeds over. Default: the number that the run began with."""
+    distributed: bool = False
+    """Join the processes of a cluster, each of which runs this command."""
     figures: bool = True
     """Draw figures at the end."""
     progress: bool = True
@@ -182,8 +184,11 @@ def _run(name: str, argv: list[str]) -> int:
     method = get_method(options.command["method"]).with_options(**options.method)
     from wrlso.api import run
     from wrlso.runs.process import programs_on_disk, request_devices
+    from wrlso.runs.processes import join_processes
     from wrlso.runs.settings import SEEDS
 
+    if options.command["distributed"]:
+        join_processes()
     request_devices(options.settings["seeds"] or SEEDS, options.settings["devices"])
     out = options.command["out"] or new_folder(name)
     with programs_on_disk(), bars(options.settings["progress"]):
@@ -227,7 +232,10 @@ def _resume(command: Resume) -> int:
     from wrlso.results.record import task_of
     from wrlso.runs.folder import RunFolder
     from wrlso.runs.process import programs_on_disk, request_devices
+    from wrlso.runs.processes import join_processes
 
+    if command.distributed:
+        join_processes()
     config = RunFolder(command.run).config
     same_budget = command.budget in (None, config.budget)
     if RunFolder(command.run).summary_file.exists() and same_budget:
@@ -260,6 +268,10 @@ def _says_how_to_resume(out: Path) -> Iterator[None]:
 
 
 def _finish(result: Result, figures: bool, task: Task) -> int:
+    from wrlso.runs.processes import process
+
+    if process()[0] > 0:
+        return 0
     print("\n" + result.table() + "\n")
     print(f"run folder: {result.folder.path}")
     if figures:

@@ -42,11 +42,14 @@ class _CommandLineOnly:
         It must not exist yet, or be empty. Default: runs/TASK-DATE-TIME.
       method: name of the method; 'wrlso methods' lists them.
       figures: draw figures at the end (needs the extra 'plots').
+      distributed: join the processes of a cluster, each of which runs this command and drives a
+        share of the seeds; see docs/jax.md.
     """
 
     out: Path | None = None
     method: str = "weighted_retraining"
     figures: bool = True
+    distributed: bool = False
 
 
 @dataclass(frozen=True)

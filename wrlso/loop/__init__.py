@@ -8,8 +8,8 @@ The same functions serve an objective written in JAX, when everything stays in o
 from wrlso.loop.algorithm import FIT, RETRAIN, Algorithm, Hyper, State, init, query_key
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, prepare_base
 from wrlso.loop.retraining import RetrainConfig, RetrainInfo
-from wrlso.loop.simulation import simulate
-from wrlso.loop.steps import ask, fit, retrain, score
+from wrlso.loop.simulation import Rounds, simulate
+from wrlso.loop.steps import ask, fit, judge, retrain, score
 from wrlso.loop.tell import Settlement, fantasize_pending, settle, tell
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Hyper",
     "RetrainConfig",
     "RetrainInfo",
+    "Rounds",
     "Settlement",
     "State",
     "ask",
@@ -29,6 +30,7 @@ __all__ = [
     "fantasize_pending",
     "fit",
     "init",
+    "judge",
     "prepare_base",
     "query_key",
     "retrain",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray
@@ -15,7 +16,7 @@ from wrlso.data import Dataset, History, empty_history
 from wrlso.fingerprint import DedupKey
 from wrlso.loop.retraining import TRAINING_NUMBERS, RetrainConfig
 from wrlso.models.sampling import prng_key
-from wrlso.models.vae import VAE
+from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.base import Proposer
 from wrlso.weighting.registry import Weighting
 
@@ -123,7 +124,19 @@ class Algorithm:
 
 
 def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
-    """A seed's state before its first retraining: ``params`` and an empty history."""
+    """A seed's state before its first retraining: ``params`` and an empty history.
+
+    Raises:
+      ValueError: if the model decodes to other objects than those of the base data, also under
+        ``jit``.
+    """
+    like, kept = object_like(algorithm.vae), base.objects
+    if (like.shape, np.dtype(like.dtype)) != (kept.shape[1:], np.dtype(kept.dtype)):
+        raise ValueError(
+            f"the model decodes to {like.dtype}{list(like.shape)}, but the objects of the base "
+            f"data are {kept.dtype}{list(kept.shape[1:])}: equal objects are recognised bit by "
+            "bit, so give both the same form"
+        )
     history = empty_history(algorithm.budget, base.objects[0], algorithm.vae.latent_dim)
     return State(params, history, algorithm.proposer.memory)
 

@@ -5,11 +5,13 @@ They cost nothing. The surrogate learns the scores of the former.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Integer
 
 from wrlso.data import NO_SCORE, Dataset, History, in_use
@@ -22,8 +24,8 @@ from wrlso.fingerprint import (
     first_occurrence,
     sort_fingerprints,
 )
-from wrlso.objective import at_least_single
 from wrlso.proposers.base import Observations
+from wrlso.scores import at_least_single, concrete, relative, score_offset, warn_of_merged
 from wrlso.status import Status
 
 
@@ -34,28 +36,80 @@ class BaseData(NamedTuple):
       dataset: the N scored objects.
       fingerprints: of the objects, sorted.
       distinct: ``[N]``, false for an object that is in an earlier row, too.
+      offset: ``[]`` float32. Scores of the dataset, of histories and of surrogates are the task's
+        less this number, which is zero unless the scores are far from it (:mod:`wrlso.scores`).
     """
 
     dataset: Dataset
     fingerprints: SortedFingerprints
     distinct: Array
+    offset: ArrayLike = 0.0
 
 
-def prepare_base(dataset: Dataset, dedup_key: DedupKey | None = None) -> BaseData:
+def prepare_base(
+    dataset: Dataset, dedup_key: DedupKey | None = None, offset: float | None = None
+) -> BaseData:
     """Prepare the base data once for all seeds.
 
     Args:
-      dataset: NumPy or JAX arrays. Scores are converted to float32, or stay in a wider float.
+      dataset: NumPy or JAX arrays: objects ``[N, ...]`` of integers of at most 32 bits, and scores
+        ``[N]``. Scores are converted to float32, less the offset, or stay in a wider float
+        where JAX has it. A row without a finite score is never
+        learned from, but its object is never charged.
       dedup_key: the algorithm's; with another one, base objects may be charged.
+      offset: subtracted from the scores; a float32. None: chosen from concrete scores.
+
+    Raises:
+      TypeError: if objects are not integers, or have more than 32 bits, also under ``jit``.
+      ValueError: if shapes do not fit, also under ``jit``; for concrete scores, if none is finite
+        in float32. Distinct scores that become equal are warned of.
     """
-    scores = jnp.asarray(dataset.scores)
-    scores = scores.astype(at_least_single(scores.dtype))
+    _check_types(dataset)
+    scores, offset = _prepare_scores(dataset.scores, offset)
     found = fingerprint(dataset.objects, dedup_key)
     return BaseData(
         Dataset(jnp.asarray(dataset.objects), scores),
         sort_fingerprints(found),
         first_occurrence(found),
+        jnp.asarray(offset, jnp.float32),
     )
+
+
+def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
+    """Scores ``[N]`` in the type that programs compute in, less the offset; and the offset."""
+    kind = at_least_single(jax.dtypes.canonicalize_dtype(np.dtype(scores.dtype)))
+    if not concrete(scores):
+        given = 0.0 if offset is None else offset
+        return (scores - jnp.asarray(given, scores.dtype)).astype(kind), given
+    offset = score_offset(scores) if offset is None else offset
+    used = relative(scores, offset)
+    if not np.isfinite(used).any():
+        raise ValueError("scores of the base data are all NaN, infinite or too large for float32")
+    warn_of_merged(scores, offset, "the base data")
+    if kind != jnp.float32:
+        used = np.asarray(scores, np.float64) - offset
+    return jnp.asarray(used), offset
+
+
+def _check_types(dataset: Dataset) -> None:
+    """Refuse base data by their types and shapes, which are known under ``jit``, too."""
+    kind, shape = np.dtype(dataset.objects.dtype), np.shape(dataset.objects)
+    if kind.kind not in "iub":
+        raise TypeError(
+            f"objects of the base data must be integers, got {kind}: equal objects are recognised "
+            "bit by bit, so store indices of symbols or packed bits"
+        )
+    if kind.itemsize > 4:
+        raise TypeError(
+            f"objects of the base data must be integers of at most 32 bits, got {kind}: cast them, "
+            "as 64 bits are cut to 32 where JAX has no 64-bit types"
+        )
+    scores = np.shape(dataset.scores)
+    if len(scores) != 1 or not shape or shape[0] != scores[0] or 0 in scores:
+        raise ValueError(
+            "base data must be objects [N, ...] and scores [N] of at least one row, "
+            f"got objects {list(shape)} and scores {list(scores)}"
+        )
 
 
 class Candidates(NamedTuple):
@@ -75,6 +129,7 @@ class Candidates(NamedTuple):
       decoded_fingerprints: of the q objects as decoded. They stay when the evaluation replaces an
         object by its canonical spelling.
       fingerprints: of the q objects under the deduplication key.
+      offset: ``[]``, that of the base data, for the evaluation.
     """
 
     latents: Array
@@ -84,14 +139,15 @@ class Candidates(NamedTuple):
     decoded_fingerprints: Fingerprints
     fingerprints: Fingerprints
     refused: Array
+    offset: ArrayLike = 0.0
 
 
 class Evaluation(NamedTuple):
     """The outcome of evaluating a batch of candidates.
 
     Attributes:
-      scores: ``[q]``, of the objects: new, or for a DUPLICATE the known one; -inf or NaN where
-        there is none.
+      scores: ``[q]``, of the objects, less the candidates' offset: new, or for a DUPLICATE the
+        known one; -inf or NaN where there is none.
       status: ``[q]``, after the evaluation.
       failed: ``[q]``, true for a DUPLICATE of an object that failed before.
     """
@@ -156,11 +212,17 @@ def choose(
         fingerprint(objects[rows]),
         chosen,
         (~accepted & passed).sum(dtype=jnp.int32),
+        jnp.asarray(base.offset, jnp.float32),
     )
 
 
 def no_candidates(
-    history: History, dataset: Dataset, *, batch: int, max_duplicates: int
+    history: History,
+    dataset: Dataset,
+    offset: ArrayLike = 0.0,
+    *,
+    batch: int,
+    max_duplicates: int,
 ) -> Candidates:
     """An empty batch in the shapes of :func:`choose`: nothing to evaluate and nothing to learn."""
 
@@ -180,6 +242,7 @@ def no_candidates(
         jax.tree.map(lambda words: zeros(words, batch), history.decoded_fingerprints),
         jax.tree.map(lambda words: zeros(words, batch), history.fingerprints),
         jnp.zeros((), jnp.int32),
+        jnp.asarray(offset, jnp.float32),
     )
 
 

@@ -1,7 +1,8 @@
 """The whole of Algorithm 1 for one seed as one pure function, for an objective in JAX."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,31 @@ from wrlso.loop.algorithm import FIT, RETRAIN, Algorithm, Hyper, State, init, qu
 from wrlso.loop.candidates import BaseData
 from wrlso.loop.steps import ask, fit, retrain, score
 from wrlso.loop.tell import tell
-from wrlso.objective import Objective
+from wrlso.scores import Objective
+
+
+class Rounds(NamedTuple):
+    """What ``wrlso.run`` records of each round, ``[rounds]`` each.
+
+    Attributes:
+      steps: number of training steps.
+      loss: mean loss over these steps, in nats per object.
+      effective_rows: effective sample size of the weights.
+      diverged: true if training was not finite and was undone.
+      asks: number of asks.
+      uncharged: number of objective evaluations that the budget does not pay for.
+      refused: number of points that were passed over, as the task does not accept them.
+      measures: by name, what the proposer measured at the fit, see ``Proposer.measures``.
+    """
+
+    steps: Array
+    loss: Array
+    effective_rows: Array
+    diverged: Array
+    asks: Array
+    uncharged: Array
+    refused: Array
+    measures: Mapping[str, Array]
 
 
 def simulate(
@@ -22,13 +47,14 @@ def simulate(
     params: Any,
     base: BaseData,
     hyper: Hyper | None = None,
-) -> State:
+) -> tuple[State, Rounds]:
     """The whole experiment of one seed as one pure function, for an objective in JAX.
 
-    Jit it; vmap it over seeds or over ``hyper``. It writes no file. Long experiments are better run
-    by ``wrlso.run``, which logs every query and resumes. The number of asks is fixed: a seed whose
-    model repeats itself ends with fewer charged queries than the budget, where ``wrlso.run`` asks
-    again.
+    Jit it; vmap it over seeds or over ``hyper``. Pass ``params`` and ``base`` through ``jit`` as
+    arguments: what a function closes over becomes a constant of its program. It writes no file.
+    Long experiments are better run by ``wrlso.run``, which logs every query and resumes. The number
+    of asks is fixed: a seed whose model repeats itself ends with fewer charged queries than the
+    budget, where ``wrlso.run`` asks again.
 
     Args:
       algorithm: from ``wrlso.algorithm`` (static).
@@ -40,32 +66,49 @@ def simulate(
         ``learning_rate`` and ``beta``.
 
     Returns:
-      The final state; ``state.history`` holds the queries in order.
+      The final state, whose ``history`` holds the queries in order, and the :class:`Rounds`.
 
     Raises:
-      ValueError: if ``hyper`` has an unknown name.
+      ValueError: if ``hyper`` has an unknown name, or the model decodes to other objects than those
+        of the base data.
     """
     n = base.dataset.scores.shape[0]
     first = algorithm.steps(0, n)
-    later = jnp.array([algorithm.steps(1, n + used) for used in range(algorithm.budget + 1)])
+    later = jnp.array(
+        [algorithm.steps(1, n + used) for used in range(algorithm.budget + 1)], jnp.int32
+    )
 
     def one_ask(
         round: Array, limit: Array, carry: tuple[State, Any], key: Array
-    ) -> tuple[tuple[State, Any], None]:
+    ) -> tuple[tuple[State, Any], tuple[Array, Array]]:
+        goes_on = (carry[0].history.used < limit).astype(jnp.int32)
         candidates = ask(algorithm, key, *carry, base, limit)
         evaluation = score(objective, candidates)
-        return tell(algorithm, *carry, candidates, evaluation, round), None
+        told = tell(algorithm, *carry, candidates, evaluation, round)
+        return told, (goes_on, candidates.refused)
 
-    def one_round(state: State, round: Array) -> tuple[State, None]:
+    def one_round(state: State, round: Array) -> tuple[State, Rounds]:
         steps = jnp.where(round == 0, first, later[state.history.used])
         key = query_key(seed, round, RETRAIN)
-        state, _ = retrain(algorithm, key, state, base, steps, hyper)
+        state, info = retrain(algorithm, key, state, base, steps, hyper)
         state, surrogate = fit(algorithm, query_key(seed, round, FIT), state, base)
+        measures = algorithm.proposer.measures(surrogate)
         limit = jnp.minimum(state.history.used + algorithm.retrain_every, algorithm.budget)
         keys = jax.vmap(lambda i: query_key(seed, round, i))(jnp.arange(algorithm.asks))
-        (state, _), _ = lax.scan(partial(one_ask, round, limit), (state, surrogate), keys)
-        return state, None
+        one = partial(one_ask, round, limit)
+        (state, _), (asked, refused) = lax.scan(one, (state, surrogate), keys)
+        asks = asked.sum(dtype=jnp.int32)
+        return state, Rounds(
+            steps=steps,
+            loss=info.loss,
+            effective_rows=info.effective_rows,
+            # Without any weight there is no training, which is no divergence.
+            diverged=~info.finite & (info.effective_rows > 0),
+            asks=asks,
+            uncharged=algorithm.proposer.uncharged * asks,
+            refused=refused.sum(dtype=jnp.int32),
+            measures=measures,
+        )
 
     start = init(algorithm, params, base.dataset)
-    state, _ = lax.scan(one_round, start, jnp.arange(algorithm.rounds))
-    return state
+    return lax.scan(one_round, start, jnp.arange(algorithm.rounds, dtype=jnp.int32))

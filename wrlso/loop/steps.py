@@ -17,8 +17,8 @@ from wrlso.loop.algorithm import Algorithm, Hyper, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
 from wrlso.loop.retraining import RetrainInfo, retrain_model
 from wrlso.models.vae import decode_all
-from wrlso.objective import Objective, evaluate
 from wrlso.proposers.base import View
+from wrlso.scores import Objective, less, raw_scores
 from wrlso.status import Status
 
 
@@ -104,6 +104,7 @@ def ask(
         lambda: no_candidates(
             state.history,
             base.dataset,
+            base.offset,
             batch=algorithm.proposer.batch,
             max_duplicates=algorithm.proposer.max_duplicates,
         ),
@@ -160,12 +161,17 @@ def _check_pool(name: str, what: str, n: int, proposer: Any) -> None:
 
 def view(state: State, base: BaseData) -> View:
     """All that a proposer may look at."""
-    return View(state.params, state.history, base.dataset, base.distinct)
+    return View(state.params, state.history, base.dataset, base.distinct, base.offset)
 
 
 def score(objective: Objective, candidates: Candidates) -> Evaluation:
     """Evaluate candidates with an objective in JAX."""
-    scores = evaluate(objective, candidates.objects)
+    return judge(raw_scores(objective, candidates.objects), candidates)
+
+
+def judge(raw: Array, candidates: Candidates) -> Evaluation:
+    """The evaluation of candidates whose scores ``[q]`` an objective in JAX has given."""
+    scores = less(raw, candidates.offset)
     status = status_after(scores, candidates.status)
     scores = jnp.where(status == Status.OK, scores, NO_SCORE)
     return Evaluation(scores, status, jnp.zeros(status.shape, bool))

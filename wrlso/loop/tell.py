@@ -43,7 +43,7 @@ from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.loop.steps import status_after
 from wrlso.proposers.base import Observations
-from wrlso.proposers.surrogate import current_latents
+from wrlso.proposers.own_queries import current_latents
 from wrlso.status import Status
 
 

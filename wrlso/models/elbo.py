@@ -9,7 +9,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from wrlso.models.vae import VAE
-from wrlso.objective import at_least_single
+from wrlso.scores import at_least_single
 
 BetaSchedule = Callable[[Array], Array]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jax import Array
+from jax.typing import ArrayLike
 
 from wrlso.data import Dataset, History
 
@@ -34,12 +35,14 @@ class View(NamedTuple):
       history: the seed's queries.
       base: the base data.
       distinct: ``[N]``, false for a base object that is in an earlier row, too.
+      offset: ``[]``; scores in base data and history are the task's less this number.
     """
 
     params: Any
     history: History
     base: Dataset
     distinct: Array
+    offset: ArrayLike = 0.0
 
 
 class Observations(NamedTuple):

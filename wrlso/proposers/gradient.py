@@ -22,9 +22,9 @@ from wrlso.models.descent import descend
 from wrlso.models.elbo import gaussian_kl
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, Relaxation, decode_all, encode_all
-from wrlso.objective import Objective
 from wrlso.proposers.base import Pool, Proposer, View
 from wrlso.proposers.regressor import RegressorConfig, initial_params, make_regressor
+from wrlso.scores import Objective
 from wrlso.storage.digest import describe
 
 GradientMethod = Literal["latent_ascent", "data_ascent", "generator"]

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from wrlso.models.vae import VAE, decode_all
-from wrlso.objective import Objective, evaluate
 from wrlso.proposers.base import Pool, Proposer, View
+from wrlso.scores import Objective, evaluate
 
 
 def grid(
@@ -42,7 +42,7 @@ def grid(
 
     def propose(key: Array, view: View, surrogate: Any) -> Pool:
         objects = decode_all(vae, view.params, points)
-        best_first = jnp.argsort(-evaluate(objective, objects), stable=True)
+        best_first = jnp.argsort(-evaluate(objective, objects, view.offset), stable=True)
         return Pool(points[best_first], objects[best_first])
 
     settings = {"bound": bound, "side": side}

@@ -12,18 +12,18 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
-from wrlso.data import Dataset, History, in_use
-from wrlso.fingerprint import fingerprint
+from wrlso.data import Dataset
 from wrlso.gp import exact, sparse
 from wrlso.gp.fit import FitConfig, Hyperparameters, default_hyperparameters, fit
 from wrlso.gp.kernels import KERNELS, Stationary
 from wrlso.gp.standardize import Standardizer, standardizer
-from wrlso.models.inversion import invert
-from wrlso.models.vae import VAE, decode_all, encode_all
+from wrlso.models.vae import VAE, encode_all
 from wrlso.proposers.base import Observations, View
 from wrlso.proposers.held_out import HeldOutFit, held_out_fit
-from wrlso.status import Status
+from wrlso.proposers.own_queries import Penalty, current_latents, own_scores
+from wrlso.scores import constant_less
 
 _HELD_OUT = 500
 """Maximum number of base objects on which the fit is measured, and at most a quarter of the random
@@ -64,7 +64,7 @@ class SurrogateConfig:
     inducing: int = 500
     fit: FitConfig = field(default_factory=FitConfig)
     inversion: int = 0
-    penalty: float | Literal["lowest"] | None = None
+    penalty: Penalty = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("exact", "sparse"):
@@ -94,8 +94,9 @@ class Surrogate(NamedTuple):
       mask: ``[n]``, true for rows in use.
       best: ``[]``, the best score among them.
       next: ``[]``, the row that the next observation fills.
-      held_out: how well it predicts part of its random base objects when it is conditioned without
-        them. Its hyperparameters have seen them.
+      held_out: how well it predicts some random base objects, conditioned without them; its
+        hyperparameters have seen them.
+      offset: ``[]``, what was subtracted from the task's scores.
     """
 
     gp: exact.ExactGP | sparse.SparseGP
@@ -107,11 +108,11 @@ class Surrogate(NamedTuple):
     best: Array
     next: Array
     held_out: HeldOutFit
+    offset: ArrayLike = 0.0
 
 
 def _gp_type() -> Any:
-    """The type that the Gaussian process computes in: float64 where it is enabled."""
-    return jnp.result_type(float)
+    return jnp.result_type(float)  # float64 where it is enabled
 
 
 def initial_memory(vae: VAE, config: SurrogateConfig) -> Hyperparameters:
@@ -148,7 +149,7 @@ def fit_surrogate(
     z = jnp.concatenate([own_z, encode_all(vae, view.params, view.base.objects[rows])])
     base_scores = view.base.scores[rows]
     lowest = jnp.where(real, base_scores, jnp.inf).min()
-    own, usable = _own_scores(view.history, aligned, config.penalty, lowest)
+    own, usable = own_scores(view, aligned, config.penalty, lowest)
     scores = jnp.concatenate([own, base_scores])
     z, scores = (a.astype(_gp_type()) for a in (z, scores))
     mask = jnp.concatenate([usable, real]) & jnp.isfinite(z).all(1) & jnp.isfinite(scores)
@@ -189,6 +190,7 @@ def fit_surrogate(
         best,
         jnp.int32(len(x)),
         held_out_fit(_predict(without, x[held])[0], y[held], mask[held]),
+        jnp.asarray(view.offset, scores.dtype),
     )
 
 
@@ -259,24 +261,23 @@ def observe(
     surrogate: Surrogate,
     observations: Observations,
     *,
-    penalty: float | Literal["lowest"] | None = None,
+    penalty: Penalty = None,
 ) -> Surrogate:
     """Add what a batch taught, at fixed hyperparameters; ``penalty`` as in the configuration.
 
     A refused point is added as a fantasy: the score that is expected there.
     """
-    x, y = (
-        surrogate.latent_units.apply(observations.latents),
-        surrogate.score_units.apply(observations.scores),
-    )
+    x = surrogate.latent_units.apply(observations.latents)
+    y = surrogate.score_units.apply(observations.scores)
     if penalty == "lowest":
         y = jnp.where(
             observations.failed, jnp.where(surrogate.mask, surrogate.scores, jnp.inf).min(), y
         )
     elif penalty is not None:
-        y = jnp.where(
-            observations.failed, surrogate.score_units.apply(jnp.asarray(penalty, y.dtype)), y
+        worth = surrogate.score_units.apply(
+            constant_less(penalty, surrogate.offset).astype(y.dtype)
         )
+        y = jnp.where(observations.failed, worth, y)
 
     def learn(known: Surrogate, row: tuple[Array, Array, Array]) -> tuple[Surrogate, None]:
         x, y, refused = row
@@ -306,44 +307,6 @@ def choose_rows(
     drawn = jnp.where(distinct, jax.random.uniform(key, (n,), jnp.float32), -1.0).at[top].set(-1.0)
     luck, others = lax.top_k(drawn, min(random, n - best))
     return jnp.concatenate([top, others]), jnp.concatenate([distinct[top], luck >= 0])
-
-
-def current_latents(
-    vae: VAE, params: Any, history: History, inversion: int = 0
-) -> tuple[Array, Array]:
-    """Latents of a seed's queries under the current model.
-
-    A query keeps its proposed point as long as this still decodes to the scored object, in the
-    spelling that it had then. Otherwise it stands at its object's encoding, moved by ``inversion``
-    steps towards a point that decodes to the object.
-
-    Returns:
-      Latents ``[C, d]``, and booleans ``[C]``, true for proposed points.
-    """
-    decoded = fingerprint(decode_all(vae, params, history.latents))
-    aligned = (decoded.high == history.decoded_fingerprints.high) & (
-        decoded.low == history.decoded_fingerprints.low
-    )
-    encoded = encode_all(vae, params, history.objects)
-    lost = in_use(history) & ~aligned & (history.status != Status.INVALID)
-    found = invert(vae, params, encoded, history.objects, steps=inversion, needed=lost)
-    return jnp.where(aligned[:, None], history.latents, found), aligned
-
-
-def _own_scores(
-    history: History, aligned: Array, penalty: float | Literal["lowest"] | None, lowest: Array
-) -> tuple[Array, Array]:
-    """Scores ``[C]`` of a seed's queries and which of them the surrogate sees; ``lowest`` of the
-    base data."""
-    scored = in_use(history) & (history.status == Status.OK)
-    if penalty is None:
-        return jnp.where(scored, history.scores, 0.0), scored
-    # An invalid decode has no object to encode: keep it only if its point still decodes to it.
-    failed = in_use(history) & ~scored & (history.status != Status.PENDING)
-    failed &= aligned | (history.status != Status.INVALID)
-    own_lowest = jnp.where(scored, history.scores, jnp.inf).min()
-    worth = jnp.minimum(lowest, own_lowest) if penalty == "lowest" else jnp.asarray(penalty)
-    return jnp.where(scored, history.scores, worth), scored | failed
 
 
 def _kernel(config: SurrogateConfig, hyper: Hyperparameters) -> Stationary:

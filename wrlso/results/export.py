@@ -9,6 +9,7 @@ from wrlso.results.best import component_columns
 from wrlso.results.record import RunRecord
 from wrlso.results.texts import texts_of
 from wrlso.runs.log import latent_of
+from wrlso.storage.numbers import exact
 
 _COLUMNS = (
     "run", "task", "stated", "method", "hyper", "retrain_every", "epochs", "beta", "proposer",
@@ -42,7 +43,7 @@ def write_csv(results: Sequence[RunRecord], path: Path) -> None:
             )  # fmt: skip
             text_of = texts_of(config)
             for query in result.queries():
-                score = "" if query.score is None else f"{query.score:.9g}"
+                score = "" if query.score is None else exact(query.score)
                 latent = json.dumps([round(float(z), 5) for z in latent_of(query)])
                 parts = component_columns(found.get((query.seed, query.round, query.index), ()))
                 writer.writerow(

@@ -10,6 +10,7 @@ from wrlso.results.best import FoundObject, best_objects, component_columns
 from wrlso.results.record import RunRecord
 from wrlso.runs.config import RunConfig
 from wrlso.storage.files import write_atomically
+from wrlso.storage.numbers import exact
 from wrlso.tasks.base import Task
 
 FORMATS = (".csv", ".sdf", ".smi")
@@ -110,7 +111,7 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(stream, columns, restval="")
     writer.writeheader()
     for row in rows:
-        writer.writerow({k: f"{v:.9g}" if isinstance(v, float) else v for k, v in row.items()})
+        writer.writerow({k: exact(v) if isinstance(v, float) else v for k, v in row.items()})
     write_atomically(path, stream.getvalue().encode())
 
 

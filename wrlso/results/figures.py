@@ -22,6 +22,8 @@ from wrlso.results.statistics import held
 from wrlso.results.tables import title
 from wrlso.runs.base_data import base_of
 from wrlso.runs.pretrained import pretrained_params
+from wrlso.scores import relative
+from wrlso.storage.numbers import shown
 from wrlso.tasks.base import Task
 from wrlso.weighting.ranks import cumulative_weight, effective_sample_size, rank_weight_share
 from wrlso.weighting.registry import weighting_named
@@ -109,7 +111,7 @@ def best_so_far(result: RunRecord) -> Figure:
         )  # fmt: skip
     if config.starting:
         best = config.starting["best"]
-        label = f"best of the starting data, {best:.4g}"
+        label = f"best of the starting data, {shown(best)}"
         axis.axhline(best, color=_GREY, ls=":", lw=1.2, label=label)
     for query in range(0, config.queries, config.retrain_every or config.queries):
         axis.axvline(query, color=_GREY, lw=0.5, alpha=0.4)
@@ -133,13 +135,16 @@ def _weights(result: RunRecord, task: Task, base: Dataset, method: Method) -> Fi
     start = empty_history(config.queries, base.objects[0], task.vae.latent_dim)
     last = result.load_state(None, task, base).history
     end = jax.tree.map(jnp.asarray, _lane(last, 0))
+    offset = config.offset
+    base = base._replace(scores=jnp.asarray(relative(base.scores, offset)))
     figure, (left, right) = _subplots(1, 2, figsize=(10, 3.8))
     grid = np.linspace(0, 1, 401)
     for name, history, color in (("start", start, _GREY), ("end, first seed", end, _OURS)):
         scores, mask = all_scores(base, history)
         rounds = all_rounds(base, history)
         weights = np.asarray(weighting(scores, mask, rounds, config.hyper))
-        used, weights = np.asarray(scores)[np.asarray(mask)], weights[np.asarray(mask)]
+        used = np.asarray(scores, np.float64)[np.asarray(mask)] + offset
+        weights = weights[np.asarray(mask)]
         rows = float(effective_sample_size(weights))
         label = f"{name} (effective rows {rows:.0f} of {len(weights)})"
         left.hist(used, bins=60, weights=weights, histtype="step", color=color, lw=1.8, label=label)
@@ -214,7 +219,7 @@ def _best_objects(result: RunRecord, task: Task, base: Dataset) -> Figure:
         for axis, query in zip(row, best[:_BEST], strict=False):
             stored = np.frombuffer(query.object, like.dtype).reshape(1, *like.shape)
             axis.imshow(task.to_images(stored)[0], cmap="gray", vmin=0, vmax=1)
-            axis.set_title(f"{query.score:.4g}", fontsize=8)
+            axis.set_title(shown(query.score or 0.0), fontsize=8)
     figure.suptitle(f"{title(result.summary)}: best objects, one row per seed", fontsize=10)
     return figure
 

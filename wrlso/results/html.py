@@ -10,6 +10,7 @@ import numpy as np
 
 from wrlso.results.statistics import mean_interval
 from wrlso.results.tables import costs, title
+from wrlso.storage.numbers import shown
 
 
 def run_html(summary: Mapping[str, Any], curve: bytes | None = None) -> str:
@@ -34,7 +35,8 @@ def run_html(summary: Mapping[str, Any], curve: bytes | None = None) -> str:
     ]
     best = np.array([np.nan if s["best"] is None else s["best"] for s in seeds], float)
     found = mean_interval(best)
-    ends = f" (95% interval {found.low:.5g} to {found.high:.5g})" if np.isfinite(found.low) else ""
+    low, high = _number(found.low), _number(found.high)
+    ends = f" (95% interval {low} to {high})" if np.isfinite(found.low) else ""
     picture = ""
     if curve is not None:
         data = base64.b64encode(curve).decode()
@@ -60,4 +62,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None or not np.isfinite(value) else f"{value:.5g}"
+    return "–" if value is None or not np.isfinite(value) else shown(value, 5)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wrlso.storage.numbers import shown
+
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table with aligned columns; only the first is left-aligned."""
@@ -190,4 +192,4 @@ def costs(summary: Mapping[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    return "–" if value is None else f"{value:.0f}" if 1000 <= abs(value) < 1e5 else shown(value)

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from wrlso.evaluation.objective import HostEvaluator
+from wrlso.loop.candidates import Candidates
 from wrlso.parallel import spread
 from wrlso.runs import checkpoints
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, publish, read_from_log
@@ -80,13 +81,13 @@ class AskTell:
     def __init__(self, session: Session, elsewhere: int) -> None:
         self.session = session
         self.folder, self.log = session.runs[0].folder, session.logs[0]
-        self.candidates: Any = None
+        self.candidates: Candidates | None = None
         self.position = Position(session.round, elsewhere=elsewhere)
         self.saved = ""
         self._load()
         self.evaluator: HostEvaluator | None = session.evaluator
         history = jax.tree.map(np.asarray, session.state.history)
-        self.scored = ScoredObjects(session.base, history, 1)
+        self.scored = ScoredObjects(session.base, history, 1, session.offset)
         if self.position.outstanding:
             self._publish()  # the process may have been killed before it had done so
 
@@ -111,17 +112,11 @@ class AskTell:
         if not self.position.outstanding:
             return
         session, at = self.session, self.position
-        on_host = jax.tree.map(np.asarray, self.candidates)
+        assert self.candidates is not None
         if at.refit:  # the file of a run that has grown holds no surrogate
             self._fit_surrogate()
-        place = self._place()
-        told = read_from_log(place, on_host, self.scored, session.task.dedup_key)
-        carried = (session.state.history, session.surrogate)
-        shared = session.lanes.shared_inputs(at.round, place.first_index)
-        history, session.surrogate = session.compiled.tell(
-            carried, spread(session.plan, told), shared
-        )
-        session.state = session.state._replace(history=history)
+        place, key = self._place(), session.task.dedup_key
+        session.tell(read_from_log(place, self.candidates, self.scored, key))
         at.outstanding, self.candidates = False, None
 
     def take_in(self, elsewhere: int) -> None:
@@ -170,21 +165,22 @@ class AskTell:
         self.position, self.saved = stored, stored.saved
         session.refused = np.array([stored.refused])
         session.measures = {name: np.array([value]) for name, value in stored.measures.items()}
-        inputs, shared = session.lanes.seed_inputs([stored.end]), session.lanes.shared_inputs(0, 0)
+        session.limits = [stored.end]
         surrogate: Any = ()
         if stored.begun and not stored.refit and not grown:
-            _, surrogate = session.compiled.fit.shape(session.state, inputs, shared)
+            surrogate = session.surrogate_like()
         batch = None
         if stored.outstanding:
-            _, fitted = session.compiled.fit.shape(session.state, inputs, shared)
-            batch = session.compiled.ask.shape((session.state, fitted), inputs, shared)
+            batch = jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct((1, *a.shape), a.dtype), session.answer_like[0]
+            )
         whole, surrogate, batch = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (session.state, surrogate, batch)
         )
         like = (with_capacity_of(whole, capacity), surrogate, batch)
         state, surrogate, batch = load_tree(self.folder.asked_file, like)
         session.state = spread(session.plan, enlarged(state, whole))
-        session.surrogate, self.candidates = spread(session.plan, (surrogate, batch))
+        session.surrogate, self.candidates = spread(session.plan, surrogate), batch
         if grown and stored.begun:
             stored.end = min(
                 stored.start + session.algorithm.retrain_every, session.algorithm.budget
@@ -196,7 +192,7 @@ class AskTell:
         session, at = self.session, self.position
         history = jax.tree.map(lambda a: np.array(a[0]), session.state.history)
         rows, corrected = checkpoints.outcomes(
-            self.log, session.seeds[0], history, session.task.sign
+            self.log, session.seeds[0], history, session.task.sign, session.offset
         )
         if not rows.rows.any():
             return
@@ -211,7 +207,8 @@ class AskTell:
             session.state = checkpoints.settled(session.plan, session.state, settlement)
         for row in np.flatnonzero(rows.rows):
             pending = rows.status[row] == Status.PENDING
-            self.scored.add(0, history.objects[row], float(rows.scores[row]), bool(pending))
+            score = float(rows.scores[row]) + session.offset
+            self.scored.add(0, history.objects[row], score, bool(pending))
 
     def _ready(self) -> bool:
         """Get ready for an ask: end a round, retrain, fit. False at the end of the run."""
@@ -248,15 +245,13 @@ class AskTell:
         at.fit, at.tries, at.refit = at.fit + 1, tries, False
         at.before, at.offered = self.used, 0
         at.ask = max(at.ask, at.fit * session.algorithm.asks)
-        session.counts_before, session.limits = session.counts, [at.end]
+        session.counts_before = session.counts
         self._fit_surrogate()
         session.measure(session.algorithm.proposer.measures(session.surrogate))
 
     def _fit_surrogate(self) -> None:
-        session, at = self.session, self.position
-        inputs = session.lanes.seed_inputs([at.end])
-        shared = session.lanes.shared_inputs(at.round, at.fit)
-        session.state, session.surrogate = session.compiled.fit(session.state, inputs, shared)
+        self.session.limits = [self.position.end]
+        self.session.fit_surrogate(self.position.fit)
 
     def _end(self) -> None:
         session, at = self.session, self.position
@@ -269,21 +264,18 @@ class AskTell:
         batch = session.algorithm.proposer.batch
         places = batch if most is None else min(batch, most)
         limit = at.end if places == batch else min(at.end, self.used + places)
-        inputs = session.lanes.seed_inputs([limit])
-        shared = session.lanes.shared_inputs(at.round, at.ask)
-        carried = (session.state, session.surrogate)
-        if (np.asarray(session.state.history.status[0]) == Status.PENDING).any():
-            carried = session.state, session.compiled.fantasize(carried, inputs, shared)
-        self.candidates = session.compiled.ask(carried, inputs, shared)
-        session.refused = session.refused + np.asarray(self.candidates.refused)[:1]
+        session.limits = [limit]
+        is_open = (np.asarray(session.state.history.status[0]) == Status.PENDING).any()
+        self.candidates = session.ask(at.ask, session.fantasies() if is_open else None)
+        session.refused = session.refused + self.candidates.refused[:1]
         at.ask, at.asks, at.offered = at.ask + 1, at.asks + 1, at.offered + places
         at.outstanding = True
         self.save()
         return self._publish()
 
     def _publish(self) -> list[Query]:
-        on_host = jax.tree.map(np.asarray, self.candidates)
-        return publish(self.evaluator, self._place(), on_host, self.scored)
+        assert self.candidates is not None
+        return publish(self.evaluator, self._place(), self.candidates, self.scored)
 
     def _place(self) -> BatchPosition:
         """The place of the last batch."""

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,10 @@ from safetensors.numpy import load_file
 
 from wrlso.data import Dataset, check_dataset, describe_conflict, find_replicates
 from wrlso.models.vae import object_like
-from wrlso.objective import evaluate
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Told
+from wrlso.scores import evaluate, relative, score_offset
+from wrlso.storage.numbers import shown
 from wrlso.storage.tensors import save_tree
 from wrlso.tasks.base import Task
 
@@ -45,11 +47,17 @@ def load_base(task: Task) -> Dataset:
     if task.objective is not None:
         few = jax.ShapeDtypeStruct((2, *like.shape), like.dtype)
         jax.eval_shape(partial(evaluate, task.objective), few)  # its shape, before any work
-    scores = np.asarray(base.scores)
-    if len(scores) > 1 and (scores == scores[0]).all():
+    scores = np.asarray(base.scores, np.float64)
+    used = relative(scores, score_offset(scores))
+    if not np.isfinite(used).all():
+        raise ValueError(
+            f"the base data of task {task.name!r} score {scores[~np.isfinite(used)][0]:g}, which "
+            "float32 cannot hold: give scores of a smaller range, such as their logarithms"
+        )
+    if len(scores) > 1 and (used == used[0]).all():
         warnings.warn(
             f"all {len(scores)} base objects of task {task.name!r} score "
-            f"{task.sign * scores[0]:g}: they tell "
+            f"{shown(task.sign * scores[0], 6)}: they tell "
             "nothing about where better ones are; give other base data, or another objective",
             stacklevel=3,
         )
@@ -87,8 +95,8 @@ def base_of(folder: RunFolder, task: Task) -> Dataset:
     if not file.exists():
         return load_base(task)
     try:
-        kept = load_file(file)
-        return Dataset(jnp.asarray(kept["objects"]), jnp.asarray(kept["scores"]))
+        kept: Any = load_file(file)
+        return Dataset(jnp.asarray(kept["objects"]), kept["scores"])  # scores in float64
     except (SafetensorError, KeyError, OSError) as error:
         raise ValueError(
             f"{file} cannot be read ({error}): restore it, or delete it to load the starting data "
@@ -111,7 +119,7 @@ def with_elsewhere(base: Dataset, told: Sequence[Told], sign: float) -> Dataset:
         return base
     objects = np.asarray(base.objects)
     more = [np.frombuffer(one.object, objects.dtype).reshape(objects.shape[1:]) for one in told]
-    scores = np.asarray(base.scores)
-    new = sign * np.array([one.score for one in told], scores.dtype)
-    rows, values = np.concatenate([objects, more]), np.concatenate([scores, new])
-    return Dataset(jnp.asarray(rows), jnp.asarray(values))
+    scores = np.asarray(base.scores, np.float64)
+    new = sign * np.array([one.score for one in told], np.float64)
+    values: Any = np.concatenate([scores, new])
+    return Dataset(jnp.asarray(np.concatenate([objects, more])), values)

@@ -16,6 +16,7 @@ from wrlso.parallel import SeedPlan, spread
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import read_state
 from wrlso.runs.log import QueryLog
+from wrlso.scores import relative
 from wrlso.status import Status
 from wrlso.tasks.base import Task, describer
 
@@ -83,10 +84,12 @@ def _lanes(tree: Any, first: int, count: int) -> Any:
     return jax.tree.map(lambda a: a[first : first + count], tree)
 
 
-def outcomes(log: QueryLog, seed: int, history: Any, sign: float) -> tuple[Settlement, bool]:
+def outcomes(
+    log: QueryLog, seed: int, history: Any, sign: float, offset: float
+) -> tuple[Settlement, bool]:
     """Outcomes in the log that the history of a seed, ``[C, ...]`` in NumPy, has otherwise.
 
-    A logged score times ``sign`` is what the loop maximises.
+    A logged score times ``sign``, less ``offset``, is the score in a history.
 
     Returns:
       The outcomes, and whether one of them replaces an outcome that the history had.
@@ -94,7 +97,7 @@ def outcomes(log: QueryLog, seed: int, history: Any, sign: float) -> tuple[Settl
     charged = [q for q in log.queries(seed) if q.status.charged][: int(history.used)]
     scores, status = history.scores.copy(), history.status.copy()
     for row, query in enumerate(charged):
-        scores[row] = NO_SCORE if query.score is None else sign * query.score
+        scores[row] = NO_SCORE if query.score is None else relative(sign * query.score, offset)
         status[row] = query.status
     rows = (scores != history.scores) | (status != history.status)
     corrected = rows & (history.status != Status.PENDING)
@@ -112,9 +115,14 @@ def settled(plan: SeedPlan, state: State, settlement: Settlement) -> State:
 
 
 def with_late_results(
-    logs: Sequence[QueryLog], seeds: Sequence[int], plan: SeedPlan, state: State, sign: float
+    logs: Sequence[QueryLog],
+    seeds: Sequence[int],
+    plan: SeedPlan,
+    state: State,
+    sign: float,
+    offset: float,
 ) -> State:
-    """The state with the results that were told later than it was saved.
+    """The state with the results that were told later than it was saved; see :func:`outcomes`.
 
     Raises:
       ValueError: if objects are being measured.
@@ -123,7 +131,7 @@ def with_late_results(
     scores, status = history.scores.copy(), history.status.copy()
     for lane, (log, seed) in enumerate(zip(logs, seeds, strict=True)):
         if (status[lane] == Status.PENDING).any():
-            found, _ = outcomes(log, seed, _lane(history, lane), sign)
+            found, _ = outcomes(log, seed, _lane(history, lane), sign, offset)
             scores[lane] = np.where(found.rows, found.scores, scores[lane])
             status[lane] = np.where(found.rows, found.status, status[lane])
     if open_ones := int((status == Status.PENDING).sum()):

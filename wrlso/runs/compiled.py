@@ -6,16 +6,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from wrlso import loop
-from wrlso.data import NO_SCORE, History
+from wrlso.data import History
 from wrlso.loop.algorithm import Algorithm, State
-from wrlso.loop.candidates import Candidates, Evaluation
+from wrlso.loop.candidates import BaseData, Candidates, Evaluation, no_candidates
 from wrlso.loop.retraining import RetrainInfo
-from wrlso.objective import Objective
-from wrlso.parallel import SeedPlan, over_seeds
+from wrlso.parallel import SeedPlan, over_seeds, spread
 from wrlso.runs.lanes import SeedInputs, SharedInputs
+from wrlso.runs.packing import pack, pack_lanes, unpack, unpack_lanes
+from wrlso.scores import Objective, raw_scores
 from wrlso.status import Status
 
 Clock = Callable[[str, float], None]
@@ -23,6 +25,10 @@ Clock = Callable[[str, float], None]
 
 Say = Callable[[str], None]
 """Called with a few words for the progress bar."""
+
+
+Answer = tuple[Candidates, Evaluation]
+"""A batch ``[lanes, q]`` and its evaluation."""
 
 
 class CompiledOnce:
@@ -71,7 +77,7 @@ class Batches(NamedTuple):
       latents: ``[asks, q, d]``.
       objects: ``[asks, q, ...]``.
       status: ``[asks, q]``, UNUSED beyond the asks that were made.
-      scores: ``[asks, q]``, -inf where there is none.
+      scores: ``[asks, q]`` in the objective's own type; they count where the status is OK.
       refused: ``[asks]``, the number of points passed over, as the task does not accept them.
       asked: ``[]``, the number of asks that were made.
       measures: ``[]`` each, see ``Proposer.measures``.
@@ -91,8 +97,16 @@ class CompiledLoop:
 
     With an objective in JAX a round is two programs: ``retrain``, and ``search``, which fits, asks,
     scores and tells until the seed's limit is reached. With an objective on the host, ``fit``,
-    ``ask`` and ``tell`` are programs of their own. ``settle`` and ``fantasize`` serve results that
-    come later than the next ask.
+    ``ask`` and ``tell`` are programs of their own; candidates come to the host, and answers to the
+    devices, in one transfer each. ``settle`` and ``fantasize`` serve results that come later than
+    the next ask.
+
+    Args:
+      algorithm: the method on its task.
+      objective: in JAX; None: on the host.
+      plan: of the lanes.
+      like: shapes and types of an answer for one seed.
+      clock, say: see :class:`CompiledOnce`.
     """
 
     def __init__(
@@ -100,6 +114,7 @@ class CompiledLoop:
         algorithm: Algorithm,
         objective: Objective | None,
         plan: SeedPlan,
+        like: Answer,
         clock: Clock,
         say: Say = lambda _: None,
     ) -> None:
@@ -120,6 +135,20 @@ class CompiledLoop:
         self.tell = lift("tell", _tell(algorithm), donate=True)
         self.settle = lift("settle", _settle(algorithm))
         self.fantasize = lift("fantasize", _fantasize(algorithm))
+
+        # Programs of their own: within another one they would change how that one rounds.
+        self._plan, self._like = plan, like
+        self._pack = jax.jit(jax.vmap(pack))
+        lanes = spread(plan, np.zeros(plan.lanes)).sharding
+        self._unpack = jax.jit(jax.vmap(lambda one: unpack(one, like)), out_shardings=lanes)
+
+    def on_host(self, candidates: Candidates) -> Candidates:
+        """Candidates ``[lanes, q]`` as NumPy arrays, in one transfer."""
+        return unpack_lanes(np.asarray(self._pack(candidates)), self._like[0])
+
+    def on_devices(self, answer: Answer) -> Answer:
+        """An answer ``[lanes, q]`` on the devices, in one transfer."""
+        return self._unpack(spread(self._plan, pack_lanes(answer, self._like, self._plan)))
 
     @property
     def compilations(self) -> dict[str, int]:
@@ -158,6 +187,19 @@ def _fit(algorithm: Algorithm) -> Callable[..., tuple[State, Any]]:
     return fit
 
 
+def answer_like(algorithm: Algorithm, history: History, base: BaseData) -> Answer:
+    """Shapes and types of an answer for one seed; nothing is computed."""
+
+    def make(history: History, base: BaseData) -> Answer:
+        proposer = algorithm.proposer
+        sizes = {"batch": proposer.batch, "max_duplicates": proposer.max_duplicates}
+        none = no_candidates(history, base.dataset, base.offset, **sizes)
+        scores = jnp.zeros(proposer.batch, jnp.float32)
+        return none, Evaluation(scores, none.status, jnp.zeros(proposer.batch, bool))
+
+    return jax.eval_shape(make, history, base)
+
+
 def _ask(algorithm: Algorithm) -> Callable[..., Candidates]:
     def ask(carried: tuple[State, Any], inputs: SeedInputs, shared: SharedInputs) -> Candidates:
         key = loop.query_key(inputs.seed, shared.round, shared.ask)
@@ -190,7 +232,8 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
             now = State(params, history, state.memory)
             key = loop.query_key(inputs.seed, shared.round, shared.ask * asks + asked)
             candidates = loop.ask(algorithm, key, now, surrogate, shared.base, inputs.limit)
-            evaluation = loop.score(objective, candidates)
+            scores = raw_scores(objective, candidates.objects)
+            evaluation = loop.judge(scores, candidates)
             now, surrogate = loop.tell(
                 algorithm, now, surrogate, candidates, evaluation, shared.round
             )
@@ -198,13 +241,13 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
                 candidates.latents,
                 candidates.objects,
                 evaluation.status,
-                evaluation.scores,
+                jnp.where(evaluation.status == Status.OK, scores, 0),  # no NaN leaves a program
                 candidates.refused,
             )
             batches = jax.tree.map(lambda all_, one: all_.at[asked].set(one), batches, new)
             return asked + 1, now.history, surrogate, batches
 
-        empty = _no_batches(algorithm, state.history)
+        empty = _no_batches(algorithm, state.history, objective)
         start = (jnp.zeros((), jnp.int32), state.history, surrogate, empty)
         asked, history, _, batches = lax.while_loop(goes_on, one_ask, start)
         return (history, state.memory), Batches._make([*batches, asked, measures])
@@ -212,21 +255,25 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
     return search
 
 
-def _no_batches(algorithm: Algorithm, history: History) -> tuple[jax.Array, ...]:
+def _no_batches(
+    algorithm: Algorithm, history: History, objective: Objective
+) -> tuple[jax.Array, ...]:
     """Latents, objects, status, scores and refused points of a search before the first ask."""
     shape = (algorithm.asks, algorithm.proposer.batch)
+    one = jax.ShapeDtypeStruct((1, *history.objects.shape[1:]), history.objects.dtype)
+    scores = jax.eval_shape(lambda objects: raw_scores(objective, objects), one)
     return (
         jnp.zeros((*shape, *history.latents.shape[1:]), history.latents.dtype),
         jnp.zeros((*shape, *history.objects.shape[1:]), history.objects.dtype),
         jnp.full(shape, int(Status.UNUSED), jnp.int32),
-        jnp.full(shape, NO_SCORE, jnp.float32),
+        jnp.zeros(shape, scores.dtype),
         jnp.zeros(algorithm.asks, jnp.int32),
     )
 
 
 def _tell(algorithm: Algorithm) -> Callable[..., tuple[History, Any]]:
     def tell(
-        carried: tuple[History, Any], told: tuple[Candidates, Evaluation], shared: SharedInputs
+        carried: tuple[History, Any], told: Answer, shared: SharedInputs
     ) -> tuple[History, Any]:
         history, surrogate = carried
         # Without the parameters, which would be copied at every query.

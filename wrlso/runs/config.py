@@ -31,8 +31,8 @@ class RunConfig:
       proposer: name of the proposer.
       algorithm: every resolved setting, from ``wrlso.resolve.record``.
       minimize: true if lower scores are better.
-      starting: the number of starting objects, their best score, its object, and the number of
-        them that were evaluated at the cost of the budget.
+      starting: the number of starting objects, their best score, its object, the number of them
+        that were evaluated at the cost of the budget, and the offset of the scores, if any.
       stated: facts that every table shows, from the task.
       provenance: versions of the packages, platform, date and command with which the run began.
       task_record: digests of the objective, model, base data and parameters, from
@@ -73,6 +73,12 @@ class RunConfig:
     def sign(self) -> float:
         """1, or -1 if lower scores are better."""
         return -1.0 if self.minimize else 1.0
+
+    @property
+    def offset(self) -> float:
+        """The number that compiled programs subtract from scores times ``sign``; see
+        :mod:`wrlso.scores`."""
+        return float(self.starting.get("offset", 0.0))
 
     @property
     def queries(self) -> int:
@@ -162,7 +168,7 @@ def plan_run(
         )
     chosen = settings.chosen()
     resolved = algorithm(task, method, **{**chosen, "budget": settings.budget - initial})
-    plan_seeds(settings.seed_count, settings.devices, settings.seed_mode)
+    plan_seeds(settings.seed_count, settings.devices, settings.seed_mode, local=True)
     return resolved, make_config(task, method, settings, resolved)
 
 

@@ -28,6 +28,7 @@ from wrlso.loop.candidates import Candidates, Evaluation
 from wrlso.runs.compiled import Batches
 from wrlso.runs.log import Query, QueryLog
 from wrlso.runs.scored import ScoredObjects, name_of
+from wrlso.scores import relative
 from wrlso.status import Status, refusal
 
 
@@ -236,7 +237,7 @@ def _collect(
     """The candidates and their evaluation as arrays; and what was scored is remembered."""
     asked = np.asarray(candidates.latents, "<f4")
     latents, objects, status = (np.array(part) for part in candidates[:3])
-    scores = np.full(status.shape, NO_SCORE, np.float32)
+    scores = np.full(status.shape, NO_SCORE)
     failed = np.zeros(status.shape, bool)
     for one in pending:
         at, query = (one.lane, one.place), one.query
@@ -251,9 +252,10 @@ def _collect(
         else:
             scores[at] = NO_SCORE if query.score is None else sign * query.score
             scored.add(one.lane, one.thing, scores[at], query.status == Status.PENDING)
-    evaluated = candidates._replace(latents=jnp.asarray(latents), objects=jnp.asarray(objects))
+    evaluated = candidates._replace(latents=latents, objects=objects)  # type: ignore[arg-type]
     evaluated = _with_logged_decodes(evaluated, (latents != asked).any(-1), dedup_key)
-    return evaluated, Evaluation(*map(jnp.asarray, (scores, status, failed)))
+    answers: Any = relative(scores, scored.offset), status, failed
+    return evaluated, Evaluation(*answers)
 
 
 def _with_logged_decodes(
@@ -267,7 +269,7 @@ def _with_logged_decodes(
     def put(old: Fingerprints, dedup_key: DedupKey | None) -> Fingerprints:
         lanes = [fingerprint(objects, dedup_key) for objects in candidates.objects]
         logged = Fingerprints(*(jnp.stack(words) for words in zip(*lanes, strict=True)))
-        return jax.tree.map(lambda new, old: jnp.asarray(np.where(replaced, new, old)), logged, old)
+        return jax.tree.map(lambda new, old: np.where(replaced, new, old), logged, old)
 
     return candidates._replace(
         decoded_fingerprints=put(candidates.decoded_fingerprints, None),

@@ -17,6 +17,7 @@ from wrlso.models.vae import VAE
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import QueryLog, Round
 from wrlso.status import Status
+from wrlso.storage.numbers import shown
 
 _logger = logging.getLogger("wrlso")
 
@@ -106,8 +107,10 @@ def event_of(
         seeds[row.seed] = {name: value for name, value in known.items() if np.isfinite(value)}
     charged = sum(q.status.charged for q in queries)
     event = RoundEvent(folder, number, charged, config.queries * config.seeds, seeds)
-    shown = ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items())
-    _logger.info("%s: round %d, %d of %d queries: %s", folder, number, charged, event.budget, shown)
+    metrics = ", ".join(f"{name} {shown(value)}" for name, value in event.metrics.items())
+    _logger.info(
+        "%s: round %d, %d of %d queries: %s", folder, number, charged, event.budget, metrics
+    )
     return event
 
 

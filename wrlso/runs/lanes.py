@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from wrlso.loop.candidates import BaseData
@@ -75,4 +74,4 @@ class Lanes:
 
     def shared_inputs(self, round: int, ask: int) -> SharedInputs:
         """Inputs that all seeds read, on every device."""
-        return SharedInputs(self.base, *replicate(self.plan, (jnp.int32(round), jnp.int32(ask))))
+        return SharedInputs(self.base, *replicate(self.plan, (np.int32(round), np.int32(ask))))

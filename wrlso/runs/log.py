@@ -10,62 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from wrlso.evaluation.components import ComponentValue
+from wrlso.runs.schema import SCHEMA, TABLES
 from wrlso.status import Status
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS queries (
-    seed INTEGER NOT NULL,
-    round INTEGER NOT NULL,
-    "index" INTEGER NOT NULL,      -- position within the round
-    latent BLOB NOT NULL,          -- little-endian float32
-    object BLOB NOT NULL,          -- the model's storage form, raw bytes
-    score REAL,                    -- NULL unless status is OK
-    status TEXT NOT NULL,          -- OK, INVALID, FAILED, TIMEOUT, DUPLICATE, REFUSED, PENDING
-    reason TEXT,                   -- why it failed or was refused
-    text TEXT,                     -- the object as a line of text, where it has one
-    PRIMARY KEY (seed, round, "index")
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS components (
-    seed INTEGER NOT NULL,
-    round INTEGER NOT NULL,
-    "index" INTEGER NOT NULL,      -- these three name the query
-    place INTEGER NOT NULL,        -- of the component in its objective
-    name TEXT NOT NULL,
-    value REAL,                    -- as measured
-    desirability REAL,             -- what the objective made of it
-    PRIMARY KEY (seed, round, "index", place)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rounds (
-    seed INTEGER NOT NULL,
-    round INTEGER NOT NULL,
-    steps INTEGER NOT NULL,        -- training steps of the retraining
-    loss REAL,                     -- mean over those steps, nats per object
-    effective_rows REAL,           -- effective sample size of the weights
-    diverged INTEGER NOT NULL,     -- 1 if training was not finite and was undone
-    uncharged INTEGER NOT NULL,    -- objective evaluations beyond the budget
-    refused INTEGER NOT NULL,      -- points passed over as the task does not accept them
-    fit_r2 REAL,                   -- surrogate on held-out base data: coefficient of determination
-    fit_spearman REAL,             -- the same: rank correlation
-    PRIMARY KEY (seed, round)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS timings (
-    phase TEXT NOT NULL,           -- compile, retrain, ask, score, tell, ...
-    round INTEGER NOT NULL,        -- -1 outside any round
-    seconds REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS results (
-    number INTEGER PRIMARY KEY,    -- in the order in which people told them
-    time TEXT NOT NULL,            -- UTC
-    seed INTEGER,                  -- NULL: measured elsewhere, not asked for
-    round INTEGER,
-    "index" INTEGER,
-    object BLOB NOT NULL,          -- the model's storage form, raw bytes
-    text TEXT,
-    score REAL,                    -- NULL for a failure
-    reason TEXT,                   -- why it failed
-    source TEXT                    -- such as a file's name
-);
-"""
 
 _QUERY = 'seed, round, "index", latent, object, score, status, reason, text'
 
@@ -173,9 +119,10 @@ class QueryLog:
         if read_only:
             self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         else:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
+            address = path.resolve().as_uri()
+            self._db = sqlite3.connect(address, isolation_level=None, timeout=60, uri=True)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(SCHEMA)
             if "text" not in self._columns("queries"):  # an earlier version made the file
                 self._db.execute("ALTER TABLE queries ADD COLUMN text TEXT")
         self._query = _QUERY
@@ -187,6 +134,24 @@ class QueryLog:
         with self._transaction():
             for table in ("queries", "components"):
                 self._db.execute(f"DELETE FROM {table} WHERE round >= ?", (round,))
+
+    def clear(self) -> None:
+        """Delete everything."""
+        with self._transaction():
+            for table in TABLES:
+                self._db.execute(f"DELETE FROM {table}")
+
+    def absorb(self, path: Path, processes: int) -> None:
+        """Add all of another log. The seconds of processes side by side count as their mean."""
+        self._db.execute("ATTACH ? AS other", (f"{path.resolve().as_uri()}?mode=ro",))
+        with self._transaction():
+            for table in TABLES[:-1]:
+                self._db.execute(f"INSERT INTO {table} SELECT * FROM other.{table}")
+            self._db.execute(
+                "INSERT INTO timings SELECT phase, round, seconds / ? FROM other.timings",
+                (processes,),
+            )
+        self._db.execute("DETACH other")
 
     def close(self) -> None:
         """Close the file."""

@@ -23,6 +23,7 @@ from wrlso.runs.log import Told
 from wrlso.runs.progress import say
 from wrlso.runs.provenance import provenance
 from wrlso.runs.settings import RunSettings
+from wrlso.scores import relative, score_offset
 from wrlso.tasks.base import Task, describer
 
 _COLLAPSED = 0.5
@@ -146,8 +147,8 @@ def check_initial(task: Task, budget: int) -> None:
 
 def starting_record(task: Task, base: Dataset, spent: int | None) -> Mapping[str, Any]:
     """The starting data in a few numbers, for the run's record: in the user's sign."""
-    scores = np.asarray(base.scores)
-    best = int(scores.argmax())
+    scores = np.asarray(base.scores, np.float64)
+    best, offset = int(scores.argmax()), score_offset(scores)
     describe = describer(task)
     stored = np.ascontiguousarray(np.asarray(base.objects[best])).tobytes()
     return {
@@ -155,6 +156,7 @@ def starting_record(task: Task, base: Dataset, spent: int | None) -> Mapping[str
         "best": float(task.sign * scores[best]),
         "best_object": describe(stored) or None if describe else None,
         "initial": (task.initial_spent() if spent is None else spent) if task.initial else 0,
+        **({"offset": offset} if offset else {}),
     }
 
 
@@ -180,7 +182,7 @@ def warn_of_collapse(resolved: Algorithm, base: Dataset) -> None:
 
 
 def _largest_share(resolved: Algorithm, base: Dataset, numbers: Mapping[str, Any]) -> float:
-    scores = jnp.asarray(base.scores, jnp.float32)
+    scores = jnp.asarray(relative(base.scores, score_offset(base.scores)))
     rounds = jnp.full(scores.shape, -1, jnp.int32)
     weights = resolved.weighting(scores, jnp.ones(scores.shape, bool), rounds, numbers)
     return float(jnp.asarray(weights).max())

@@ -4,13 +4,14 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from tqdm import tqdm
 
 from wrlso.runs.log import QueryLog
+from wrlso.storage.numbers import shown
 
 _TIMED = 4
 """Number of evaluations after which a run says how long the others will take."""
@@ -41,18 +42,18 @@ class Progress:
         if not self.bar.disable:
             self.bar.set_postfix_str(text)
 
-    def update(self, charged: int, scores: np.ndarray, sign: float = 1.0) -> None:
-        """Show the number of charged queries, and what the seeds' ``scores [seeds, C]`` say.
+    def update(self, charged: int, scores: Sequence[np.ndarray], sign: float = 1.0) -> None:
+        """Show the number of charged queries, and what each seed's ``scores [C]`` say.
 
         They are what the loop maximises: the objective's scores times ``sign``.
         """
         self.bar.update(charged - self.bar.n)
-        failed = charged - int(np.isfinite(scores).sum())
+        failed = charged - sum(int(np.isfinite(one).sum()) for one in scores)
         best = [s[np.isfinite(s)].max() for s in scores if np.isfinite(s).any()]
         top = "max" if sign > 0 else "min"
         found = []
         if best:
-            found = [f"best {sign * np.mean(best):.4g} mean, {sign * np.max(best):.4g} {top}"]
+            found = [f"best {shown(sign * np.mean(best))} mean, {shown(sign * np.max(best))} {top}"]
         found += [f"{failed} without a score"] if failed else []
         self.bar.set_postfix_str(", ".join(found), refresh=False)
         self._say_how_long(charged)

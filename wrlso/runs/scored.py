@@ -3,6 +3,7 @@
 import numpy as np
 
 from wrlso.data import NO_SCORE, Dataset, History
+from wrlso.scores import warn_of_merged
 from wrlso.status import Status
 
 
@@ -10,12 +11,16 @@ class ScoredObjects:
     """The objects that the base data and each seed's history hold, and their scores: -inf for a
     failure, and for an object that is being measured.
 
+    Scores are what the loop maximises, in float64. Those of a history are less ``offset``.
+
     Attributes:
+      offset: as given.
       verdicts: the accept test's answers so far: None, or the reason for which it refused the
         object.
     """
 
-    def __init__(self, base: Dataset, history: History, seeds: int) -> None:
+    def __init__(self, base: Dataset, history: History, seeds: int, offset: float = 0.0) -> None:
+        self.offset, self._warned = offset, False
         self.base = {name_of(x): float(s) for x, s in zip(*map(np.asarray, base), strict=True)}
         self.verdicts: dict[bytes, str | None] = {}
         self.own: list[dict[bytes, float]] = []
@@ -24,7 +29,7 @@ class ScoredObjects:
             n = int(history.used[lane])
             objects, scores = history.objects[lane][:n], history.scores[lane][:n]
             named = zip(np.asarray(objects), np.asarray(scores), strict=True)
-            self.own.append({name_of(x): float(s) for x, s in named})
+            self.own.append({name_of(x): float(s) + offset for x, s in named})
             done = np.asarray(history.status[lane][:n]) != Status.PENDING
             lost = np.asarray(objects)[done & ~np.isfinite(np.asarray(scores))]
             self.failed.update((lane, name_of(x)) for x in lost)
@@ -46,6 +51,13 @@ class ScoredObjects:
             self.failed.add((lane, name))
         else:
             self.failed.discard((lane, name))
+
+    def warn_of_merged(self) -> None:
+        """Warn, once, if queries whose scores differ are equal to compiled programs."""
+        for own in self.own:
+            scores = np.array(list(own.values()))
+            if not self._warned and warn_of_merged(scores, self.offset, "the queries"):
+                self._warned = True
 
 
 def name_of(thing: np.ndarray) -> bytes:

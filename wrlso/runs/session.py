@@ -13,11 +13,11 @@ from wrlso import loop
 from wrlso.data import Dataset
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.loop.algorithm import Algorithm, State
-from wrlso.loop.candidates import prepare_base
-from wrlso.parallel import broadcast, plan_seeds, spread
+from wrlso.loop.candidates import Candidates, prepare_base
+from wrlso.parallel import broadcast, plan_seeds
 from wrlso.runs import checkpoints
 from wrlso.runs.checkpoints import OpenRun
-from wrlso.runs.compiled import CompiledLoop
+from wrlso.runs.compiled import Answer, CompiledLoop, answer_like
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batches
 from wrlso.runs.events import Callback, elbo_parts, event_of
 from wrlso.runs.lanes import Lanes
@@ -55,22 +55,27 @@ class Session:
         self.logs = [run.log for run in runs for _ in range(run.folder.config.seeds)]
         self.progress = Progress(tqdm(disable=True), self.logs[0])
         seeds = sum(config.seeds for config in configs)
-        self.plan = plan_seeds(seeds, config.devices, config.seed_mode)
-        self.lanes = Lanes(configs, self.plan, prepare_base(base, task.dedup_key))
+        self.plan = plan_seeds(seeds, config.devices, config.seed_mode, local=True)
+        self.offset = config.offset
+        prepared = prepare_base(base, task.dedup_key, self.offset)
+        self.lanes = Lanes(configs, self.plan, prepared)
         self.seeds = self.lanes.seeds
         self.base, self.base_rows = base, len(base.scores)
+        first = loop.init(algorithm, params, base)
+        self.answer_like = answer_like(algorithm, first.history, prepared)
         self.compiled = CompiledLoop(
             algorithm,
             task.maximized().objective,
             self.plan,
+            self.answer_like,
             self._clock,
             lambda text: self.progress.say(text),
         )
-        start = broadcast(self.plan, loop.init(algorithm, params, base))
+        start = broadcast(self.plan, first)
         self.round, self.state = checkpoints.restore(runs, self.plan, start)
         if not keep_log:
             self.state = checkpoints.with_late_results(
-                self.logs, self.seeds, self.plan, self.state, task.sign
+                self.logs, self.seeds, self.plan, self.state, task.sign, self.offset
             )
         self.limits = [algorithm.budget] * seeds
         self.refused, self.counts_before = np.zeros(seeds, int), self.counts
@@ -81,7 +86,7 @@ class Session:
         if task.host_objective is not None:
             self.evaluator = HostEvaluator(task.host_objective)
             history = jax.tree.map(np.asarray, self.state.history)
-            self.scored = ScoredObjects(base, history, seeds)
+            self.scored = ScoredObjects(base, history, seeds, self.offset)
 
     def close(self) -> None:
         """Let go of all arrays and programs, without waiting for Python's garbage collector."""
@@ -106,6 +111,8 @@ class Session:
         retrained = self.retrain()
         asked = self._ask_all(check_interrupt)
         done = self.record_rounds(retrained, asked)
+        if self.evaluator is not None:
+            self.scored.warn_of_merged()
         self.end_round(done)
 
     def retrain(self) -> list[Round | None]:
@@ -169,25 +176,72 @@ class Session:
         record_batches(position, batches)
         self.measure(batches.measures)
         self.refused += batches.refused[: len(self.seeds)].sum(1)
-        self._show()
+        scores = np.asarray(history.scores, np.float64)[: len(self.seeds)] + self.offset
+        self._show(list(scores))
         check_interrupt()
         return batches.asked[: len(self.seeds)]
 
     def _search_on_host(self, fit: int, check_interrupt: Callable[[], None]) -> np.ndarray:
         """Fit, then ask, evaluate and tell batch by batch. ``[seeds]`` asks."""
-        inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, fit)
-        self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
+        first = fit * self.algorithm.asks
+        self.fit_surrogate(fit)
         self.measure(self.algorithm.proposer.measures(self.surrogate))
         asked = np.zeros(len(self.seeds), int)
-        for number in range(self.algorithm.asks):
+        for number in range(first, first + self.algorithm.asks):
             asked += self.counts < self.limits
-            self._ask(fit * self.algorithm.asks + number)
-            self._show()
+            self.tell(self._evaluate(self.ask(number), number))
+            self._show([list(own.values()) for own in self.scored.own])
             check_interrupt()
             if (self.counts >= self.limits).all():
                 break
         return asked
+
+    def fit_surrogate(self, fit: int) -> None:
+        """Fit the surrogate of the round's fit number ``fit``."""
+        inputs = self.lanes.seed_inputs(self.limits)
+        shared = self.lanes.shared_inputs(self.round, fit)
+        self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
+
+    def ask(self, number: int, surrogate: Any = None) -> Candidates:
+        """Ask for a batch ``[lanes, q]``: the round's ask ``number``, within the present limits.
+
+        ``surrogate`` stands for the run's own.
+        """
+        carried = self.state, self.surrogate if surrogate is None else surrogate
+        inputs = self.lanes.seed_inputs(self.limits)
+        shared = self.lanes.shared_inputs(self.round, number)
+        return self.compiled.on_host(self.compiled.ask(carried, inputs, shared))
+
+    def tell(self, answer: Answer) -> None:
+        """Add an answer to the history, and to what the surrogate knows."""
+        carried = self.state.history, self.surrogate
+        shared = self.lanes.shared_inputs(self.round, 0)
+        told = self.compiled.on_devices(answer)
+        history, self.surrogate = self.compiled.tell(carried, told, shared)
+        self.state = self.state._replace(history=history)
+
+    def fantasies(self) -> Any:
+        """The surrogate as if each pending query had scored its mean."""
+        inputs = self.lanes.seed_inputs(self.limits)
+        shared = self.lanes.shared_inputs(self.round, 0)
+        return self.compiled.fantasize((self.state, self.surrogate), inputs, shared)
+
+    def surrogate_like(self) -> Any:
+        """The shapes and types of a surrogate."""
+        inputs = self.lanes.seed_inputs(self.limits)
+        shared = self.lanes.shared_inputs(self.round, 0)
+        return self.compiled.fit.shape(self.state, inputs, shared)[1]
+
+    def _evaluate(self, candidates: Candidates, ask: int) -> Answer:
+        """Evaluate a batch of every seed on the host."""
+        assert self.evaluator is not None
+        self.refused += candidates.refused[: len(self.seeds)]
+        first = ask * self.algorithm.proposer.batch
+        position = BatchPosition(self.seeds, self.logs, self.round, first, self.task.sign)
+        with timed(self._clock, "score"):
+            return evaluate_on_host(
+                self.evaluator, position, candidates, self.scored, self.task.dedup_key
+            )
 
     def measure(self, measures: Mapping[str, Any]) -> None:
         """Remember what the last fit measured; a seed that asked for nothing has no surrogate."""
@@ -196,27 +250,9 @@ class Session:
             new = np.asarray(values)[: len(self.seeds)]
             self.measures[name] = np.where(fitted, new, self.measures.get(name, -np.inf))
 
-    def _show(self) -> None:
-        scores = np.asarray(self.state.history.scores)[: len(self.seeds)]
-        self.progress.update(int(self.counts.sum()), scores, self.task.sign)
-
-    def _ask(self, ask: int) -> None:
-        """One batch of queries of every seed: propose, evaluate on the host, add to the history."""
-        assert self.evaluator is not None
-        inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, ask)
-        candidates = self.compiled.ask((self.state, self.surrogate), inputs, shared)
-        on_host = jax.tree.map(np.asarray, candidates)
-        self.refused += on_host.refused[: len(self.seeds)]
-        first = ask * self.algorithm.proposer.batch
-        position = BatchPosition(self.seeds, self.logs, self.round, first, self.task.sign)
-        with timed(self._clock, "score"):
-            told = evaluate_on_host(
-                self.evaluator, position, on_host, self.scored, self.task.dedup_key
-            )
-        carried = (self.state.history, self.surrogate)
-        history, self.surrogate = self.compiled.tell(carried, spread(self.plan, told), shared)
-        self.state = self.state._replace(history=history)
+    def _show(self, scores: Sequence[Any]) -> None:
+        found = [np.asarray(one, float) for one in scores]
+        self.progress.update(int(self.counts.sum()), found, self.task.sign)
 
     def end_round(self, done: Mapping[QueryLog, Sequence[Round]]) -> None:
         """Save the state after a round whose rows were logged, and tell the callback."""

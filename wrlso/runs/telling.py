@@ -9,6 +9,7 @@ import numpy as np
 
 from wrlso.runs.log import Query, QueryLog, Told
 from wrlso.status import Status
+from wrlso.storage.numbers import shown
 
 _SHOWN = 5
 """Maximum number of faults that a message names."""
@@ -234,4 +235,4 @@ def _elsewhere(
 
 
 def _words(score: float | None) -> str:
-    return "a failure" if score is None else f"{score:g}"
+    return "a failure" if score is None else shown(score, 6)

@@ -1,12 +1,13 @@
 """Pytrees of arrays in safetensors files, written atomically and without pickle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from wrlso.storage.files import write_atomically
 
@@ -37,6 +38,13 @@ def load_tree(path: Path, like: Any) -> Any:
                 )
             leaves.append(value)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def join_files(paths: Sequence[Path], out: Path) -> None:
+    """Write the pytree of the arrays of several files, concatenated along the first axis."""
+    parts = [load_file(path) for path in paths]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    write_atomically(out, save(joined))
 
 
 def load_metadata(path: Path) -> dict[str, str]:

@@ -16,8 +16,8 @@ from wrlso.loop.retraining import RetrainConfig
 from wrlso.models.elbo import BetaSchedule, constant_beta
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
-from wrlso.objective import Objective
 from wrlso.proposers.bayesian import BOConfig
+from wrlso.scores import Objective, negative
 from wrlso.storage.tensors import load_tree
 
 
@@ -175,7 +175,7 @@ class Task:
 
 
 def _negated(objective: Objective | None) -> Objective | None:
-    return None if objective is None else lambda objects: -objective(objects)
+    return None if objective is None else lambda objects: negative(objective(objects))
 
 
 def shipped_params(path: Path, vae: VAE) -> Any:

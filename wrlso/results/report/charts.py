@@ -12,6 +12,7 @@ from wrlso.results.report.view import RunView
 from wrlso.results.statistics import curve_interval, held, mean_interval
 from wrlso.results.style import GREY, color_of
 from wrlso.runs.log import Query
+from wrlso.storage.numbers import shown
 
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 
@@ -139,7 +140,7 @@ def _start(made: figure, view: RunView, color: str) -> None:
         return
     made.line(
         [1, view.config.budget], [best, best], line_dash="dashed", color=color,
-        legend_label=f"best of the starting data: {best:.5g}",
+        legend_label=f"best of the starting data: {shown(best, 5)}",
     )  # fmt: skip
 
 

@@ -17,13 +17,13 @@ from bokeh.embed import components
 from bokeh.models.plots import Plot
 from bokeh.resources import Resources
 
-from wrlso.objective import Objective
 from wrlso.results.record import RunRecord
 from wrlso.results.report import charts, reproduce, run_charts, sections
 from wrlso.results.report.objects import Cells, cells_of
 from wrlso.results.report.view import RunView, read_runs
 from wrlso.results.stages import prior_scores, stages_of
 from wrlso.runs.base_data import base_of
+from wrlso.scores import Objective
 from wrlso.storage.files import write_atomically
 from wrlso.tasks.base import Task
 

@@ -14,6 +14,7 @@ from wrlso.results.statistics import Interval, difference_interval, mean_interva
 from wrlso.results.tables import title
 from wrlso.runs.log import Query
 from wrlso.status import Status
+from wrlso.storage.numbers import shown
 
 _BEST = 24
 """Number of rows in the table of the best objects."""
@@ -44,8 +45,8 @@ def number(value: float | None) -> Cell:
     """A number, or a dash where there is none; it is sorted below all others."""
     if value is None or not np.isfinite(value):
         return Cell("–", -np.inf)
-    shown = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e9 else f"{value:.5g}"
-    return Cell(shown, float(value))
+    written = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e9 else shown(value, 5)
+    return Cell(written, float(value))
 
 
 def text(value: object) -> Cell:
@@ -57,8 +58,8 @@ def interval(value: Interval) -> Cell:
     """A mean with its interval, sorted by the mean."""
     if not np.isfinite(value.mean):
         return Cell("–", -np.inf)
-    ends = f" ({value.low:.5g} to {value.high:.5g})" if np.isfinite(value.low) else ""
-    return Cell(f"{value.mean:.5g}{ends}", value.mean)
+    ends = f" ({shown(value.low, 5)} to {shown(value.high, 5)})" if np.isfinite(value.low) else ""
+    return Cell(f"{shown(value.mean, 5)}{ends}", value.mean)
 
 
 def overview(views: Sequence[RunView]) -> Table:

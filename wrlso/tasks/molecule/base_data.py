@@ -194,7 +194,8 @@ def _dataset(rows: np.ndarray, scores: np.ndarray, length: int) -> Dataset:
             "for the reasons"
         )
     rows = np.pad(rows[usable], [(0, 0), (0, length - rows.shape[1])])
-    return Dataset(jnp.asarray(rows), jnp.asarray(scores[usable], jnp.float32))
+    kept: Any = np.asarray(scores[usable], np.float64)  # float32 may lose what they differ by
+    return Dataset(jnp.asarray(rows), kept)
 
 
 def starting_loader(

@@ -137,11 +137,11 @@ def properties(params: Any, latents: Array) -> Array:
 
 
 def _init(sizes: Sizes, symbols: int, categories: int, key: Array) -> dict[str, Any]:
-    keys = iter(jax.random.split(key, 16))
+    keys, normal = iter(jax.random.split(key, 16)), jax.random.normal
     e, h, d = sizes.embedding, sizes.encoder_units, sizes.latent_dim
     units = sizes.decoder_units
     params = {
-        "symbols": jax.random.normal(next(keys), (symbols, e), jnp.float32) * 0.3,
+        "symbols": normal(next(keys), (symbols, e), jnp.float32) * 0.3,
         "encoder": {
             "forward": init_gru(next(keys), 2 * e, h)._asdict(),
             "backward": init_gru(next(keys), 2 * e, h)._asdict(),
@@ -149,8 +149,7 @@ def _init(sizes: Sizes, symbols: int, categories: int, key: Array) -> dict[str, 
             "out": init_dense(next(keys), 4 * h, 2 * d),
         },
         "decoder": {
-            "categories": jax.random.normal(next(keys), (categories, sizes.category), jnp.float32)
-            * 0.3,
+            "categories": normal(next(keys), (categories, sizes.category), jnp.float32) * 0.3,
             "gru": init_gru(next(keys), 2 * e + sizes.category, units)._asdict(),
             "start": init_dense(next(keys), d, units),
             "gates": init_dense(next(keys), d, 3 * units),

@@ -1,0 +1,1 @@
+"""Figures of one accelerator, by one prepared script."""

@@ -1,0 +1,78 @@
+"""Figures of one accelerator, in at most eight minutes.
+
+    pip install -e . 'jax[cuda12]' torch botorch gpytorch    # the last three for the comparison
+    python -m benchmarks.accelerator [--out DIR] [--minutes 8] [--small]
+
+Shapes and expressions with 1 to 256 seeds, vmap against map; training step, encoding and decoding
+of the model of molecules in float32 and bfloat16, with the share of the device's peak; one ask of
+20 starts and the sparse gradient step, against BoTorch and GPyTorch on the same device; agreement
+with the CPU. What does not fit into the time is left out and said to be. On a CPU the sizes are
+small ones: they show that the script works, and nothing about speed.
+
+Writes DIR/accelerator-NAME.csv and .md with the device's name; DIR is benchmarks/results.
+"""
+
+import argparse
+import csv
+import re
+from pathlib import Path
+
+import jax
+
+from benchmarks.accelerator.asks import agreement, asks, peers, sparse_step
+from benchmarks.accelerator.loops import loops
+from benchmarks.accelerator.measure import COLUMNS, Deadline, Row, cells, device_lines
+from benchmarks.accelerator.molecules import molecules
+from benchmarks.paper.options import RESULTS
+from wrlso.results.tables import markdown
+
+PARTS = {
+    "agreement": agreement,
+    "molecules": molecules,
+    "ask": asks,
+    "sparse": sparse_step,
+    "peers": peers,
+    "loop": loops,  # last: it takes all the time that is left
+}
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Run all parts, and write after each; the CSV's path."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    options = parser.parse_args(argv)
+    small = options.small or jax.devices()[0].platform == "cpu"
+    deadline = Deadline(60 * options.minutes - 15)  # some time to end
+    name = re.sub(r"\W+", "-", jax.devices()[0].device_kind).strip("-").lower()
+    stem = options.out / f"accelerator-{name}"
+    rows: list[Row] = []
+    for part in options.only:
+        try:
+            for row in PARTS[part](small, deadline):
+                rows.append(row)
+                print(" | ".join(cells(row)), flush=True)
+        except Exception as error:  # a part that fails must not cost the others their time
+            rows.append(Row(part, "failed", note=f"{type(error).__name__}: {error}"[:200]))
+            print(rows[-1].note, flush=True)
+        _write(stem, rows, small)
+    return stem.with_suffix(".csv")
+
+
+def _write(stem: Path, rows: list[Row], small: bool) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    table = [cells(row) for row in rows]
+    with stem.with_suffix(".csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *table])
+    sizes = ["Small sizes: this shows that the script works, and nothing about speed."] * small
+    lines = ["# One accelerator", "", "`python -m benchmarks.accelerator`", ""]
+    lines += [f"- {line}" for line in device_lines()] + [""] + sizes + [""] * small
+    stem.with_suffix(".md").write_text("\n".join(lines) + markdown(COLUMNS, table) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Scores far from zero: exact on the host, and exact in float32 less an offset."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import wrlso
+from tests.builders import count_bits, host_task, make_tiny_task, tiny_algorithm, tiny_run
+from wrlso.data import Dataset
+from wrlso.loop.candidates import prepare_base
+from wrlso.scores import evaluate, relative, score_offset, warn_of_merged
+
+FAR = -76_000_000
+"""Float32 has a number in every eighth place there."""
+
+
+def far_data():
+    data = make_tiny_task().load_data()
+    return Dataset(data.objects, np.asarray(data.scores, np.float64) + FAR)
+
+
+def test_ranks_and_weights_are_those_of_the_differences():
+    scores = FAR + np.array([3.0, 1.0, 2.0])
+    base = prepare_base(Dataset(np.zeros((3, 2), np.uint8), scores))
+    weights = wrlso.rank_weights(base.dataset.scores, 1e-3)
+    np.testing.assert_array_equal(weights, wrlso.rank_weights(scores - FAR, 1e-3))
+    kept = np.asarray(base.dataset.scores, np.float64)
+    np.testing.assert_array_equal(kept + float(base.offset), scores)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        FAR + np.arange(200.0),
+        np.array([*(1e9 + np.arange(99.0)), 0.0]),  # one of them near zero
+        1.0 + 1e-8 * np.arange(50),
+        1e12 * (1 + 1e-9 * np.arange(20)),
+    ],
+)
+def test_distinct_scores_stay_distinct(scores):
+    used = relative(scores, score_offset(scores))
+    assert len(np.unique(used)) == len(scores)
+    assert (np.argsort(used) == np.argsort(scores)).all()
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        make_tiny_task().load_data().scores,
+        np.random.default_rng(0).normal(size=50_000),
+        np.random.default_rng(0).exponential(size=1000) - 7.0,
+        np.array([0.1 + 0.2, 0.3, 1.0]),  # equal up to rounding
+        np.array([-np.inf, np.nan]),
+    ],
+)
+def test_ordinary_scores_are_used_as_they_are(scores):
+    assert score_offset(scores) == 0
+    if np.isfinite(scores).any():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            prepare_base(Dataset(np.zeros((len(scores), 1), np.uint8), scores))
+
+
+def test_the_tasks_that_ship_have_no_offset():
+    for task in (wrlso.tasks.shapes(), wrlso.tasks.expressions()):
+        assert score_offset(task.load_data().scores) == 0
+
+
+def test_distinct_scores_that_become_equal_are_warned_of():
+    scores = np.concatenate([np.arange(50.0), 1e12 + 1e3 * np.arange(50.0)])
+    with pytest.warns(UserWarning, match=r"of \d+ distinct scores of the base data equal"):
+        prepare_base(Dataset(np.zeros((100, 1), np.uint8), scores))
+
+
+def test_an_objective_in_jax_is_exact_too():
+    """Whole numbers without a float on the way; under x64 any float."""
+    objects = make_tiny_task().load_data().objects
+    expected = np.asarray(count_bits(objects))
+    whole = evaluate(lambda x: FAR + count_bits(x).astype(jnp.int32), objects, float(FAR))
+    np.testing.assert_array_equal(whole, expected)
+    with jax.enable_x64(True):
+        far = evaluate(lambda x: FAR + count_bits(x).astype(float), jnp.asarray(objects), FAR)
+    assert far.dtype == jnp.float32
+    np.testing.assert_array_equal(far, expected)
+
+
+def test_a_run_finds_what_it_finds_near_zero(tmp_path):
+    near = tiny_run(
+        tmp_path / "near", host_task(lambda x: float(np.unpackbits(x).sum())), proposer="prior"
+    )
+    task = host_task(lambda x: FAR + float(np.unpackbits(x).sum()), load_data=far_data)
+    far = tiny_run(tmp_path / "far", task, proposer="prior")
+    for a, b in zip(near.queries(), far.queries(), strict=True):
+        assert (a.object, a.latent, a.status) == (b.object, b.latent, b.status)
+        assert b.score is None if a.score is None else b.score == a.score + FAR
+    history = far.state(task=task).history
+    offset = float(wrlso.base_data(task).offset)
+    scores = np.asarray(history.scores, np.float64) + offset
+    assert scores.tolist() == [list(seed) for seed in far.scores()]
+
+
+def test_a_simulation_finds_what_it_finds_near_zero():
+    found = {}
+    for name, by in (("near", 0), ("far", FAR)):
+        objective = lambda x, by=by: by + count_bits(x).astype(jnp.int32)  # noqa: E731
+        data = far_data() if by else make_tiny_task().load_data()
+        task, algorithm = tiny_algorithm(proposer="prior", objective=objective)
+        base = prepare_base(data)
+        run = jax.jit(lambda base, a=algorithm, t=task: wrlso.simulate(
+            a, t.objective, 0, t.params, base
+        ))  # fmt: skip
+        history = run(base)[0].history
+        scores = np.asarray(history.scores, np.float64) + float(base.offset) - by
+        found[name] = np.asarray(history.objects), scores
+    np.testing.assert_array_equal(found["near"][0], found["far"][0])
+    np.testing.assert_array_equal(found["near"][1], found["far"][1])
+
+
+def test_queries_that_become_equal_are_warned_of(tmp_path):
+    """Nothing in the base data says that scores will be far away."""
+
+    def score(thing):
+        return 1e12 + float(np.unpackbits(thing).sum())
+
+    with pytest.warns(UserWarning, match="distinct scores of the queries equal others"):
+        tiny_run(tmp_path / "run", host_task(score), seeds=1, proposer="prior")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint64, np.complex64])
+def test_base_objects_of_other_types_are_refused_when_traced(dtype):
+    objects, scores = np.ones((4, 2), dtype), np.arange(4.0)
+    with pytest.raises(TypeError, match="objects of the base data must be integers"):
+        prepare_base(Dataset(objects, scores))
+    with jax.enable_x64(True), pytest.raises(TypeError, match=np.dtype(dtype).name):
+        jax.eval_shape(lambda objects: prepare_base(Dataset(objects, scores)), objects)
+
+
+@pytest.mark.parametrize(
+    ("objects", "scores"),
+    [((4, 2), (3,)), ((4, 2), (4, 1)), ((0, 2), (0,))],
+)
+def test_base_data_of_other_shapes_are_refused_when_traced(objects, scores):
+    dataset = Dataset(np.ones(objects, np.uint8), np.ones(scores))
+    for call in (prepare_base, lambda data: jax.eval_shape(prepare_base, data)):
+        with pytest.raises(ValueError, match=r"base data must be objects \[N, ...\] and scores"):
+            call(dataset)
+
+
+def test_scores_that_float32_cannot_hold_are_refused(tmp_path):
+    data = Dataset(np.arange(4, dtype=np.uint8).reshape(2, 2), np.array([1e200, 2e200]))
+    with pytest.raises(ValueError, match="all NaN, infinite or too large"):
+        prepare_base(data)
+    with pytest.raises(ValueError, match=r"score 1e\+200, which float32 cannot hold"):
+        tiny_run(tmp_path / "run", make_tiny_task(load_data=lambda: data))
+
+
+def test_no_score_at_all_merges_nothing():
+    for scores in ([], [np.nan, -np.inf], [0.0, 0.0]):
+        assert not warn_of_merged(np.array(scores), 0.0, "nothing")

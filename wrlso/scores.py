@@ -1,0 +1,155 @@
+"""Scores in the precision of compiled programs: float32, less a number that is near all of them.
+
+Energies near -7.6e7 that differ by 1 are equal in float32. Less one of them they are exact. On the
+host scores stay in float64, and no rank, weight or posterior depends on the offset.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
+
+Objective = Callable[[Array], Array]
+"""``objects [B, ...] -> scores [B]``, higher is better."""
+
+_FAR = 1024.0
+"""Distance from zero, in units of the scores' spread, from which on the offset is subtracted."""
+
+_PAIRS = 2.0**22
+"""Pairs of different random numbers of which fewer than four are equal in float32."""
+
+
+def at_least_single(dtype: DTypeLike) -> DTypeLike:
+    """The type itself where it is a float of more than 32 bits, else float32."""
+    kind = jnp.dtype(dtype)
+    return kind if jnp.issubdtype(kind, jnp.floating) and kind.itemsize > 4 else jnp.float32
+
+
+def score_offset(scores: ArrayLike) -> float:
+    """A number to subtract from scores ``[N]`` before they are cast to float32.
+
+    It is zero, unless float32 would lose what scores differ by: where their median is more than
+    1,024 times as far from zero as the 5% and 95% quantiles are apart, or where more distinct
+    scores become equal without the offset than with it, and more than chance explains. It is a
+    float32 itself.
+    """
+    values = np.asarray(scores, np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], method="nearest")
+    with np.errstate(over="ignore"):
+        middle = float(np.float32(middle))
+    if not np.isfinite(middle):
+        return 0.0
+    if abs(middle) > _FAR * (high - low):
+        return middle
+    lost = merged(values, 0.0)
+    return middle if lost > _by_chance(len(values)) and merged(values, middle) < lost else 0.0
+
+
+def relative(scores: ArrayLike, offset: float) -> np.ndarray:
+    """Scores on the host less the offset: ``[...]`` float32, rounded once."""
+    with np.errstate(over="ignore"):
+        return (np.asarray(scores, np.float64) - offset).astype(np.float32)
+
+
+def _distinct(values: np.ndarray) -> int:
+    """The number of distinct scores; a difference of 1e-12 of the largest is one of rounding."""
+    largest = np.abs(values).max(initial=0.0)
+    return (
+        len(np.unique(np.round(values / largest * 2.0**40))) if largest > 0 else min(len(values), 1)
+    )
+
+
+def merged(scores: np.ndarray, offset: float) -> int:
+    """The number of distinct scores that equal another one in float32, less the offset."""
+    return _distinct(scores) - len(np.unique(relative(scores, offset)))
+
+
+def warn_of_merged(scores: ArrayLike, offset: float, what: str) -> bool:
+    """Warn if more distinct scores become equal in float32 than chance explains; whether so."""
+    values = np.asarray(scores, np.float64)
+    values = values[np.isfinite(values)]
+    lost = merged(values, offset)
+    if lost <= _by_chance(len(values)):
+        return False
+    warnings.warn(
+        f"{lost} of {_distinct(values)} distinct scores of {what} equal others in float32, less "
+        f"the offset {offset:g}: they share ranks, and the surrogate cannot tell them apart. Use "
+        "scores of a smaller range, such as logarithms, or differences from a reference",
+        stacklevel=3,
+    )
+    return True
+
+
+def _by_chance(n: int) -> float:
+    return n * n / _PAIRS
+
+
+def less(scores: Array, offset: ArrayLike) -> Array:
+    """Scores ``[B]`` of an objective in JAX less the offset, in float32.
+
+    Subtracted in the scores' own type where that is wider, and exactly for whole numbers.
+    """
+    offset = jnp.asarray(offset, jnp.float32)
+    if _is_small_integer(scores):
+        scores = scores.astype(jnp.int32)
+    if scores.dtype in (jnp.int32, jnp.int64):
+        whole, far = jnp.round(offset), scores.astype(jnp.float32) - offset
+        rest = (scores - whole.astype(scores.dtype)).astype(jnp.float32) - (offset - whole)
+        return jnp.where(jnp.abs(far) < 2.0**30, rest, far)  # the integers may wrap around
+    wide = scores.astype(at_least_single(scores.dtype))
+    return (wide - offset.astype(wide.dtype)).astype(jnp.float32)
+
+
+def evaluate(objective: Objective, objects: Array, offset: ArrayLike = 0.0) -> Array:
+    """``[B] float32`` scores of ``[B, ...]`` objects, less an offset (:mod:`wrlso.scores`).
+
+    Raises:
+      ValueError: if the objective does not return one score per object.
+    """
+    return less(raw_scores(objective, objects), offset)
+
+
+def raw_scores(objective: Objective, objects: Array) -> Array:
+    """``[B]`` scores of ``[B, ...]`` objects in the objective's own type.
+
+    Raises:
+      ValueError: if the objective does not return one score per object.
+    """
+    scores = jnp.asarray(objective(objects))
+    if scores.shape != objects.shape[:1]:
+        raise ValueError(
+            f"objective must map objects {list(objects.shape)} to scores {list(objects.shape[:1])}"
+            f", got {list(scores.shape)}; give a function of one object as host_objective"
+        )
+    return scores
+
+
+def constant_less(value: float, offset: ArrayLike) -> Array:
+    """A number less the offset, in float32, also where float32 does not hold the number."""
+    first = np.float32(value)
+    return (first - jnp.asarray(offset, jnp.float32)) + np.float32(value - float(first))
+
+
+def negative(scores: Array) -> Array:
+    """Scores ``[B]`` of an objective in JAX, negated; integers without sign do not wrap around."""
+    scores = jnp.asarray(scores)
+    if jnp.issubdtype(scores.dtype, jnp.unsignedinteger) or scores.dtype == jnp.bool_:
+        scores = scores.astype(jnp.int32 if _is_small_integer(scores) else jnp.float32)
+    return -scores
+
+
+def _is_small_integer(scores: Array) -> bool:
+    kind = scores.dtype
+    return kind == jnp.bool_ or (jnp.issubdtype(kind, jnp.integer) and kind.itemsize < 4)
+
+
+def concrete(*arrays: ArrayLike) -> bool:
+    """Whether arrays have values that can be looked at now."""
+    return not any(isinstance(array, jax.core.Tracer) for array in arrays)
