@@ -33,8 +33,13 @@ from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import grow
 from wrlso.runs.interrupt import remembered_interrupts
-from wrlso.runs.log import Told
-from wrlso.runs.plan import announce, begin, create, queries_of_runs
+from wrlso.runs.plan import (
+    announce,
+    begin,
+    create,
+    queries_of_runs,
+    with_all_measurements,
+)
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import one_blas_thread, programs_on_disk, request_devices
 from wrlso.runs.progress import pretrain_bar, timed
@@ -217,15 +222,9 @@ def resume(
     folder.config = replace(
         folder.config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
     )
-    base = with_elsewhere(base, _elsewhere(folder), task.sign)
+    base = with_all_measurements(folder, base, task.sign)
     _run_to_end([folder], task, resolved, base, progress, callback)
     return Result(folder.path)
-
-
-def _elsewhere(folder: RunFolder) -> list[Told]:
-    """The measurements that joined a run's starting data."""
-    with closing(folder.open_log(read_only=True)) as log:
-        return log.elsewhere()
 
 
 def pretrained(task: Task, *, progress: bool = True) -> Any:

@@ -29,6 +29,7 @@ from wrlso.models.vae import decode_all
 from wrlso.results.record import task_of
 from wrlso.results.tables import comparison_table
 from wrlso.runs import molecule_training
+from wrlso.runs.folder import RunFolder
 from wrlso.runs.molecule_training import train_molecules
 from wrlso.status import Status
 from wrlso.tasks import TASKS
@@ -330,9 +331,11 @@ def test_objects_are_exported_where_the_objective_is_a_function_and_the_data_hav
     _, result = composite_run
     moved = tmp_path / "moved"
     shutil.copytree(result.folder.path, moved)
-    config = json.loads((moved / "config.json").read_text())
-    config["task_options"] |= {"objective": "function chlorines", "data": "/gone/mine.smi"}
-    (moved / "config.json").write_text(json.dumps(config))
+    folder = RunFolder(moved)
+    gone = {"objective": "function chlorines", "data": "/gone/mine.smi"}
+    options = {**folder.config.task_options, **gone}
+    folder.config = dataclasses.replace(folder.config, task_options=options)
+    folder.save_config()
     assert main(["report", str(moved), "--csv", str(tmp_path / "all.csv")]) == 0
     with (tmp_path / "all.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -7,8 +7,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from wrlso.data import Dataset, check_dataset, describe_conflict, find_replicates
 from wrlso.models.vae import object_like
@@ -81,25 +79,22 @@ def base_of(folder: RunFolder, task: Task) -> Dataset:
     molecule that had no score then may have one now.
 
     Raises:
-      ValueError: if the file cannot be read.
+      ValueError: if the file is not as it was written, or is another run's.
     """
     file = folder.base_file
     if not file.exists():
         return load_base(task)
-    try:
-        kept = load_file(file)
-        return Dataset(jnp.asarray(kept["objects"]), jnp.asarray(kept["scores"]))
-    except (SafetensorError, KeyError, OSError) as error:
-        raise ValueError(
-            f"{file} cannot be read ({error}): restore it, or delete it to load the starting data "
-            "again"
-        ) from error
+    remedy = "restore it; if it is deleted, the starting data are loaded and scored again"
+    kept = folder.read_tensors(file, remedy, folder.about("base")).arrays
+    if set(kept) != set(Dataset._fields):
+        raise ValueError(f"{file} holds no starting data, but {', '.join(kept)}; {remedy}")
+    return Dataset(jnp.asarray(kept["objects"]), jnp.asarray(kept["scores"]))
 
 
 def keep_base(folder: RunFolder, task: Task, base: Dataset) -> None:
     """Keep the base data of a run whose objective is a Python function."""
     if task.host_objective is not None and not folder.base_file.exists():
-        save_tree(folder.base_file, base._asdict())
+        save_tree(folder.base_file, base._asdict(), folder.about("base"))
 
 
 def with_elsewhere(base: Dataset, told: Sequence[Told], sign: float) -> Dataset:
