@@ -90,8 +90,11 @@ class RunRecord:
             stated = sum(seed["status"].values())
             logged = sum(query.seed == seed["seed"] for query in queries)
             if logged != stated:
-                why = f"it holds {logged} queries of seed {seed['seed']}, summary.json states {stated}"
-                raise DamagedFile(self.folder.path / "queries.sqlite", why, REMEDY)
+                raise DamagedFile(
+                    self.folder.path / "queries.sqlite",
+                    f"it holds {logged} queries of seed {seed['seed']}, summary.json {stated}",
+                    REMEDY,
+                )
 
     def components(self) -> dict[tuple[int, int, int], tuple[ComponentValue, ...]]:
         """The components of the scores, by seed, round and index of the query.
