@@ -122,7 +122,7 @@ def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
     said = "molecules (objective = penalized_logp, max_heavy_atoms = 14)"
     assert said in result.table()
     assert said in comparison_table([result.summary])
-    drawn = {path.stem for path in result.plot(task, host_samples=5)}
+    drawn = {path.stem for path in result.save_figures(task, host_samples=5)}
     assert {"best_objects", "prior_samples"} <= drawn
 
 
@@ -163,7 +163,7 @@ def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, ca
     result = small_run(task, tmp_path / "run", budget=75, seeds=1)
     assert result.summary["charged_evaluations"] == 71 + result.summary["seeds"][0]["charged"] <= 75
     with pytest.raises(ValueError, match="pass the task that it began with"):
-        result.plot()
+        result.plot("weights")
     with pytest.raises(ValueError, match="none of the 71 molecules of the base data has a score"):
         small_task(folder, objective=lambda smiles: None, initial=71).load_data()
 
