@@ -32,7 +32,7 @@ def shapes(folder):
     """The paper's first task, with Bayesian optimisation."""
     _on_the_command_line(
         folder, "shapes", "--budget", "12", "--seeds", "2", "--retrain-every", "4",
-        "--proposer", "bo", "--batch", "2",
+        "--proposer", "bo", "--batch", "2", "--epochs", "0.003",
     )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def expressions(folder):
     """The paper's second task, from the prior."""
     _on_the_command_line(
         folder, "expressions", "--budget", "16", "--seeds", "2", "--retrain-every", "4",
-        "--proposer", "prior",
+        "--proposer", "prior", "--epochs", "0.02",
     )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def molecules(folder):
     _on_the_command_line(
         folder, "molecules", "--command", f"{sys.executable} -S {COMMAND} {{}}",
         "--data", str(data), "--initial", "8", "--budget", "14", "--retrain-every", "3",
-        "--proposer", "prior", "--workers", "2",
+        "--proposer", "prior", "--workers", "2", "--epochs", "0.5",
     )  # fmt: skip
 
 
