@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wrlso.chem.ringtree.graph import Graph
-from wrlso.chem.ringtree.templates import recognise
+from wrlso.chem.ringtree.templates import atom_name, recognise
 
 
 class Piece(NamedTuple):
@@ -87,6 +87,10 @@ def piece_of(graph: Graph, core: Sequence[int], groups: dict[int, list[int]]) ->
     Raises:
       Unwritable: if it alone is no possible molecule.
     """
+    if len(core) == 1 and core[0] not in groups:
+        (a,) = core
+        hydrogens = graph.hydrogens[a] + sum(graph.bonds[a].values())
+        return Piece(atom_name(graph.elements[a], graph.charges[a], hydrogens), {a: 0})
     atoms = list(core)
     if groups:
         for a in core:

@@ -7,7 +7,7 @@ their parent: the shallow before the deep, so that the longest path comes last.
 from collections.abc import Collection
 
 from wrlso.chem.ringtree.ears import assemble
-from wrlso.chem.ringtree.nodes import CHILD, ROOT, Arm, Node, Subtree, join
+from wrlso.chem.ringtree.nodes import ROOT, Node, Subtree, join_children
 from wrlso.chem.ringtree.pieces import Pieces
 
 
@@ -22,7 +22,8 @@ def nodes_of(pieces: Pieces, known: Collection[str] | None = None) -> tuple[Node
     Raises:
       Unwritable: if a ring system can neither be named nor assembled.
     """
-    found = [_subtree(pieces, known, root, -1, -1, 0).nodes for root in _roots(pieces)]
+    done = dict[tuple[int, int], Subtree]()
+    found = [_subtree(pieces, known, done, root, -1, -1, 0).nodes for root in _roots(pieces)]
     return min(found)
 
 
@@ -62,21 +63,31 @@ def _distances(pieces: Pieces, start: int) -> list[int]:
 def _subtree(
     pieces: Pieces,
     known: Collection[str] | None,
+    done: dict[tuple[int, int], Subtree],
     number: int,
     entered: int,
     came_from: int,
     order: int,
 ) -> Subtree:
-    """The branch from a piece on, entered by its atom from an atom of another piece."""
+    """The branch from a piece on, entered by its atom from an atom of another piece.
+
+    ``done`` holds the branches by their bond: those of several roots have most in common.
+    """
+    found = done.get((entered, came_from))
+    if found is not None and entered >= 0:
+        return found
     piece = pieces.pieces[number]
     branches = []
     for atom, other, bond in pieces.links[number]:
         if other != came_from:
-            inner = _subtree(pieces, known, pieces.owner[other], other, atom, bond)
+            inner = _subtree(pieces, known, done, pieces.owner[other], other, atom, bond)
             branches.append((inner, atom, bond))
     if known is not None and piece.template not in known and len(piece.sites) > 1:
-        return assemble(pieces, number, known, entered, order, branches)
-    branches.sort()
-    entry = ROOT if entered < 0 else (piece.sites[entered], order)
-    arms = [Arm(inner, ((CHILD, piece.sites[atom], bond),)) for inner, atom, bond in branches]
-    return join(piece.template, entry, arms)
+        found = assemble(pieces, number, known, entered, order, branches)
+    else:
+        branches.sort()
+        entry = ROOT if entered < 0 else (piece.sites[entered], order)
+        children = [(inner, piece.sites[atom], bond) for inner, atom, bond in branches]
+        found = join_children(piece.template, entry, children)
+    done[entered, came_from] = found
+    return found
