@@ -20,6 +20,7 @@ _VALENCES = {"C": (6, 4), "N": (7, 3), "O": (8, 2), "F": (9, 1), "Cl": (17, 1), 
 and in natural isotopes."""
 
 _VALENCES |= {"c": (6, 4), "n": (7, 3), "o": (8, 2)}
+_ASK = (0, -1)
 _NUMBERS = {1.0: 1, 2.0: 2, 3.0: 3}
 _SPECIAL = re.compile(r"[<>~$.]")
 """Signs of bonds whose order is not what RDKit gives as a number, and of several molecules."""
@@ -114,8 +115,11 @@ def graph_of(mol: Mol, text: str = "") -> Graph:
         atoms = [_atom(mol, i) for i in range(mol.GetNumAtoms())]
         bonds = _bonds(mol)
     else:
-        sums = [sum(orders.values()) for orders in bonds]
-        atoms = [_plain_atom(mol, i, *of) for i, of in enumerate(zip(tokens, sums, strict=True))]
+        atoms = []
+        for i, token in enumerate(tokens):
+            element, valence = _VALENCES.get(token, _ASK)
+            free = valence - sum(bonds[i].values())
+            atoms.append((element, 0, free) if free >= 0 else _atom(mol, i))
     elements, charges, hydrogens = map(list, zip(*atoms, strict=True))
     graph = Graph(elements, charges, hydrogens, bonds, _ring_systems(cycles), cycles)
     if not text or "." in text:
@@ -130,12 +134,6 @@ def _atom(mol: Mol, i: int) -> tuple[int, int, int]:
         kind = "isotope" if atom.GetIsotope() else "unpaired electron"
         raise Unwritable(kind, f"atom {i}, {atom.GetSymbol()}: {kind}")
     return atom.GetAtomicNum(), atom.GetFormalCharge(), atom.GetTotalNumHs()
-
-
-def _plain_atom(mol: Mol, i: int, token: str, bonds: int) -> tuple[int, int, int]:
-    """As :func:`_atom`, from the atom's text and the sum of its bonds' orders if these tell all."""
-    element, valence = _VALENCES.get(token, (0, -1))
-    return (element, 0, valence - bonds) if valence >= bonds else _atom(mol, i)
 
 
 def _bonds(mol: Mol) -> list[dict[int, int]]:

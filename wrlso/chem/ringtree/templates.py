@@ -86,16 +86,6 @@ def recognise(key: Key) -> tuple[str, tuple[int, ...]]:
     return name, tuple(site)
 
 
-@lru_cache(10_000)
-def atom_name(element: int, charge: int, hydrogens: int) -> str:
-    """The name of the template of an atom.
-
-    Raises:
-      Unwritable: if it alone is no possible molecule.
-    """
-    return recognise((((element, charge, hydrogens),), ()))[0]
-
-
 @lru_cache(100_000)
 def template(smiles: str) -> Template:
     """The template of a name.

@@ -29,11 +29,13 @@ def nodes_of(pieces: Pieces, known: Collection[str] | None = None) -> tuple[Node
 
 def _roots(pieces: Pieces) -> list[int]:
     """Ends of longest paths: of these the largest, and of those the first by name."""
-    near = _distances(pieces, 0)
-    first = max(range(len(near)), key=near.__getitem__)
-    from_first = _distances(pieces, first)
-    last = max(range(len(near)), key=from_first.__getitem__)
-    from_last = _distances(pieces, last)
+    sizes = [len(piece.sites) for piece in pieces.pieces]
+    beside = [[pieces.owner[other] for _, other, _ in links] for links in pieces.links]
+    near = _distances(sizes, beside, 0)
+    first = near.index(max(near))
+    from_first = _distances(sizes, beside, first)
+    last = from_first.index(max(from_first))
+    from_last = _distances(sizes, beside, last)
     longest = from_first[last]
     ends = [p for p in range(len(near)) if max(from_first[p], from_last[p]) == longest]
 
@@ -45,17 +47,16 @@ def _roots(pieces: Pieces) -> list[int]:
     return [end for end in ends if rank(end) == best]
 
 
-def _distances(pieces: Pieces, start: int) -> list[int]:
+def _distances(sizes: list[int], beside: list[list[int]], start: int) -> list[int]:
     """Atoms on the path from a piece to each other, both included."""
-    distance = [-1] * len(pieces.pieces)
-    distance[start] = len(pieces.pieces[start].sites)
+    distance = [-1] * len(sizes)
+    distance[start] = sizes[start]
     todo = [start]
     while todo:
         here = todo.pop()
-        for _, other, _ in pieces.links[here]:
-            there = pieces.owner[other]
+        for there in beside[here]:
             if distance[there] < 0:
-                distance[there] = distance[here] + len(pieces.pieces[there].sites)
+                distance[there] = distance[here] + sizes[there]
                 todo.append(there)
     return distance
 
