@@ -95,19 +95,45 @@ def canonical(molecule: str | Mol, stereo: bool = True) -> str:
     return Chem.MolToSmiles(mol)
 
 
-def without_isotopes(molecule: str | Mol) -> Mol:
-    """An RDKit molecule as :func:`parse` gives it, in natural isotopes.
+def scorable(molecule: str | Mol) -> Mol:
+    """A molecule in the form in which built-in objectives score it.
+
+    It has natural isotopes, no explicit hydrogens and no atom maps; a molecule of RDKit is
+    sanitised in a copy, so that a Kekulé form scores as an aromatic one. Charges and salts stay as
+    they are.
 
     Raises:
-      ValueError: if it is not a molecule.
+      ValueError: if it is not a molecule, has unpaired electrons, or wildcard atoms.
     """
+    if isinstance(molecule, Mol) and molecule.GetNumAtoms():
+        molecule = _sanitized(molecule)
     mol = parse(molecule)
-    if not any(atom.GetIsotope() for atom in mol.GetAtoms()):
+    labelled = False
+    for atom in mol.GetAtoms():
+        if atom.GetNumRadicalElectrons():
+            raise ValueError(
+                f"{Chem.MolToSmiles(mol)} has unpaired electrons, so it has no score: give a "
+                "molecule without"
+            )
+        if atom.GetAtomicNum() == 0:
+            raise ValueError(f"{Chem.MolToSmiles(mol)} has no score: '*' stands for no element")
+        labelled |= atom.GetIsotope() > 0
+    if not labelled:
         return mol
     mol = Chem.Mol(mol)
     for atom in mol.GetAtoms():
         atom.SetIsotope(0)
     return _plain(mol)
+
+
+def _sanitized(mol: Mol) -> Mol:
+    mol = Chem.Mol(mol)
+    with BlockLogs():
+        try:
+            Chem.SanitizeMol(mol)
+        except ValueError as error:  # RDKit's own errors are ValueErrors
+            raise ValueError(f"it is not a molecule: {str(error).strip()}") from None
+    return mol
 
 
 def is_polymer(mol: Mol) -> bool:
