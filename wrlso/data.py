@@ -223,7 +223,7 @@ def merge_replicates(
     """
     if canonical is not None:
         spelled = [np.asarray(canonical(one)) for one in np.array(data.objects)]
-        data = data._replace(objects=np.array(spelled, np.asarray(data.objects).dtype))
+        data = data._replace(objects=jnp.asarray(np.array(spelled), data.objects.dtype))
     rows, combined = find_replicates(data, how, dedup_key, minimize)
     if how == "refuse" and len(combined.differing):
         raise ValueError(f"data: {describe_conflict(data, rows, combined)}")

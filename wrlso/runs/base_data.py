@@ -80,7 +80,7 @@ def _check_conflicts(task: Task, base: Dataset, spelled: np.ndarray | None) -> N
         conflict = describe_conflict(base, things, combined)
         raise ValueError(f"the base data of task {task.name!r}: {conflict}")
     if spelled is not None:
-        things, combined = find_replicates(base._replace(objects=spelled), "refuse")
+        things, combined = find_replicates(Dataset(jnp.asarray(spelled), base.scores), "refuse")
         if len(combined.differing):
             conflict = describe_conflict(base, things, combined, "canonical=...")
             raise ValueError(
