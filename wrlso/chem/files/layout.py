@@ -69,8 +69,8 @@ def find_layout(path: Path, name: str, lines: Sequence[str], columns: Columns) -
     if found is None:
         return _by_number(path, lines, candidates[0], columns, chosen, named)
     at, delimiter, names, smiles = found
-    for argument, name in (("column", columns.column), ("score_column", columns.score_column)):
-        _require_one(path, argument, name, names)
+    for argument, one in (("column", columns.column), ("score_column", columns.score_column)):
+        _require_one(path, argument, one, names)
     first, width = at + 1, len(names)
     sample = _sample(lines, first, delimiter)
     if width == 1 and chosen is None:
