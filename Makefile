@@ -1,6 +1,7 @@
 # make run    environment, install, the shapes task with the paper's headline setting on 5 seeds
 # make test   environment, install, lint, types, all tests
 # make docs   environment, install, the documentation site in site/, warnings as errors
+# make torture  environment, install, 100 SIGKILLs at random instants of runs of all kinds
 # make bench  environment, install, the speed and memory figures under benchmarks/results/
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/shapes-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: run test lint docs bench clean help
+.PHONY: run test lint docs torture bench clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -29,6 +30,9 @@ lint: $(VENV)/.installed-test
 
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+torture: $(VENV)/.installed-test
+	$(BIN)/python -m tests.torture --kills 100 --seed 0
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m pytest -m slow

@@ -60,7 +60,7 @@ def test_all_baselines_but_random_search_move_the_model(method, tmp_path):
         for new, old in zip(retrained, jax.tree.leaves(task.params), strict=True)
     ]
     assert np.any(moved, 0).tolist() == [method.name != "random_search"] * 2
-    assert result.plot(task)
+    assert result.save_figures(task)
 
 
 def steps_of(result):

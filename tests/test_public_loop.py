@@ -99,7 +99,7 @@ def test_a_weighting_function_gives_the_queries_of_the_named_one(tmp_path):
     assert by_own.folder.config.weighting.split(" ")[0].endswith("mine")
     assert by_made.folder.config.weighting == "rank"
     assert "mine" in by_own.table()
-    assert by_own.plot(make_tiny_task(), method=own)
+    assert by_own.save_figures(make_tiny_task(), method=own)
 
 
 def test_a_proposer_of_ones_own_gives_the_queries_of_the_one_it_repeats(tmp_path):

@@ -6,7 +6,6 @@ last checkpoint. The log keeps the answers that an objective on the host has giv
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -29,8 +28,13 @@ from wrlso.runs.driver import run_shares, run_to_end
 from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import grow
-from wrlso.runs.log import Told
-from wrlso.runs.plan import announce, begin, create, queries_of_runs
+from wrlso.runs.plan import (
+    announce,
+    begin,
+    create,
+    queries_of_runs,
+    with_all_measurements,
+)
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import request_devices
 from wrlso.runs.processes import process
@@ -227,7 +231,7 @@ def resume(
     folder.config = replace(
         folder.config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
     )
-    base = with_elsewhere(base, _elsewhere(folder), task.sign)
+    base = with_all_measurements(folder, base, task.sign)
     if processes.has_shares(folder.path):
         run_shares(folder.path, task, resolved, base, progress, callback, write_summaries)
         return Result(folder.path)
@@ -255,12 +259,6 @@ def _run_in_processes(
     base = with_elsewhere(base, more, task.sign)
     run_shares(out, task, resolved, base, chosen.progress, callback, write_summaries)
     return Result(out)
-
-
-def _elsewhere(folder: RunFolder) -> list[Told]:
-    """The measurements that joined a run's starting data."""
-    with closing(folder.open_log(read_only=True)) as log:
-        return log.elsewhere()
 
 
 def pretrained(task: Task, *, progress: bool = True) -> Any:

@@ -27,7 +27,13 @@ from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.log import Query, latent_of
-from wrlso.runs.plan import announce, begin, create, queries_of_runs
+from wrlso.runs.plan import (
+    announce,
+    begin,
+    create,
+    queries_of_runs,
+    with_all_measurements,
+)
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import programs_on_disk, request_devices
 from wrlso.runs.progress import pretrain_bar
@@ -97,6 +103,7 @@ class Study:
             raise ValueError(f"n must be a whole number of at least 1 candidate, got {n!r}")
         with self._driving() as engine:
             found = engine.ask(None if n is None else int(n))
+        self._log.fold()
         if not found:
             self._finish_if_complete()
         return [self._candidate(query) for query in found]
@@ -134,6 +141,7 @@ class Study:
     ) -> TellReport:
         """As :meth:`tell`, for entries that were read from a file."""
         report = telling.record(self._log, self.seed, told, source, replace)
+        self._log.fold()
         self._finish_if_complete()
         return report
 
@@ -221,7 +229,7 @@ class Study:
                 raise
 
     def _current_engine(self) -> AskTell:
-        stored = stored_position(self.folder.asked_file)
+        stored = stored_position(self.folder)
         if self._engine is not None and (stored is None or stored.saved == self._engine.saved):
             engine = self._engine
         else:
@@ -337,5 +345,6 @@ def _reopen(
     resolved = resolve_again(folder, task, method, own)
     base = base_of(folder, task)
     check_same(folder, task.name, record_of(resolved), task_record(task, base))
+    with_all_measurements(folder, base, task.sign)
     folder.config = replace(folder.config, devices=1)
     return Study(folder, task, resolved, base, settings.get("progress", True), callback)

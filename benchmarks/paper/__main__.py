@@ -115,8 +115,11 @@ class Reproduction:
 
     def _title(self) -> str:
         """The task as figures name it, with the facts that its tables always state."""
-        stated = ", ".join(f"{key} = {value}" for key, value in self.task.stated.items())
-        return f"{self.name} ({stated})" if stated else self.name
+        stated = ", ".join(
+            f"{key.replace('_', ' ')} {str(value).replace('_', ' ')}"
+            for key, value in self.task.stated.items()
+        )
+        return f"{self.name} ({stated})".capitalize() if stated else self.name.capitalize()
 
 
 def _scale(name: str, options: Namespace) -> Scale:

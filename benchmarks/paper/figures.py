@@ -3,9 +3,7 @@
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
@@ -21,16 +19,15 @@ from benchmarks.paper.rows import Row, Rows
 from benchmarks.paper.statistics import fifth
 from wrlso import Result
 from wrlso.results.figures import plot_curves
+from wrlso.results.figures.labels import spread
 from wrlso.results.statistics import held
+from wrlso.results.style import GREY, PALETTE
 from wrlso.results.summary import best_so_far
 from wrlso.tasks import Task
 from wrlso.weighting.ranks import cumulative_weight, rank_weight_share, rank_weights
 
 _KS = (1e-4, 1e-3, 1e-2, 1e-1, math.inf)
-_COLORS = (
-    "#1b6ca8", "#e07a1f", "#3a8f5c", "#8b5fbf", "#b5443b", "#6b7280", "#c2a21c", "#3bb3c3",
-    "#d1478c", "#7a4a1e", "#8fbf3f", "#20304a", "#e7a6a1", "#a8c4e6",
-)  # fmt: skip
+_COLORS = PALETTE
 
 
 def weight_histograms(scores: np.ndarray, sign: int, what: str) -> Figure:
@@ -87,13 +84,14 @@ def loop_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figu
         1, max(len(panels), 1), figsize=(11, 4), layout="constrained", sharey=True, squeeze=False
     )
     for axis, (title, chosen) in zip(axes[0], panels.items(), strict=False):
-        for row, color in zip(chosen, _COLORS, strict=False):
-            _curve(axis, task, row, runs, color, sign)
-        axis.set(title=title, xlabel="charged queries")
-        axis.legend(frameon=False, fontsize=8)
+        for row in chosen:
+            _curve(axis, task, row, runs, sign)
+        axis.set(title=title, xlabel="charged queries per seed")
     _focus(axes[0])
+    for axis in axes[0]:
+        spread(axis)
     axes[0, 0].set_ylabel("best so far")
-    figure.suptitle(what + _dashed(task, axes[0]), fontsize=10)
+    figure.suptitle(what + _dotted(task, axes[0]), fontsize=10)
     return figure
 
 
@@ -110,15 +108,14 @@ def all_curves(task: str, rows: Rows, runs: Runs, sign: int, what: str) -> Figur
             best[kind] = row
     figure, axis = plt.subplots(figsize=(10, 4.6), layout="constrained")
     from_best = sorted(best.values(), key=_mean_best, reverse=True)
-    for row, color in zip(from_best, cycle(_COLORS)):
-        _curve(axis, task, row, runs, color, sign, each_seed=False)
-    axis.set(xscale="log", xlabel="charged queries", ylabel="best so far")
+    for row in from_best:
+        _curve(axis, task, row, runs, sign, each_seed=False)
+    axis.set(xscale="log", xlabel="charged queries per seed", ylabel="best so far")
     figure.suptitle(
-        f"{what}\nthe best configuration of each method{_dashed(task, [axis])}", fontsize=10
+        f"{what}: the best configuration of each method{_dotted(task, [axis])}", fontsize=10
     )
-    if axis.lines:
-        figure.legend(frameon=False, fontsize=8, loc="outside right", title="from the best down")
     _focus([axis])
+    spread(axis)
     return figure
 
 
@@ -127,10 +124,10 @@ def _mean_best(row: Row) -> float:
     return float(np.mean(np.nan_to_num(row.best, nan=-np.inf)))
 
 
-def _dashed(task: str, axes: Sequence[Axes]) -> str:
-    drawn = any(line.get_linestyle() == "--" for axis in axes for line in axis.lines)
+def _dotted(task: str, axes: Sequence[Axes]) -> str:
+    drawn = any(line.get_gid() == "published" for axis in axes for line in axis.lines)
     size = ", molecules of any size" if task == "molecules" else ""
-    return f"; dashed: published{size}" if drawn else ""
+    return f"; thin dots: published{size}" if drawn else ""
 
 
 def _focus(axes: Sequence[Axes]) -> None:
@@ -145,21 +142,22 @@ def _focus(axes: Sequence[Axes]) -> None:
 def draw_headline(task: Task, folder: Path, stem: Path) -> None:
     """Copy the figures of the headline's run: manifold (Fig. 1), prior samples (Fig. 3) and best
     objects."""
-    for path in Result(folder).plot(task, host_samples=300):
+    for path in Result(folder).save_figures(task, host_samples=300, formats=("png",)):
         if path.stem in ("manifold", "prior_samples", "best_objects"):
             shutil.copy(path, f"{stem}-{path.stem.replace('_', '-')}.png")
 
 
-def _curve(
-    axis: Axes, task: str, row: Row, runs: Runs, color: Any, sign: int, each_seed: bool = True
-) -> None:
+def _curve(axis: Axes, task: str, row: Row, runs: Runs, sign: int, each_seed: bool = True) -> None:
     ours = [sign * best_so_far(scores) for scores in row.scores]
     peeks = " (peeks)" if row.summary["uncharged_evaluations"] else ""
-    plot_curves(axis, ours, row.name + peeks, color, each_seed)
+    plot_curves(axis, ours, row.name + peeks, each_seed=each_seed)
     theirs = [best_so_far(scores) for scores in counterpart(runs, task, row.setting)]
     if theirs:
         mean = sign * held(theirs).mean(0)
-        axis.plot(np.arange(1, len(mean) + 1), mean, "--", color=color, lw=1.2)
+        color = next((x for x in axis.lines[::-1] if x.get_gid() == "mean"), axis.lines[-1])
+        axis.plot(
+            np.arange(1, len(mean) + 1), mean, ":", color=color.get_color(), lw=1, gid="published"
+        )
 
 
 def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
@@ -167,7 +165,7 @@ def moved_scores(rows: Rows, sign: int, what: str) -> Figure:
     rows = [row for row in rows if row.setting.family == BASELINES] or list(rows)
     figure, axis = plt.subplots(figsize=(8, 0.42 * len(rows) + 1.2), layout="constrained")
     for place, row in enumerate(rows):
-        for shift, last, color in ((-0.17, False, "#8d99ae"), (0.17, True, _COLORS[0])):
+        for shift, last, color in ((-0.17, False, GREY), (0.17, True, _COLORS[0])):
             together = sign * np.concatenate([fifth(scores, last) for scores in row.scores])
             together = together[np.isfinite(together)]
             if len(together):

@@ -246,7 +246,7 @@ def test_a_configuration_that_failed_does_not_hide_one_that_did_not():
     failed, good = (s for s in grid if s.name.startswith("CEM-PI, "))
     rows = [made_up(failed, [np.full(40, NAN)] * 2), made_up(good, [np.arange(40.0)] * 2)]
     figure = paper_figures.all_curves("shapes", rows, {}, 1, "a")
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == [good.name]
+    assert [t.get_text() for t in figure.axes[0].texts] == [good.name]
 
 
 def test_rows_are_kept_with_the_results(tmp_path):

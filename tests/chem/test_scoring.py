@@ -16,7 +16,7 @@ pytest.importorskip("rdkit")
 
 from wrlso.chem.keys import own_modules
 from wrlso.chem.objective import OBJECTIVES, make_objective
-from wrlso.chem.score_cache import keep_scores, open_scores, score_file
+from wrlso.chem.score_cache import ScoreCache, score_file
 from wrlso.chem.scores import penalized_logp
 from wrlso.chem.scoring import check_scores, describe_failures, score_molecules
 from wrlso.evaluation.pools import evaluating
@@ -139,8 +139,8 @@ def test_scores_of_built_in_objectives_are_trusted_as_their_key_is_complete(tmp_
     made = make_objective("qed")
     score_molecules(["CCO"], made, tmp_path, 1, progress=False)
     file = score_file(tmp_path, made)
-    with closing(open_scores(file)) as cache:
-        keep_scores(cache, {"CCO": 7.0})
+    with closing(ScoreCache(file)) as cache:
+        cache.keep({"CCO": 7.0})
     assert score_molecules(["CCO"], made, tmp_path, 1, progress=False).scores == [7]
     keys = {make_objective(name).key for name in OBJECTIVES}
     assert len(keys) == len(OBJECTIVES)
@@ -249,9 +249,9 @@ def test_processes_may_begin_together(tmp_path):
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from wrlso.chem.score_cache import open_scores\n"
+        "from wrlso.chem.score_cache import ScoreCache\n"
         "for name in sys.stdin:\n"
-        "    open_scores(Path(sys.argv[1], name.strip())).close()\n"
+        "    ScoreCache(Path(sys.argv[1], name.strip())).close()\n"
         "    print(name, flush=True)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]

@@ -15,9 +15,9 @@ from tests.results.browser import hover, needs_chromium, opened
 from wrlso.cli.main import main
 from wrlso.cli.options import parse_run_options
 from wrlso.methods import get_method
+from wrlso.results.plane import plane
 from wrlso.results.report import reproduce
 from wrlso.results.report.objects import cells_of
-from wrlso.results.report.run_charts import plane
 from wrlso.results.report.view import read_runs
 from wrlso.runs.config import make_config
 from wrlso.runs.settings import RunSettings

@@ -99,7 +99,7 @@ def test_an_executor_that_has_ended_loses_nothing(tmp_path):
     np.testing.assert_array_equal(base.objects, tiny_data().objects)
     np.testing.assert_array_equal(base.scores, tiny_data().scores)
     result.folder.base_file.write_bytes(b"{}")
-    with pytest.raises(ValueError, match=r"base\.safetensors cannot be read"):
+    with pytest.raises(ValueError, match=r"base\.safetensors is damaged"):
         base_of(result.folder, task)
 
 

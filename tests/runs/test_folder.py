@@ -39,6 +39,8 @@ def test_a_run_leaves_everything_in_its_folder(tmp_path):
     assert summary["uncharged_evaluations"] == 3 * 3 * 2500
     assert 0 < summary["compile_seconds"] < summary["wall_seconds"]
     assert "weighted_retraining" in result.table()
+    own = {name: summary.pop(name) for name in ("run", "digest")}
+    assert own["run"] == result.folder.config.run
     assert Result(tmp_path / "run").summary == summary
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from wrlso.storage.tensors import load_metadata, load_tree, save_tree
+from wrlso.storage.tensors import load_tree, read_tensors, save_tree
 
 
 def test_tensors_round_trip_and_say_what_is_wrong(tmp_path):
@@ -13,7 +13,7 @@ def test_tensors_round_trip_and_say_what_is_wrong(tmp_path):
     back = load_tree(tmp_path / "t.safetensors", tree)
     assert jax.tree.structure(back) == jax.tree.structure(tree)
     jax.tree.map(np.testing.assert_array_equal, back, tree)
-    assert load_metadata(tmp_path / "t.safetensors") == {"by": "test"}
+    assert read_tensors(tmp_path / "t.safetensors").metadata == {"by": "test"}
     with pytest.raises(ValueError, match="'c'"):
         load_tree(tmp_path / "t.safetensors", {"c": np.zeros(1)})
     with pytest.raises(ValueError, match=r"float64\[3\], expected float64\[4\]"):

@@ -48,4 +48,6 @@ def test_a_run_ends_with_the_best_expressions(architecture, tmp_path, monkeypatc
         assert seed["best_object"] in {r["object"] for r in rows if r["seed"] == str(seed["seed"])}
     if architecture == "feedback":
         assert {q.status for q in charged} == {Status.OK}
-    assert [path.stem for path in result.plot()] == ["best_so_far", "weights", "prior_samples"]
+    assert [path.stem for path in result.save_figures(formats=["pdf"])] == [
+        "best_so_far", "weights", "prior_samples", "latent_map",
+    ]  # fmt: skip

@@ -29,6 +29,7 @@ from wrlso.models.vae import decode_all
 from wrlso.results.record import task_of
 from wrlso.results.tables import comparison_table
 from wrlso.runs import molecule_training
+from wrlso.runs.folder import RunFolder
 from wrlso.runs.molecule_training import train_molecules
 from wrlso.status import Status
 from wrlso.tasks import TASKS
@@ -121,7 +122,7 @@ def test_a_run_finds_different_molecules_within_the_limits(trained, tmp_path):
     said = "molecules (objective = penalized_logp, max_heavy_atoms = 14)"
     assert said in result.table()
     assert said in comparison_table([result.summary])
-    drawn = {path.stem for path in result.plot(task, host_samples=5)}
+    drawn = {path.stem for path in result.save_figures(task, host_samples=5)}
     assert {"best_objects", "prior_samples"} <= drawn
 
 
@@ -162,7 +163,7 @@ def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, ca
     result = small_run(task, tmp_path / "run", budget=75, seeds=1)
     assert result.summary["charged_evaluations"] == 71 + result.summary["seeds"][0]["charged"] <= 75
     with pytest.raises(ValueError, match="pass the task that it began with"):
-        result.plot()
+        result.plot("weights")
     with pytest.raises(ValueError, match="none of the 71 molecules of the base data has a score"):
         small_task(folder, objective=lambda smiles: None, initial=71).load_data()
 
@@ -330,9 +331,11 @@ def test_objects_are_exported_where_the_objective_is_a_function_and_the_data_hav
     _, result = composite_run
     moved = tmp_path / "moved"
     shutil.copytree(result.folder.path, moved)
-    config = json.loads((moved / "config.json").read_text())
-    config["task_options"] |= {"objective": "function chlorines", "data": "/gone/mine.smi"}
-    (moved / "config.json").write_text(json.dumps(config))
+    folder = RunFolder(moved)
+    gone = {"objective": "function chlorines", "data": "/gone/mine.smi"}
+    options = {**folder.config.task_options, **gone}
+    folder.config = dataclasses.replace(folder.config, task_options=options)
+    folder.save_config()
     assert main(["report", str(moved), "--csv", str(tmp_path / "all.csv")]) == 0
     with (tmp_path / "all.csv").open() as file:
         rows = list(csv.DictReader(file))

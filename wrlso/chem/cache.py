@@ -11,11 +11,9 @@ import numpy as np
 import rdkit
 
 from wrlso.storage.files import write_atomically
+from wrlso.storage.sealed import open_bytes, sealed_bytes
 
 Arrays = dict[str, np.ndarray]
-
-_DIGEST = 32
-"""Number of bytes of the SHA-256 at the end of a file."""
 
 
 def cache_path(directory: Path | str, kind: str, smiles: Sequence[str], *recipe: object) -> Path:
@@ -29,23 +27,19 @@ def cache_path(directory: Path | str, kind: str, smiles: Sequence[str], *recipe:
 
 
 def read_arrays(path: Path) -> Arrays | None:
-    """The arrays of a file, or None if the file is missing or damaged."""
-    if not path.is_file():
-        return None
-    stored = path.read_bytes()
-    content, digest = stored[:-_DIGEST], stored[-_DIGEST:]
-    if hashlib.sha256(content).digest() != digest:
+    """The arrays of a file, or None if it is missing, damaged, or was kept under another name."""
+    content = open_bytes(path.name, path.read_bytes()) if path.is_file() else None
+    if content is None:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write compressed arrays and the digest of their bytes; a kill leaves the old file intact."""
+    """Write compressed arrays with a digest; a kill leaves the old file intact."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    content = buffer.getvalue()
-    write_atomically(path, content + hashlib.sha256(content).digest())
+    write_atomically(path, sealed_bytes(path.name, buffer.getvalue()))
 
 
 def pack(value: Any) -> np.ndarray:

@@ -127,7 +127,7 @@ def make_objective(
         raise ValueError(
             f"the objective is the Python {objective!r}, which the record of a run cannot hold: "
             "pass the task that it began with, as in wrlso.resume(folder, task=...) or "
-            "result.plot(task)"
+            "result.plot(task=task)"
         )
     objective = ALIASES.get(objective, objective)  # one name a thing: also one cache
     if objective == "measured":

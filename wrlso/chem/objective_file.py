@@ -23,7 +23,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from wrlso.chem import plain_data as data
 from wrlso.chem.command import Command, Feed, read_command
 from wrlso.chem.composite import Aggregate, Component, Composite, Goal, OfSmiles, combine
 from wrlso.chem.filters import (
@@ -36,6 +35,7 @@ from wrlso.chem.filters import (
 )
 from wrlso.chem.measures import AlertCount, Formula, Property, Similarity, Substructure
 from wrlso.chem.transforms import TRANSFORMS, ValueMapping
+from wrlso.storage import plain_data as data
 
 
 def read_objective(path: str | Path) -> Composite:

@@ -1,15 +1,18 @@
-"""Kept scores of molecules: a file of SQLite per objective."""
+"""Kept scores of molecules: a file of SQLite per objective, each row with a digest."""
 
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import rdkit
 
 from wrlso.chem.objective import Objective
+from wrlso.storage.sealed import digest_of
+from wrlso.storage.sqlite import check_structure, damage_is_told
 
-_FORMAT = 3
+_FORMAT = 4
 """Version of the files, part of their names."""
 
 
@@ -20,32 +23,61 @@ def score_file(directory: Path | str, objective: Objective) -> Path:
     return Path(directory) / f"scores-{digest}.sqlite"
 
 
-def open_scores(path: Path) -> sqlite3.Connection:
-    """Open a file of kept scores, or make it; several processes may do so at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cache = sqlite3.connect(path, isolation_level=None, timeout=60)
-    cache.execute("BEGIN IMMEDIATE")  # unlike other statements, it waits for other processes
-    cache.execute(
-        "CREATE TABLE IF NOT EXISTS scores (smiles TEXT PRIMARY KEY, score REAL NOT NULL) "
-        "WITHOUT ROWID"
-    )
-    cache.execute("COMMIT")
-    return cache
+class ScoreCache:
+    """The kept scores of an objective; several processes may open them at once.
 
+    Args:
+      path: the file; it is made if it does not exist.
 
-def read_scores(cache: sqlite3.Connection, smiles: Iterable[str]) -> dict[str, float]:
-    """The kept scores of some molecules, in their order."""
-    kept = dict(cache.execute("SELECT smiles, score FROM scores"))
-    return {text: kept[text] for text in smiles if text in kept}
+    Raises:
+      DamagedFile: if it cannot be read, or was kept under another name. So do all methods.
+    """
 
+    def __init__(self, path: Path) -> None:
+        self._path, self._name = path, path.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._reading():
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
+            self._db.execute("BEGIN IMMEDIATE")  # unlike other statements, it waits for others
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS scores (smiles TEXT PRIMARY KEY, score REAL NOT NULL, "
+                "digest BLOB NOT NULL) WITHOUT ROWID"
+            )
+            self._db.execute("COMMIT")
 
-def keep_scores(cache: sqlite3.Connection, scores: Mapping[str, float]) -> None:
-    """Keep scores, in place of earlier ones of the same molecules."""
-    cache.execute("BEGIN IMMEDIATE")
-    cache.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", scores.items())
-    cache.execute("COMMIT")
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
 
+    def read(self, smiles: Iterable[str]) -> dict[str, float]:
+        """The kept scores of some molecules, in their order."""
+        kept = dict[str, float]()
+        with self._reading():
+            check_structure(self._db)
+            for text, score, digest in self._db.execute("SELECT * FROM scores"):
+                if digest != self._digest(text, score):
+                    raise sqlite3.DatabaseError(f"the score of {text!r} has another digest")
+                kept[text] = score
+        return {text: kept[text] for text in smiles if text in kept}
 
-def forget_scores(cache: sqlite3.Connection) -> None:
-    """Forget all kept scores of the objective."""
-    cache.execute("DELETE FROM scores")
+    def keep(self, scores: Mapping[str, float]) -> None:
+        """Keep scores, in place of earlier ones of the same molecules."""
+        rows = [(text, score, self._digest(text, score)) for text, score in scores.items()]
+        with self._reading():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+
+    def forget(self) -> None:
+        """Forget all kept scores of the objective."""
+        with self._reading():
+            self._db.execute("DELETE FROM scores")
+
+    def _digest(self, text: str, score: float) -> bytes:
+        """Of a row and of the file's name, as another objective's file may take its place."""
+        return digest_of([self._name, text, score], 8)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return damage_is_told(
+            self._path, "delete it, and the scores are computed again; or restore it"
+        )

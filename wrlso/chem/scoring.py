@@ -8,7 +8,6 @@ few are evaluated again, and all if these differ.
 import hashlib
 import logging
 import math
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,13 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from wrlso.chem.objective import Objective
-from wrlso.chem.score_cache import (
-    forget_scores,
-    keep_scores,
-    open_scores,
-    read_scores,
-    score_file,
-)
+from wrlso.chem.score_cache import ScoreCache, score_file
 from wrlso.evaluation.objective import HostEvaluator, HostObjective
 from wrlso.evaluation.pools import rescoring
 from wrlso.storage.bars import bars_shown
@@ -83,11 +76,11 @@ def score_molecules(
       TypeError: if it cannot be sent to them.
     """
     evaluate = partial(_evaluate, objective, workers, timeout)
-    with closing(open_scores(score_file(directory, objective))) as cache:
+    with closing(ScoreCache(score_file(directory, objective))) as cache:
         distinct = dict.fromkeys(smiles)
-        known = {} if rescoring() else read_scores(cache, distinct)
+        known = {} if rescoring() else cache.read(distinct)
         if known and not objective.built_in and _differ(known, evaluate, objective.name):
-            forget_scores(cache)
+            cache.forget()
             known = {}
         missing = [text for text in distinct if text not in known]
         failures: dict[str, str] = {}
@@ -209,9 +202,7 @@ def _score_each(score: Callable[[str], Any], smiles: list[str]) -> list[Any]:
     return values
 
 
-def _kept_soon(
-    cache: sqlite3.Connection, scored: _Scored, total: int, label: str | None
-) -> _Scored:
+def _kept_soon(cache: ScoreCache, scored: _Scored, total: int, label: str | None) -> _Scored:
     """The same molecules; their scores are written to the cache about once per second."""
     unsaved: dict[str, float] = {}
     since = time.monotonic()
@@ -225,11 +216,11 @@ def _kept_soon(
                 bar.update()
                 yield text, score, reason
                 if time.monotonic() - since > _COMMIT:
-                    keep_scores(cache, unsaved)
+                    cache.keep(unsaved)
                     unsaved.clear()
                     since = time.monotonic()
         finally:
-            keep_scores(cache, unsaved)
+            cache.keep(unsaved)
 
 
 def describe_failures(scores: Scores, kinds: int = 3) -> str:

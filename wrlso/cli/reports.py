@@ -107,5 +107,5 @@ def draw(result: Result, task: Task | None = None) -> None:
     except ImportError:
         print(f"figures skipped: {INSTALL}")
         return
-    for path in result.plot(task):
+    for path in result.save_figures(task):
         print(f"figure: {path}")

@@ -17,7 +17,8 @@ from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import read_state
-from wrlso.runs.log import Query, QueryLog
+from wrlso.runs.log import REMEDY, Query, QueryLog
+from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
 
@@ -78,7 +79,22 @@ class RunRecord:
     def queries(self) -> list[Query]:
         """Every query of every seed, in order."""
         with closing(self.folder.open_log(read_only=True)) as log:
-            return log.queries()
+            found = log.queries()
+        if self.finished:
+            self._compare(found)
+        return found
+
+    def _compare(self, queries: list[Query]) -> None:
+        """Refuse a log that holds another number of queries than the summary states."""
+        for seed in self.summary["seeds"]:
+            stated = sum(seed["status"].values())
+            logged = sum(query.seed == seed["seed"] for query in queries)
+            if logged != stated:
+                raise DamagedFile(
+                    self.folder.path / "queries.sqlite",
+                    f"it holds {logged} queries of seed {seed['seed']}, summary.json {stated}",
+                    REMEDY,
+                )
 
     def components(self) -> dict[tuple[int, int, int], tuple[ComponentValue, ...]]:
         """The components of the scores, by seed, round and index of the query.

@@ -1,5 +1,6 @@
 """A run with its table and its figures."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,12 @@ from wrlso.results.tables import run_table
 from wrlso.tasks.base import Task
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from pandas import DataFrame
+
+    from wrlso.results.figures import Kind
+    from wrlso.results.figures.canvas import Format
 
 
 class Result(RunRecord):
@@ -78,25 +84,80 @@ class Result(RunRecord):
     def _repr_html_(self) -> str:
         """The table and, with matplotlib, the curves; notebooks show it."""
         try:
-            from wrlso.results.figures import best_so_far
+            import matplotlib  # noqa: F401
         except ImportError:
             return run_html(self.summary)
-        return run_html(self.summary, svg_of(best_so_far(self)))
+        return run_html(self.summary, svg_of(self.plot()))
 
     def plot(
-        self, task: Task | None = None, host_samples: int = 0, method: Method | None = None
+        self,
+        kind: "Kind" = "best_so_far",
+        *,
+        ax: "Axes | Iterable[Axes] | None" = None,
+        task: Task | None = None,
+        method: Method | None = None,
+        label: str | None = None,
+        color: str | None = None,
+        host_samples: int = 0,
+    ) -> "Figure":
+        """Draw one figure of the run (needs ``wrlso[plots]``).
+
+        Args:
+          kind: which one, with the number of axes that it needs:
+
+            - ``"best_so_far"`` (1): the best score against charged queries: seeds, their mean, one
+              standard deviation over seeds, the best of the starting data. On axes that have such a
+              curve it adds one more, so that runs can be compared.
+            - ``"weights"`` (2): weight by score, and cumulative weight, of the first seed.
+            - ``"prior_samples"`` (1): the scores of samples of the prior before and after
+              retraining.
+            - ``"manifold"`` (3): the score over a latent space of two dimensions before and after
+              all retrainings of the first seed, and the change.
+            - ``"latent_map"`` (1): every charged query where it was proposed, coloured by score.
+            - ``"progress"`` (6): the best object so far, from the starting data to the end.
+            - ``"best_objects"`` (8): the best objects of all seeds that do not look alike.
+          ax: matplotlib axes to draw on, as many as the figure needs; None: a new figure.
+          task: the run's task; a run of a built-in task finds it itself. ``best_so_far`` and
+            ``latent_map`` need none.
+          method: the run's method; only ``weights`` needs it, and only of a weighting of your own.
+          label: name of the curve of ``best_so_far``. Default: its method and its mean.
+          color: color of the curve. Default: the next one that people with colour blindness tell
+            apart.
+          host_samples: number of prior samples per seed and stage that a Python objective scores
+            for ``prior_samples``; an objective in JAX scores 1,000. No method sees these scores.
+
+        Returns:
+          The figure, of matplotlib, without pyplot; ``figure.savefig("curve.pdf")`` writes it as
+          vectors.
+
+        Raises:
+          ValueError: if the kind is unknown, does not fit the task, or needs other axes.
+          ImportError: if matplotlib is not installed.
+        """
+        from wrlso.results.figures import plot
+
+        return plot(self, kind, ax, task, method, label, color, host_samples)
+
+    def save_figures(
+        self,
+        task: Task | None = None,
+        host_samples: int = 0,
+        method: Method | None = None,
+        formats: "Sequence[Format]" = ("pdf", "png"),
     ) -> list[Path]:
-        """Draw the run's figures into its folder (needs ``wrlso[plots]``).
+        """Draw every figure that fits the run into its folder (needs ``wrlso[plots]``).
 
         Args:
           task: the run's task; a run of a built-in task finds it itself.
           host_samples: number of prior samples per seed and stage that a Python objective scores
             for the figures.
           method: the run's method; it is required only for a weighting of your own.
+          formats: formats of the files: ``pdf``, ``svg`` and ``eps`` are vectors, ``png`` is for
+            screens.
 
         Returns:
-          The paths of the figures.
+          The paths of the files.
         """
-        from wrlso.results.figures import draw_run
+        from wrlso.results.figures import save_figures
 
-        return draw_run(self, task, host_samples, method)
+        return save_figures(self, task, host_samples, method, formats)

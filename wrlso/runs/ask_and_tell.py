@@ -9,7 +9,6 @@ on the results that were known at each ask, and not on the order in which they c
 import dataclasses
 import json
 import uuid
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,11 +19,15 @@ from wrlso.loop.candidates import Candidates
 from wrlso.parallel import spread
 from wrlso.runs import checkpoints
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, publish, read_from_log
+from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import enlarged, stored_capacity, with_capacity_of
-from wrlso.runs.log import Query, Round
+from wrlso.runs.log import REMEDY, Query, Round
 from wrlso.runs.session import EXTRA_ROUNDS, FITS, Session
 from wrlso.status import Status
-from wrlso.storage.tensors import load_metadata, load_tree, save_tree
+from wrlso.storage.sealed import DamagedFile
+from wrlso.storage.tensors import StoredTree, save_tree
+
+_REMEDY = "restore it, as the candidates that were asked for follow from it"
 
 
 @dataclasses.dataclass
@@ -85,6 +88,7 @@ class AskTell:
         self.position = Position(session.round, elsewhere=elsewhere)
         self.saved = ""
         self._load()
+        self._check()
         self.evaluator: HostEvaluator | None = session.evaluator
         history = jax.tree.map(np.asarray, session.state.history)
         self.scored = ScoredObjects(session.base, history, 1, session.offset)
@@ -133,7 +137,7 @@ class AskTell:
         at.measures = {name: float(values[0]) for name, values in session.measures.items()}
         surrogate = session.surrogate if at.begun and not at.refit else ()
         parts = (session.state, surrogate, self.candidates)
-        metadata = {"position": json.dumps(dataclasses.asdict(at))}
+        metadata = self.folder.about("asked") | {"position": json.dumps(dataclasses.asdict(at))}
         save_tree(self.folder.asked_file, jax.tree.map(np.asarray, parts), metadata)
         self.saved = at.saved
 
@@ -156,11 +160,12 @@ class AskTell:
 
     def _load(self) -> None:
         """Continue where the last ask ended, if it belongs to the present round."""
-        stored = stored_position(self.folder.asked_file)
-        if stored is None or stored.round != self.session.round:
+        file = stored_asked(self.folder)
+        stored = None if file is None else position_of(file)
+        if file is None or stored is None or stored.round != self.session.round:
             return
         session = self.session
-        capacity = stored_capacity(self.folder.asked_file, "0/history/status")
+        capacity = stored_capacity(file, "0/history/status")
         grown = capacity < session.algorithm.budget
         self.position, self.saved = stored, stored.saved
         session.refused = np.array([stored.refused])
@@ -178,7 +183,7 @@ class AskTell:
             lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (session.state, surrogate, batch)
         )
         like = (with_capacity_of(whole, capacity), surrogate, batch)
-        state, surrogate, batch = load_tree(self.folder.asked_file, like)
+        state, surrogate, batch = file.tree(like)
         session.state = spread(session.plan, enlarged(state, whole))
         session.surrogate, self.candidates = spread(session.plan, surrogate), batch
         if grown and stored.begun:
@@ -186,6 +191,24 @@ class AskTell:
                 stored.start + session.algorithm.retrain_every, session.algorithm.budget
             )
             stored.refit = True
+
+    def _check(self) -> None:
+        """Refuse a log, or a state of the last ask, that lacks what the other has."""
+        run, at, file = self.session.runs[0], self.position, self.folder.asked_file
+        asked = at.ask * self.session.algorithm.proposer.batch if self.saved else 0
+        told = self.log.told()
+        for query in self.log.queries():
+            place = (query.seed, query.round, query.index)
+            by_people = query.status == Status.PENDING or place in told
+            if by_people and (query.round, query.index) >= (at.round, asked):
+                why = "it is older than queries.sqlite" if file.exists() else "it is missing"
+                raise DamagedFile(file, f"{why}, which has {query.id}", _REMEDY)
+        if len(self.log.elsewhere()) < at.elsewhere:
+            why = f"it lacks measurements made elsewhere that {file} counts on"
+            raise DamagedFile(self.log.path, why, REMEDY)
+        if self.saved:
+            history = jax.tree.map(np.asarray, self.session.state.history)
+            checkpoints.check_log(run, history, file)
 
     def _settle(self) -> None:
         """Give rows of the history the outcomes that the log has, where they differ."""
@@ -284,8 +307,30 @@ class AskTell:
         return BatchPosition(session.seeds, session.logs, at.round, first, session.task.sign)
 
 
-def stored_position(path: Path) -> Position | None:
-    """The position that a file of an ask holds; None if there is no such file."""
-    if not path.exists():
+def stored_asked(folder: RunFolder) -> StoredTree | None:
+    """The file that the last ask wrote; None if there is no such file.
+
+    Raises:
+      DamagedFile: if it is not as it was written, or is another run's.
+    """
+    if not folder.asked_file.exists():
         return None
-    return Position(**json.loads(load_metadata(path)["position"]))
+    return folder.read_tensors(folder.asked_file, _REMEDY, folder.about("asked"))
+
+
+def stored_position(folder: RunFolder) -> Position | None:
+    """The position after the last ask; None if there is no file of it."""
+    asked = stored_asked(folder)
+    return None if asked is None else position_of(asked)
+
+
+def position_of(stored: StoredTree) -> Position:
+    """The position that a file of an ask holds.
+
+    Raises:
+      ValueError: if it holds none.
+    """
+    try:
+        return Position(**json.loads(stored.metadata["position"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{stored.path} holds no position of a run ({error})") from error

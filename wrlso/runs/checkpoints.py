@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from wrlso.runs.growing import read_state
 from wrlso.runs.log import QueryLog
 from wrlso.scores import relative
 from wrlso.status import Status
+from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks.base import Task, describer
 
 
@@ -36,8 +38,10 @@ def opened(folders: Sequence[RunFolder], task: Task) -> Iterator[list[OpenRun]]:
     with ExitStack() as stack:
         for folder in folders:
             stack.enter_context(folder.locked())
+        logs = [f.open_log(describe=describe, durable=task.objective is None) for f in folders]
         yield [
-            OpenRun(f, stack.enter_context(closing(f.open_log(describe=describe)))) for f in folders
+            OpenRun(folder, stack.enter_context(closing(log)))
+            for folder, log in zip(folders, logs, strict=True)
         ]
 
 
@@ -56,7 +60,9 @@ def restore(runs: Sequence[OpenRun], plan: SeedPlan, start: State) -> tuple[int,
 
     def load(run: OpenRun) -> State:
         like = jax.eval_shape(lambda: _lanes(start, 0, run.folder.config.seeds))
-        return read_state(run.folder, last, like)
+        state = read_state(run.folder, last, like)
+        check_log(run, state.history, run.folder.checkpoint_file(last), last)
+        return state
 
     idle_lanes = plan.lanes - plan.seeds
     idle = jax.tree.map(lambda a: np.zeros((idle_lanes, *a.shape[1:]), a.dtype), start)
@@ -82,6 +88,40 @@ def save(runs: Sequence[OpenRun], rounds_done: int, state: State, keep: set[int]
 
 def _lanes(tree: Any, first: int, count: int) -> Any:
     return jax.tree.map(lambda a: a[first : first + count], tree)
+
+
+def check_log(run: OpenRun, history: Any, file: Path, rounds: int | None = None) -> None:
+    """Refuse a log that lacks queries of a state, as one that was copied without its last part.
+
+    Args:
+      run: whose log it is.
+      history: of the state, with an axis ``[seeds]`` in front, in NumPy.
+      file: which holds the state.
+      rounds: number of rounds done in the state; None: those of the log.
+
+    Raises:
+      DamagedFile: naming the log and the file.
+    """
+    for lane, seed in enumerate(run.folder.config.seed_numbers):
+        used = int(history.used[lane])
+        logged = [
+            (q.latent, q.object)
+            for q in run.log.queries(seed)
+            if q.status.charged and (rounds is None or q.round < rounds)
+        ][: used if rounds is None else None]
+        kept = [
+            (np.asarray(latent, "<f4").tobytes(), np.ascontiguousarray(thing).tobytes())
+            for latent, thing in zip(
+                history.latents[lane][:used], history.objects[lane][:used], strict=True
+            )
+        ]
+        if logged != kept:
+            raise DamagedFile(
+                run.log.path,
+                f"it holds {sum(one in logged for one in kept)} of the {used} queries of seed "
+                f"{seed} that {file} has, and {sum(one not in kept for one in logged)} others",
+                "restore both as they were, with queries.sqlite-wal if there is one",
+            )
 
 
 def outcomes(

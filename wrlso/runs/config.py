@@ -1,20 +1,26 @@
 """A run as recorded in ``config.json``: enough to start it again, and to notice any change."""
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 from wrlso.loop.algorithm import Algorithm
 from wrlso.methods import Method
 from wrlso.parallel import SeedMode, plan_seeds
 from wrlso.resolve import algorithm, record, weighting_name
+from wrlso.runs.schema import check_record
 from wrlso.runs.settings import RunSettings
+from wrlso.storage.sealed import DIGEST, check_seal, parse_json, sealed_json
 from wrlso.tasks.base import Task
 from wrlso.weighting.registry import WEIGHTINGS
 
-FORMAT = 3
-"""Version of a run folder's files. Format 1 was that of versions before the renaming."""
+FORMAT = 4
+"""Version of a run folder's files. Format 1 was that of versions before the renaming; format 3 had
+no digests, and is read without."""
+
+_READABLE = (3, FORMAT)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class RunConfig:
       provenance: versions of the packages, platform, date and command with which the run began.
       task_record: digests of the objective, model, base data and parameters, from
         ``wrlso.resolve.task_record``.
+      run: an id that all files of the run have; empty in format 3.
       format: version of the run folder's files.
     """
 
@@ -62,7 +69,13 @@ class RunConfig:
     starting: Mapping[str, Any] = field(default_factory=dict)
     stated: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    run: str = ""
     format: int = FORMAT
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the run's files have digests."""
+        return self.format >= FORMAT
 
     @property
     def seed_numbers(self) -> list[int]:
@@ -88,28 +101,34 @@ class RunConfig:
     def to_json(self) -> str:
         """As text; infinity becomes the string ``"inf"``, so that any JSON parser reads it."""
         content = asdict(self)
+        if not self.sealed:
+            del content["run"]
         content["hyper"] = {
             name: "inf" if value == float("inf") else value for name, value in self.hyper.items()
         }
-        return json.dumps(content, indent=2) + "\n"
+        return sealed_json(content) if self.sealed else json.dumps(content, indent=2) + "\n"
 
     @staticmethod
     def from_json(text: str) -> "RunConfig":
         """The inverse of :meth:`to_json`.
 
         Raises:
-          ValueError: if the text is of another format.
+          ValueError: if the text is of another format, is no record of a run, or was changed.
         """
-        content = json.loads(text)
-        found = content.get("format", 1) if isinstance(content, dict) else None
-        if found != FORMAT:
+        content = parse_json(text)
+        found = content.get("format", 1)
+        if found not in _READABLE or isinstance(found, bool):
             raise ValueError(
                 f"it is of format {found}, and this version of wrlso reads format {FORMAT}: read "
                 "it with the version that wrote it, or run it again"
             )
+        if found == FORMAT:
+            check_record(content, (*_NAMES, DIGEST), (*_NAMES, DIGEST))
+            content = check_seal(content)
+        else:
+            check_record(content, _OLD_NAMES, _OLD_NEEDED)
         content["hyper"] = {name: float(value) for name, value in content["hyper"].items()}
-        known = (f.name for f in fields(RunConfig) if f.name in content)
-        return RunConfig(**{name: content[name] for name in known})
+        return RunConfig(**content)
 
     def own_method(self) -> Method | None:
         """The recorded method; None if its weighting is a function that no record holds."""
@@ -123,6 +142,13 @@ class RunConfig:
             epochs=self.epochs,
             beta=self.beta,
         )
+
+
+_NAMES = tuple(f.name for f in fields(RunConfig))
+_OLD_NAMES = tuple(name for name in _NAMES if name != "run")
+_OLD_NEEDED = tuple(
+    f.name for f in fields(RunConfig) if f.default is MISSING and f.default_factory is MISSING
+)
 
 
 def make_config(
@@ -149,6 +175,7 @@ def make_config(
         algorithm=record(resolved),
         minimize=task.minimize,
         stated=dict(task.stated),
+        run=secrets.token_hex(16),
     )
 
 
@@ -197,7 +224,7 @@ def static_part(config: RunConfig) -> str:
     traced numbers and the names."""
     algorithm = {**config.algorithm, "hyper": sorted(config.algorithm["hyper"])}
     own = {"hyper": sorted(config.hyper), "method": "", "beta": None, "algorithm": algorithm}
-    own["provenance"] = own["starting"] = {}
+    own["provenance"] = own["starting"] = own["run"] = {}
     return json.dumps({**asdict(config), **own})
 
 

@@ -1,6 +1,6 @@
 """The folder of a run: configuration, log, checkpoints, summary, figures."""
 
-import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +9,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wrlso.runs.config import RunConfig
-from wrlso.runs.log import Describe, QueryLog
-from wrlso.storage.files import write_atomically, write_new
-from wrlso.storage.tensors import load_tree, save_tree
+from wrlso.runs.log import REMEDY, Describe, QueryLog
+from wrlso.storage.files import sweep_parts, write_atomically, write_new
+from wrlso.storage.sealed import DamagedFile, check_seal, parse_json, sealed_json
+from wrlso.storage.tensors import StoredTree, read_tensors, save_tree
+
+_CHECKPOINT = re.compile(r"round(\d{5,})\.safetensors")
 
 
 def _is_content(path: Path) -> bool:
@@ -35,9 +38,12 @@ class RunFolder:
         if not self.config_file.is_file():
             raise ValueError(f"{path} is not a run folder: it has no config.json")
         try:
-            self.config = RunConfig.from_json(self.config_file.read_text())
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.config_file} cannot be read: {error}") from error
+            self.config = RunConfig.from_json(self.config_file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{self.config_file} cannot be read: {error}. Restore it as it was written: the "
+                "run goes on with nothing else"
+            ) from error
 
     @staticmethod
     def check_new(path: Path) -> None:
@@ -78,6 +84,7 @@ class RunFolder:
 
     @property
     def config_file(self) -> Path:
+        """The file of the settings."""
         return self.path / "config.json"
 
     @property
@@ -87,18 +94,41 @@ class RunFolder:
 
     @property
     def summary_file(self) -> Path:
+        """The file of the summary; a finished run has it."""
         return self.path / "summary.json"
 
     @property
     def figures(self) -> Path:
+        """The folder of the figures."""
         return self.path / "figures"
 
-    def open_log(self, *, read_only: bool = False, describe: Describe | None = None) -> QueryLog:
-        """Open the query log; it is made if it does not exist."""
-        path = self.path / "queries.sqlite"
+    def open_log(
+        self,
+        *,
+        read_only: bool = False,
+        describe: Describe | None = None,
+        durable: bool = True,
+    ) -> QueryLog:
+        """Open the query log. It may be missing or empty as long as nothing follows from it.
+
+        Args:
+          read_only: open it without write access.
+          describe: see :class:`wrlso.runs.log.QueryLog`.
+          durable: see :class:`wrlso.runs.log.QueryLog`.
+
+        Raises:
+          DamagedFile: if it is missing, is not as it was written, or is another run's.
+        """
+        path, run = self.path / "queries.sqlite", self.config.run or None
+        later = (self.summary_file, self.base_file, self.asked_file)
+        fresh = not (self.checkpoints() or any(file.exists() for file in later))
+        if not path.exists() and not fresh and self.config.sealed:
+            raise DamagedFile(path, "it is missing", REMEDY)
         if read_only and not path.exists():  # the run was stopped before its first query
             return QueryLog(Path(":memory:"))
-        return QueryLog(path, read_only=read_only, describe=describe)
+        return QueryLog(
+            path, read_only=read_only, describe=describe, run=run, fresh=fresh, durable=durable
+        )
 
     def is_locked(self) -> bool:
         """Whether another process is running this run, as far as can be seen."""
@@ -116,6 +146,8 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Lock the folder against other processes; the system releases the lock of a dead process.
 
+        Files that killed processes have left unfinished are deleted.
+
         Raises:
           ValueError: if another process is running or resuming this run.
         """
@@ -127,6 +159,8 @@ class RunFolder:
                 f"{self.path} is being run by another process: wait for it, or end it first"
             ) from None
         try:
+            sweep_parts(self.path)
+            sweep_parts(self._checkpoint_dir)
             yield
         finally:
             lock.release()
@@ -137,16 +171,30 @@ class RunFolder:
 
     def save_summary(self, summary: dict[str, Any]) -> None:
         """Write ``summary.json``."""
-        text = json.dumps(summary, indent=2) + "\n"
+        text = sealed_json({**summary, "run": self.config.run})
         write_atomically(self.summary_file, text.encode())
 
     def load_summary(self) -> dict[str, Any]:
-        """Read ``summary.json``."""
-        return json.loads(self.summary_file.read_text())
+        """Read ``summary.json``.
+
+        Raises:
+          DamagedFile: if it is not as it was written, or is another run's.
+        """
+        try:
+            found = parse_json(self.summary_file.read_text(encoding="utf-8"))
+            if self.config.sealed:
+                found = check_seal(found)
+                if found.pop("run", None) != self.config.run:
+                    raise ValueError("it is another run's")
+        except ValueError as error:
+            remedy = "delete it, and 'wrlso resume' makes it again"
+            raise DamagedFile(self.summary_file, str(error), remedy) from error
+        return found
 
     def checkpoints(self) -> list[int]:
         """The numbers of completed rounds with a checkpoint, ascending."""
-        return sorted(int(f.stem[-5:]) for f in self._checkpoint_dir.glob("round*.safetensors"))
+        names = (_CHECKPOINT.fullmatch(file.name) for file in self._checkpoint_dir.glob("round*"))
+        return sorted(int(name[1]) for name in names if name)
 
     @property
     def asked_file(self) -> Path:
@@ -155,7 +203,8 @@ class RunFolder:
 
     def save_checkpoint(self, rounds_done: int, state: Any) -> None:
         """Write the state after a round."""
-        save_tree(self.checkpoint_file(rounds_done), state)
+        about = self.about("checkpoint", rounds_done)
+        save_tree(self.checkpoint_file(rounds_done), state, about)
 
     def forget_checkpoints(self, rounds_done: int, keep: set[int]) -> None:
         """Delete the checkpoints of later rounds, and of earlier rounds outside ``keep``."""
@@ -163,9 +212,25 @@ class RunFolder:
             if other > rounds_done or (other < rounds_done and other not in keep):
                 self.checkpoint_file(other).unlink()
 
-    def load_checkpoint(self, rounds_done: int, like: Any) -> Any:
-        """Read the state after a round."""
-        return load_tree(self.checkpoint_file(rounds_done), like)
+    def load_checkpoint(self, rounds_done: int) -> StoredTree:
+        """Read the state after a round.
+
+        Raises:
+          DamagedFile: if the file is not as it was written, or is of another run or round.
+        """
+        remedy = "delete it, and the run goes on from an earlier one, or from its start"
+        file = self.checkpoint_file(rounds_done)
+        return self.read_tensors(file, remedy, self.about("checkpoint", rounds_done))
+
+    def about(self, kind: str, round: int | None = None) -> dict[str, str]:
+        """Metadata of a file of the run: its kind, and the round after which it was written."""
+        found = {"run": self.config.run, "kind": kind}
+        return found if round is None else {**found, "round": str(round)}
+
+    def read_tensors(self, file: Path, remedy: str, about: dict[str, str]) -> StoredTree:
+        """Read a file of the run, whose metadata must be ``about``."""
+        sealed = self.config.sealed
+        return read_tensors(file, remedy, about if sealed else None, unsealed=not sealed)
 
     @property
     def _checkpoint_dir(self) -> Path:

@@ -2,13 +2,11 @@
 
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import safe_open
 
 from wrlso.data import empty_history
 from wrlso.loop.algorithm import Algorithm, State
@@ -18,6 +16,7 @@ from wrlso.resolve import record
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import QueryLog
 from wrlso.runs.reopen import resolve_again
+from wrlso.storage.tensors import StoredTree
 from wrlso.tasks.base import Task
 
 
@@ -78,15 +77,20 @@ def first_cut_round(log: QueryLog, seeds: list[int], queries: int, retrain_every
 
 def read_state(folder: RunFolder, rounds_done: int, like: Any) -> State:
     """A checkpoint, whose histories get the capacity of ``like`` if the run has grown since."""
-    stored = stored_capacity(folder.checkpoint_file(rounds_done), "history/status")
-    state = folder.load_checkpoint(rounds_done, with_capacity_of(like, stored))
-    return enlarged(state, like)
+    stored = folder.load_checkpoint(rounds_done)
+    capacity = stored_capacity(stored, "history/status")
+    return enlarged(stored.tree(with_capacity_of(like, capacity)), like)
 
 
-def stored_capacity(path: Path, status: str) -> int:
-    """The capacity of the histories in a file, whose ``status`` has that name."""
-    with safe_open(path, framework="numpy") as file:
-        return file.get_slice(status).get_shape()[1]
+def stored_capacity(stored: StoredTree, status: str) -> int:
+    """The capacity of the histories in a file, whose ``status`` has that name.
+
+    Raises:
+      ValueError: if there are none.
+    """
+    if status not in stored.arrays or stored.arrays[status].ndim != 2:
+        raise ValueError(f"{stored.path} holds no state of a run")
+    return stored.arrays[status].shape[1]
 
 
 def with_capacity_of(like: Any, stored: int) -> Any:

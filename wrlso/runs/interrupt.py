@@ -54,6 +54,40 @@ def remembered_interrupts(say: bool = False) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
+def shielded() -> Iterator[None]:
+    """Put off Ctrl-C and SIGTERM until the block has ended; their handlers are called then.
+
+    The block must be short. In other threads, to which Python delivers no signals, there is nothing
+    to do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] | None = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if waiting is not None:
+            waiting.append(number)
+        else:  # it came while the handlers were put back
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
+    ours = {n: old for n, old in before.items() if old not in (None, signal.SIG_IGN)}
+    try:
+        for number in ours:
+            signal.signal(number, handle)
+        yield
+    finally:
+        came, waiting = waiting or [], None
+        for number, old in ours.items():
+            signal.signal(number, old)
+        for number in came:
+            signal.raise_signal(number)
+
+
+@contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """Raise :class:`Terminated` at SIGTERM, which would end the process without a word."""
     in_main = threading.current_thread() is threading.main_thread()

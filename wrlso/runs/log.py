@@ -1,106 +1,46 @@
-"""The query log: one SQLite file that holds every query; each is committed once it is scored."""
+"""The query log: one SQLite file that holds every query; each is committed once it is scored.
+
+Every row has a digest, and the file has the run's id. Both are checked when it is opened. Commits
+go to a write-ahead log beside the file. It is folded into the file after each round, and with the
+first commit a second after the last time: a copy of the file alone has all but the last answers.
+"""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from wrlso.evaluation.components import ComponentValue
-from wrlso.runs.schema import SCHEMA, TABLES
+from wrlso.runs.interrupt import shielded
+from wrlso.runs.rows import (
+    COLUMNS,
+    SCHEMA,
+    Query,
+    Round,
+    Told,
+    check_rows,
+    columns_of,
+    latent_of,
+    write_rows,
+)
 from wrlso.status import Status
+from wrlso.storage.sqlite import check_structure, damage_is_told
 
-_QUERY = 'seed, round, "index", latent, object, score, status, reason, text'
+__all__ = ["Describe", "Query", "QueryLog", "Round", "Told", "latent_of"]
 
 Describe = Callable[[bytes], str]
 """A function from an object in storage form to a line of text, empty if it has none."""
 
+_FOLD = 1.0
+"""Number of seconds after which the next commit is folded into the file."""
 
-@dataclass(frozen=True)
-class Query:
-    """A query, as a row of the log.
-
-    Attributes:
-      seed: the seed.
-      round: number of the round, from 0.
-      index: position within the round.
-      latent: little-endian float32, see :func:`latent_of`.
-      object: the object in the model's storage form, raw bytes.
-      score: the score; None unless ``status`` is OK.
-      status: the outcome.
-      reason: the reason for a failure, or None.
-      text: the object as a line of text, or None; the log fills it in.
-    """
-
-    seed: int
-    round: int
-    index: int
-    latent: bytes
-    object: bytes
-    score: float | None
-    status: Status
-    reason: str | None = None
-    text: str | None = None
-
-    @property
-    def id(self) -> str:
-        """The name of a query within its seed, such as ``r0q7``."""
-        return f"r{self.round}q{self.index}"
-
-
-@dataclass(frozen=True)
-class Round:
-    """The retraining of a seed before a round, and the uncharged evaluations of the round.
-
-    Attributes:
-      seed: the seed.
-      round: number of the round, from 0.
-      steps: number of training steps.
-      loss: mean loss over these steps, in nats per object.
-      effective_rows: effective sample size of the weights.
-      diverged: 1 if training was not finite and was undone, else 0.
-      uncharged: number of objective evaluations beyond the budget in this round.
-      refused: number of points that were passed over in this round, as ``accept`` refused them
-        before they became queries. Queries with status REFUSED come on top.
-      fit_r2: coefficient of determination of the surrogate on held-out base data, at the last fit
-        of the round; None: not measured.
-      fit_spearman: its rank correlation there.
-    """
-
-    seed: int
-    round: int
-    steps: int
-    loss: float
-    effective_rows: float
-    diverged: int
-    uncharged: int
-    refused: int = 0
-    fit_r2: float | None = None
-    fit_spearman: float | None = None
-
-
-@dataclass(frozen=True)
-class Told:
-    """A result that somebody told, as a row of the log.
-
-    Attributes:
-      query: the seed, round and index of the query; None for a measurement made elsewhere.
-      object: the object in the model's storage form, raw bytes.
-      score: the score; None for a failure.
-      reason: the reason for a failure, or None.
-      source: its origin, such as the name of a file.
-      text: the object as a line of text, or None.
-    """
-
-    query: tuple[int, int, int] | None
-    object: bytes
-    score: float | None
-    reason: str | None = None
-    source: str | None = None
-    text: str | None = None
+REMEDY = (
+    "restore it, with queries.sqlite-wal if there is one: it cannot be made again without "
+    "evaluating its objects again"
+)
 
 
 class QueryLog:
@@ -110,24 +50,72 @@ class QueryLog:
       path: the SQLite file.
       read_only: open it without write access; it must exist.
       describe: function that gives the text of new queries; None: they have none.
+      run: the id of the run that must have written it; None: whichever has.
+      fresh: the file may be new, or empty.
+      durable: whether a commit survives a power failure at once. Otherwise it does after its round.
+
+    Attributes:
+      path: the SQLite file.
+
+    Raises:
+      DamagedFile: if the file is not as it was written, or is another run's.
     """
 
     def __init__(
-        self, path: Path, *, read_only: bool = False, describe: Describe | None = None
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        describe: Describe | None = None,
+        run: str | None = None,
+        fresh: bool = True,
+        durable: bool = True,
     ) -> None:
-        self._describe = describe
-        if read_only:
-            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        else:
-            address = path.resolve().as_uri()
-            self._db = sqlite3.connect(address, isolation_level=None, timeout=60, uri=True)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(SCHEMA)
-            if "text" not in self._columns("queries"):  # an earlier version made the file
+        self._describe, self.path = describe, path
+        self._times: dict[tuple[str, int], float] = {}
+        self._folded, self._read_only = time.monotonic(), read_only
+        with damage_is_told(path, REMEDY):
+            if read_only:
+                self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            else:
+                self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
+            try:
+                if not read_only:
+                    self._prepare(run if fresh else None, durable)
+                if run is not None:
+                    self._check(run, fresh)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _prepare(self, run: str | None, durable: bool) -> None:
+        """Make what the file lacks; a new one gets the run's id."""
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        new = not self._columns("queries")
+        with self._transaction():
+            for statement in SCHEMA:
+                self._db.execute(statement)
+            for table in COLUMNS:  # an earlier version made the file
+                if "digest" not in self._columns(table):
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN digest BLOB")
+            if "text" not in self._columns("queries"):
                 self._db.execute("ALTER TABLE queries ADD COLUMN text TEXT")
-        self._query = _QUERY
-        if "text" not in self._columns("queries"):
-            self._query = _QUERY.replace("text", "NULL")
+            if new and run is not None:
+                self._db.execute("INSERT OR IGNORE INTO about VALUES ('run', ?)", (run,))
+
+    def _check(self, run: str, fresh: bool) -> None:
+        """Raise sqlite3.DatabaseError unless the file is whole and the run's."""
+        check_structure(self._db)
+        if self._read_only and fresh and not self._columns("queries"):
+            return  # the file has been made, its tables have not
+        found = self._db.execute("SELECT value FROM about WHERE name = 'run'").fetchone()
+        if found is None:
+            raise sqlite3.DatabaseError("it is empty")
+        if found[0] != run:
+            raise sqlite3.DatabaseError(f"it belongs to run {found[0]}, config.json to {run}")
+        for table in COLUMNS:
+            check_rows(self._db, table)
 
     def forget_from(self, round: int) -> None:
         """Delete the queries of a round and of later rounds, before the round runs again."""
@@ -135,45 +123,58 @@ class QueryLog:
             for table in ("queries", "components"):
                 self._db.execute(f"DELETE FROM {table} WHERE round >= ?", (round,))
 
-    def clear(self) -> None:
-        """Delete everything."""
-        with self._transaction():
-            for table in TABLES:
-                self._db.execute(f"DELETE FROM {table}")
+    def replace_by(self, others: Sequence["QueryLog"]) -> None:
+        """Hold the rows of other logs in place of all that a run records by itself.
 
-    def absorb(self, path: Path, processes: int) -> None:
-        """Add all of another log. The seconds of processes side by side count as their mean."""
-        self._db.execute("ATTACH ? AS other", (f"{path.resolve().as_uri()}?mode=ro",))
+        The seconds of processes side by side count as their mean.
+        """
         with self._transaction():
-            for table in TABLES[:-1]:
-                self._db.execute(f"INSERT INTO {table} SELECT * FROM other.{table}")
-            self._db.execute(
-                "INSERT INTO timings SELECT phase, round, seconds / ? FROM other.timings",
-                (processes,),
-            )
-        self._db.execute("DETACH other")
+            for table in COLUMNS:
+                if table == "results":  # people told them to this log
+                    continue
+                self._db.execute(f"DELETE FROM {table}")
+                for other in others:
+                    rows = other._db.execute(f"SELECT {columns_of(table)} FROM {table}").fetchall()
+                    if table == "timings":
+                        rows = [(*key, seconds / len(others)) for *key, seconds in rows]
+                    write_rows(self._db, table, rows)
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Record the last times, and close the file."""
+        try:
+            self._record_times()
+        finally:
+            self._db.close()
+
+    def fold(self) -> None:
+        """Fold the write-ahead log into the file; a reader may put off a part of it."""
+        with suppress(sqlite3.OperationalError):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._folded = time.monotonic()
 
     def tidy(self) -> None:
         """Fold the write-ahead log into the file, so that a read-only file system can read it.
 
         Nothing happens if another process is reading, as a run must not fail for that.
         """
+        self._record_times()
         with suppress(sqlite3.OperationalError):
             self._db.execute("PRAGMA journal_mode = DELETE")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        """A transaction that is whole or not there; Ctrl-C waits until its end."""
+        with shielded():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            if time.monotonic() - self._folded > _FOLD:
+                self.fold()
 
     def add(self, queries: Iterable[Query], components: Iterable[ComponentValue] = ()) -> None:
         """Record queries; a query of a replayed round replaces the earlier record.
@@ -183,19 +184,17 @@ class QueryLog:
           components: the components of the score, of one query.
         """
         queries = list(queries)
+        texts = [self._text(q) for q in queries]
         rows = [
-            (q.seed, q.round, q.index, q.latent, q.object, q.score, q.status.name, q.reason,
-             self._text(q))
-            for q in queries
-        ]  # fmt: skip
+            (*astuple(q)[:6], q.status.name, q.reason, text)
+            for q, text in zip(queries, texts, strict=True)
+        ]
         with self._transaction():
-            self._db.executemany(
-                f"INSERT OR REPLACE INTO queries ({_QUERY}) VALUES (?,?,?,?,?,?,?,?,?)", rows
-            )
+            write_rows(self._db, "queries", rows)
             key = 'seed = ? AND round = ? AND "index" = ?'
             self._db.executemany(f"DELETE FROM components WHERE {key}", [r[:3] for r in rows])
             parts = [(*rows[0][:3], place, *part) for place, part in enumerate(components)]
-            self._db.executemany("INSERT INTO components VALUES (?,?,?,?,?,?,?)", parts)
+            write_rows(self._db, "components", parts)
 
     def _text(self, query: Query) -> str | None:
         if query.text is not None or self._describe is None:
@@ -206,20 +205,17 @@ class QueryLog:
         """Record what people told: the outcome of each query that it names, and the telling."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._transaction():
-            for told in results:
-                seed, round, index = told.query or (None, None, None)
-                self._db.execute(
-                    'INSERT INTO results (time, seed, round, "index", object, text, score, reason, '
-                    "source) VALUES (?,?,?,?,?,?,?,?,?)",
-                    (now, seed, round, index, told.object, told.text, told.score, told.reason,
-                     told.source),
-                )  # fmt: skip
-                status = Status.FAILED if told.score is None else Status.OK
-                self._db.execute(
-                    "UPDATE queries SET score = ?, status = ?, reason = ? "
-                    'WHERE seed = ? AND round = ? AND "index" = ?',
-                    (told.score, status.name, told.reason, seed, round, index),
-                )
+            last = self._db.execute("SELECT max(number) FROM results").fetchone()[0] or 0
+            for number, told in enumerate(results, last + 1):
+                key = told.query or (None, None, None)
+                row = (number, now, *key, told.object, told.text, told.score, told.reason,
+                       told.source)  # fmt: skip
+                write_rows(self._db, "results", [row])
+                known = None if told.query is None else self.find(*told.query)
+                if known is not None:
+                    status = Status.FAILED if told.score is None else Status.OK
+                    settled = (*astuple(known)[:5], told.score, status.name, told.reason)
+                    write_rows(self._db, "queries", [(*settled, known.text)])
 
     def elsewhere(self) -> list[Told]:
         """The measurements that were made elsewhere, in the order in which they were told."""
@@ -233,24 +229,36 @@ class QueryLog:
 
     def was_told(self) -> bool:
         """Whether people have told results of queries."""
+        return bool(self.told())
+
+    def told(self) -> set[tuple[int, int, int]]:
+        """Seed, round and index of the queries that people have told results of."""
         if not self._columns("results"):
-            return False
-        found = self._db.execute("SELECT 1 FROM results WHERE seed IS NOT NULL LIMIT 1")
-        return found.fetchone() is not None
+            return set()
+        where = "WHERE seed IS NOT NULL"
+        return set(self._db.execute(f'SELECT seed, round, "index" FROM results {where}'))
 
     def _columns(self, table: str) -> list[str]:
         return [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
 
     def add_rounds(self, rounds: Iterable[Round]) -> None:
-        """Record retrainings."""
-        rows = [tuple(getattr(r, f.name) for f in fields(Round)) for r in rounds]
+        """Record retrainings, and the times since the last call."""
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO rounds VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+            write_rows(self._db, "rounds", [astuple(r) for r in rounds])
+            self._write_times()
 
     def add_time(self, phase: str, round: int, seconds: float) -> None:
-        """Record the wall time of a phase."""
-        with self._transaction():
-            self._db.execute("INSERT INTO timings VALUES (?,?,?)", (phase, round, seconds))
+        """Count the wall time of a phase; it is recorded with the round, or at the end."""
+        self._times[phase, round] = self._times.get((phase, round), 0.0) + seconds
+
+    def _record_times(self) -> None:
+        if self._times and not self._read_only:
+            with self._transaction():
+                self._write_times()
+
+    def _write_times(self) -> None:
+        write_rows(self._db, "timings", [(*key, spent) for key, spent in self._times.items()])
+        self._times.clear()
 
     def find(self, seed: int, round: int, index: int) -> Query | None:
         """One query, or None."""
@@ -270,7 +278,8 @@ class QueryLog:
         """
         order = 'ORDER BY seed, round, "index", place'
         try:
-            rows = self._db.execute(f"SELECT * FROM components {order}").fetchall()
+            columns = columns_of("components")
+            rows = self._db.execute(f"SELECT {columns} FROM components {order}").fetchall()
         except sqlite3.OperationalError:  # no such table
             return {}
         found: dict[tuple[int, int, int], tuple[ComponentValue, ...]] = {}
@@ -281,19 +290,19 @@ class QueryLog:
 
     def rounds(self) -> list[Round]:
         """All retrainings in order."""
-        rows = self._db.execute("SELECT * FROM rounds ORDER BY round, seed").fetchall()
+        columns = columns_of("rounds")
+        rows = self._db.execute(f"SELECT {columns} FROM rounds ORDER BY round, seed").fetchall()
         return [Round(*row) for row in rows]
 
     def seconds(self) -> dict[str, float]:
         """Wall seconds by phase, summed over all sessions of the run."""
+        self._record_times()
         rows = self._db.execute("SELECT phase, SUM(seconds) FROM timings GROUP BY phase")
         return dict(rows.fetchall())
 
     def _select(self, where: str, values: tuple) -> list[Query]:
-        rows = self._db.execute(f"SELECT {self._query} FROM queries {where}", values).fetchall()
+        columns = columns_of("queries")
+        if "text" not in self._columns("queries"):  # an earlier version made the file
+            columns = columns.replace('"text"', "NULL")
+        rows = self._db.execute(f"SELECT {columns} FROM queries {where}", values).fetchall()
         return [Query(*row[:6], Status[row[6]], *row[7:]) for row in rows]  # type: ignore[call-arg]
-
-
-def latent_of(query: Query) -> np.ndarray:
-    """The query's latent ``[d]`` float32."""
-    return np.frombuffer(query.latent, "<f4")

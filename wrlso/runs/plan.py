@@ -24,6 +24,7 @@ from wrlso.runs.progress import say
 from wrlso.runs.provenance import provenance
 from wrlso.runs.settings import RunSettings
 from wrlso.scores import relative, score_offset
+from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks.base import Task, describer
 
 _COLLAPSED = 0.5
@@ -101,10 +102,27 @@ def create(path: Path, config: RunConfig, more: Sequence[Told]) -> RunFolder:
       ValueError: if it exists and holds files, or cannot be written.
     """
     folder = RunFolder.create(path, config)
-    if more:
-        with closing(folder.open_log()) as log:
-            log.add_results(more)
+    with closing(folder.open_log()) as log:
+        log.add_results(more)
     return folder
+
+
+def with_all_measurements(folder: RunFolder, base: Dataset, sign: float) -> Dataset:
+    """The starting data of a run that was begun before, with the measurements that joined them.
+
+    Raises:
+      DamagedFile: if the log lacks measurements with which the run began.
+    """
+    with closing(folder.open_log(read_only=True)) as log:
+        whole = with_elsewhere(base, log.elsewhere(), sign)
+    if len(whole.scores) < folder.config.starting.get("count", 0):
+        raise DamagedFile(
+            folder.path / "queries.sqlite",
+            f"with it there are {len(whole.scores)} objects of starting data, and the run began "
+            f"with {folder.config.starting['count']}",
+            "restore it, or begin the run again in another folder",
+        )
+    return whole
 
 
 def begin(

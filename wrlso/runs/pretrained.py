@@ -20,6 +20,9 @@ from wrlso.storage.tensors import load_tree, save_tree
 from wrlso.tasks.base import PretrainConfig, Task
 from wrlso.weighting.ranks import uniform_weights
 
+_FORMAT = 2
+"""Version of the cached files, part of their names. Format 1 had no digests."""
+
 _CHUNK = 500
 """Number of training steps between checks of the loss."""
 
@@ -35,6 +38,7 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
 
     Raises:
       ValueError: if the task has neither parameters nor a pretraining configuration.
+      DamagedFile: if the cached ones are not as they were written.
     """
     if task.params is not None:
         return jax.tree.map(jnp.asarray, task.params)
@@ -44,11 +48,13 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
         )
     path = cache_path(task, base)
     like = jax.eval_shape(task.vae.init, prng_key(0))
+    about = {"kind": "pretrained", "recipe": path.stem}
     if path.exists():
-        return jax.tree.map(jnp.asarray, load_tree(path, like))
+        remedy = "delete it, and the model is trained again"
+        return jax.tree.map(jnp.asarray, load_tree(path, like, remedy, about))
     path.parent.mkdir(parents=True, exist_ok=True)  # an error should come before the training
     params = pretrain(task, base, progress)
-    save_tree(path, params, {"task": task.name, "version": task.version})
+    save_tree(path, params, about)
     return params
 
 
@@ -62,6 +68,7 @@ def cache_path(task: Task, base: Dataset) -> Path:
     assert config is not None
     steps = jnp.arange(0, _steps(config, base), 250)
     recipe = (
+        _FORMAT,
         task.version,
         data_digest(base),
         config.epochs,

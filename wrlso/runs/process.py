@@ -9,6 +9,14 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from wrlso.parallel import request_cpu_devices
 from wrlso.storage.cache import cache_dir
+from wrlso.storage.files import sweep_parts
+from wrlso.storage.programs import check_programs
+
+_CACHED = ("pretrained", "molecules", "compiled")
+"""Folders of the cache."""
+
+_LEFT = 3600.0
+"""Age in seconds at which a file that is being written is taken for a killed process's."""
 
 _SETTINGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
@@ -47,10 +55,14 @@ def programs_on_disk() -> Iterator[None]:
         yield
         return
     try:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "compiled"))
+        for name in _CACHED:
+            sweep_parts(cache_dir() / name, _LEFT)
+        folder = cache_dir() / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         # Also the small programs around the large ones: a start compiles a hundred of them.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         compilation_cache.reset_cache()  # JAX looks for the folder once
+        check_programs(folder)
         yield
     finally:
         for name, value in before.items():

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from jax.experimental.multihost_utils import sync_global_devices
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
-from wrlso.storage.tensors import join_files
 
 _SHARES = "processes"
 """The folder of the shares below that of a run."""
@@ -149,14 +149,18 @@ def join_shares(run: OpenRun) -> dict[str, int]:
     """
     folder, parts = run.folder, shares(run.folder.path)
     compilations: dict[str, int] = {}
-    run.log.clear()
     for part in parts:
-        run.log.absorb(part.path / "queries.sqlite", len(parts))
         for name, n in part.load_summary()["compilations"].items():
             compilations[name] = max(n, compilations.get(name, 0))
+    with ExitStack() as stack:
+        logs = [stack.enter_context(closing(part.open_log(read_only=True))) for part in parts]
+        run.log.replace_by(logs)
+    run.log.fold()
     for rounds in sorted(set().union(*(part.checkpoints() for part in parts))):
         # A seed that has spent its budget keeps its state.
-        files = [part.checkpoint_file(min(rounds, part.checkpoints()[-1])) for part in parts]
-        if all(file.exists() for file in files):
-            join_files(files, folder.checkpoint_file(rounds))
+        last = [(part, min(rounds, part.checkpoints()[-1])) for part in parts]
+        if all(done in part.checkpoints() for part, done in last):
+            found = [part.load_checkpoint(done).arrays for part, done in last]
+            joined = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+            folder.save_checkpoint(rounds, joined)
     return compilations

@@ -90,6 +90,8 @@ def find_run(path: Path, config: RunConfig) -> RunFolder | None:
         task_record=stored.task_record,
         starting=stored.starting,
         provenance=stored.provenance,
+        run=stored.run,
+        format=stored.format,
     )
     if found := list(differences(vars(stored), vars(given))):
         raise ValueError(

@@ -289,6 +289,7 @@ class Session:
                 done[self.logs[i]].append(replace(round, **counts, **measured))
         for log, rounds in done.items():
             log.add_rounds(rounds)
+            log.fold()  # before the checkpoint, which counts on it
         return done
 
     def _forget_later_rounds(self, keep_log: bool) -> None:

@@ -1,56 +1,135 @@
-"""Pytrees of arrays in safetensors files, written atomically and without pickle."""
+"""Pytrees of arrays in safetensors files, written atomically, without pickle, with a digest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from wrlso.storage.files import write_atomically
+from wrlso.storage.sealed import DIGEST, DamagedFile, digest_of
+
+REMEDY = "restore the file, as it cannot be made again"
 
 
-def save_tree(path: Path, tree: Any, metadata: dict[str, str] | None = None) -> None:
-    """Write a pytree of arrays; readers see the old file or the whole new one."""
-    named = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(tree)}
-    write_atomically(path, save(named, metadata=metadata))
+@dataclass(frozen=True)
+class StoredTree:
+    """The content of a file.
 
-
-def load_tree(path: Path, like: Any) -> Any:
-    """Read a pytree with the structure, shapes and dtypes of ``like`` (arrays or their shapes).
-
-    Raises:
-      ValueError: naming the first difference, if the file holds another pytree.
+    Attributes:
+      path: the file.
+      arrays: by name.
+      metadata: texts by name, without the digest.
+      sealed: whether it had a digest.
     """
-    with safe_open(path, framework="numpy") as file:
-        stored = set(file.keys())
+
+    path: Path
+    arrays: Mapping[str, np.ndarray]
+    metadata: Mapping[str, str]
+    sealed: bool
+
+    def tree(self, like: Any) -> Any:
+        """The arrays as a pytree with the structure, shapes and dtypes of ``like``.
+
+        Raises:
+          ValueError: naming the first difference, if the file holds another pytree.
+        """
         leaves = []
         for name, leaf in _named_leaves(like):
-            if name not in stored:
-                raise ValueError(f"{path} has no tensor {name!r}: it was written by another model")
-            value = file.get_tensor(name)
+            if name not in self.arrays:
+                raise ValueError(
+                    f"{self.path} has no tensor {name!r}: it was written by another model"
+                )
+            value = self.arrays[name]
             if value.shape != leaf.shape or value.dtype != leaf.dtype:
                 raise ValueError(
-                    f"{path}: tensor {name!r} is {value.dtype}{list(value.shape)}, expected "
+                    f"{self.path}: tensor {name!r} is {value.dtype}{list(value.shape)}, expected "
                     f"{leaf.dtype}{list(leaf.shape)}: it was written by another model"
                 )
             leaves.append(value)
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def join_files(paths: Sequence[Path], out: Path) -> None:
-    """Write the pytree of the arrays of several files, concatenated along the first axis."""
-    parts = [load_file(path) for path in paths]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    write_atomically(out, save(joined))
+def save_tree(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a pytree of arrays and their digest; readers see the old file or the whole new one."""
+    named = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(tree)}
+    about = dict(metadata or {})
+    write_atomically(path, save(named, metadata={**about, DIGEST: _digest(named, about)}))
 
 
-def load_metadata(path: Path) -> dict[str, str]:
-    """The metadata that :func:`save_tree` wrote."""
-    with safe_open(path, framework="numpy") as file:
-        return file.metadata() or {}
+def read_tensors(
+    path: Path,
+    remedy: str = REMEDY,
+    about: Mapping[str, str] | None = None,
+    unsealed: bool = False,
+) -> StoredTree:
+    """Read a file of :func:`save_tree`.
+
+    Args:
+      path: the file.
+      remedy: what to do if it is damaged, for the error.
+      about: metadata that the file must have.
+      unsealed: take a file without a digest, of a version that wrote none.
+
+    Raises:
+      DamagedFile: if it is not as it was written, or has other metadata.
+      FileNotFoundError: if there is no such file.
+    """
+    if path.is_file() and path.stat().st_size == 0:
+        raise DamagedFile(path, "it is empty", remedy)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedFile(path, f"it is no whole file of tensors ({error})", remedy) from error
+    digest = metadata.pop(DIGEST, None)
+    if digest is None and not unsealed:
+        raise DamagedFile(path, "it has no digest", remedy)
+    if digest is not None and digest != _digest(arrays, metadata):
+        raise DamagedFile(path, "its digest is that of another content", remedy)
+    for name, value in (about or {}).items():
+        if metadata.get(name) != value:
+            raise DamagedFile(
+                path, f"its {name} is {metadata.get(name)!r}, expected {value!r}", remedy
+            )
+    return StoredTree(path, arrays, metadata, digest is not None)
+
+
+def load_tree(
+    path: Path,
+    like: Any,
+    remedy: str = REMEDY,
+    about: Mapping[str, str] | None = None,
+    unsealed: bool = False,
+) -> Any:
+    """Read a pytree with the structure, shapes and dtypes of ``like`` (arrays or their shapes).
+
+    Args:
+      path: the file.
+      like: the pytree.
+      remedy, about, unsealed: as for :func:`read_tensors`.
+
+    Raises:
+      ValueError: naming the first difference, if the file holds another pytree, or is damaged.
+      FileNotFoundError: if there is no such file.
+    """
+    return read_tensors(path, remedy, about, unsealed).tree(like)
+
+
+def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    parts: list[Any] = []
+    for name in sorted(arrays):
+        parts += [name, arrays[name]]
+    for name in sorted(metadata):
+        parts += [name, metadata[name]]
+    return digest_of(parts).hex()
 
 
 def _named_leaves(tree: Any) -> list[tuple[str, Any]]:

@@ -180,7 +180,7 @@ def _negated(objective: Objective | None) -> Objective | None:
 
 def shipped_params(path: Path, vae: VAE) -> Any:
     """Read parameters that come with the package, as NumPy arrays; this does not start JAX."""
-    return load_tree(path, jax.eval_shape(lambda: vae.init(prng_key(0))))
+    return load_tree(path, jax.eval_shape(lambda: vae.init(prng_key(0))), "install wrlso again")
 
 
 def describer(task: Task) -> Callable[[bytes], str] | None:

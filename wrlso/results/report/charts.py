@@ -107,16 +107,22 @@ def _mean(made: figure, view: RunView, found: np.ndarray, color: str) -> None:
     made.add_tools(HoverTool(renderers=[dots], tooltips=tips, mode="mouse", name="mean"))
 
 
-def _improvements(made: figure, view: RunView, cells: Cells, color: str) -> None:
-    """A dot for each query that is better than all before it, with its object under the mouse."""
+def improvements(view: RunView) -> list[tuple[Query, int]]:
+    """The queries that are better than all before them of their seed, and their numbers."""
     rows: list[tuple[Query, int]] = []
     for seed in view.config.seed_numbers:
-        best, charged = -np.inf, [q for q in view.of_seed(seed) if q.status.charged]
+        sign, best = view.config.sign, -np.inf
+        charged = [q for q in view.of_seed(seed) if q.status.charged]
         for number, query in enumerate(charged, 1):
-            if query.score is not None and query.score > best:
-                best = query.score
+            if query.score is not None and sign * query.score > best:
+                best = sign * query.score
                 rows.append((query, number))
-    source = ColumnDataSource(columns(rows, cells))
+    return rows
+
+
+def _improvements(made: figure, view: RunView, cells: Cells, color: str) -> None:
+    """A dot for each improvement, with its object under the mouse."""
+    source = ColumnDataSource(columns(improvements(view), cells))
     dots = made.scatter(
         "query", "score", source=source, size=5, color=color, alpha=0.7, legend_label=view.name
     )

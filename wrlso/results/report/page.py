@@ -220,4 +220,4 @@ def _prior(view: RunView) -> tuple[Plot | None, str]:
     groups = {name: scores for name, scores in groups.items() if len(scores)}
     if not groups:
         return None, "No sample has a score."
-    return run_charts.distributions(groups, "model", "score"), ""
+    return run_charts.distributions(groups, "model", "score", view.config.sign), ""

@@ -9,6 +9,7 @@ from bokeh.models.plots import Plot
 from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 
+from wrlso.results.plane import plane
 from wrlso.results.report.charts import OBJECT, columns, finish, plot, rounds_ticker
 from wrlso.results.report.objects import Cells
 from wrlso.results.report.view import RunView
@@ -70,31 +71,6 @@ def _rows(data: Mapping[str, object], kept: np.ndarray) -> dict[str, object]:
     }
 
 
-def plane(latents: np.ndarray) -> tuple[np.ndarray, tuple[str, str], str]:
-    """Latents ``[n, d]`` in two dimensions: points ``[n, 2]``, the axes' names, and a sentence."""
-    n, d = latents.shape
-    if d == 1:
-        return (
-            np.concatenate([latents, np.arange(n)[:, None]], 1),
-            ("z", "query"),
-            "The latent space has one dimension; the other axis counts queries.",
-        )
-    if d == 2:
-        return latents, ("z₁", "z₂"), "The axes are the two latent dimensions."
-    centred = latents - latents.mean(0)
-    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2] * np.where(axes[:2].sum(1, keepdims=True) < 0, -1, 1)  # a sign that stays
-    points = np.zeros((n, 2))
-    points[:, : len(axes)] = centred @ axes.T
-    total = float((singular**2).sum())
-    share = float((singular[:2] ** 2).sum()) / total if total > 0 else 1.0
-    words = (
-        f"The axes are the first two principal components of the {n} latents in {d} dimensions; "
-        f"they hold {share:.0%} of the variance."
-    )
-    return points, ("first principal component", "second principal component"), words
-
-
 def _numbered(view: RunView) -> list[tuple[Query, int]]:
     rows: list[tuple[Query, int]] = []
     for seed in view.config.seed_numbers:
@@ -114,15 +90,18 @@ def scores_by_round(view: RunView, label: str) -> Plot | None:
             groups[str(number)] = np.array(scores, float)
     if not any(name != "start" for name in groups):
         return None
-    return distributions(groups, "round: each begins with a retraining", label)
+    return distributions(groups, "round: each begins with a retraining", label, view.config.sign)
 
 
-def distributions(groups: Mapping[str, np.ndarray], x: str, label: str) -> Plot:
-    """One box per group: median, quartiles, the 5% and 95% quantiles, and the best as a dot."""
+def distributions(groups: Mapping[str, np.ndarray], x: str, label: str, sign: float) -> Plot:
+    """One box per group: median, quartiles, the 5% and 95% quantiles, and the best as a dot.
+
+    ``sign`` is -1 if lower scores are better.
+    """
     names = list(groups)
     made = plot(320, x, label, x_range=names)
     quantiles = np.array(
-        [np.quantile(v, [0.05, 0.25, 0.5, 0.75, 0.95, 1.0]) for v in groups.values()]
+        [np.quantile(v, [0.05, 0.25, 0.5, 0.75, 0.95, float(sign > 0)]) for v in groups.values()]
     )
     source = ColumnDataSource(
         {

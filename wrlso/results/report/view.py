@@ -164,7 +164,7 @@ def _base_scores(folder: RunFolder, task: Task | None, missing: list[str]) -> np
     if task is None:
         return None
     try:
-        return np.asarray(base_of(folder, task).scores, float)
+        return task.sign * np.asarray(base_of(folder, task).scores, float)
     except (ValueError, OSError) as error:
         missing.append(f"The starting data are not shown: {error}.")
         return None

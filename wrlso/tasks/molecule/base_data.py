@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from wrlso.chem.cache import pack, read_arrays, unpack, write_arrays
 from wrlso.chem.load import load_molecules
 from wrlso.chem.objective import Objective
 from wrlso.chem.report import report
@@ -24,7 +25,6 @@ from wrlso.models.vae import decode_all
 from wrlso.storage.bars import bars_shown
 from wrlso.storage.cache import cache_dir
 from wrlso.storage.digest import describe
-from wrlso.storage.files import write_atomically
 from wrlso.tasks.molecule.model import MoleculeModel, model_digest
 
 _logger = logging.getLogger(__name__)
@@ -129,12 +129,11 @@ def from_prior(
     """
     recipe = repr((model_digest(model), accept.max_heavy_atoms, describe(accept.tests)))
     name = hashlib.sha256(recipe.encode()).hexdigest()[:24]
-    path = cache_dir() / "molecules" / f"prior-{name}.smi"
-    if path.exists():
-        smiles = path.read_text().split()
-    else:
-        smiles = _sampled(model, accept)
-        write_atomically(path, "".join(f"{one}\n" for one in smiles).encode())
+    path = cache_dir() / "molecules" / f"prior-{name}.arrays"
+    kept = read_arrays(path)
+    smiles = _sampled(model, accept) if kept is None else unpack(kept["smiles"])
+    if kept is None:
+        write_arrays(path, {"smiles": pack(smiles)})
     smiles = smiles[:initial]
     rows = np.stack([accept.spelling.row(one) for one in smiles])
     return Starting(_dataset(rows, score_all(smiles), accept.spelling.length), len(smiles))

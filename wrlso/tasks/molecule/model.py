@@ -11,17 +11,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
 
 from wrlso.chem.ringtree.tables import make_tables
 from wrlso.chem.ringtree.vocabulary import Vocabulary
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE
-from wrlso.storage.tensors import load_metadata, load_tree, save_tree
+from wrlso.storage.sealed import DamagedFile
+from wrlso.storage.tensors import StoredTree, read_tensors, save_tree
 from wrlso.tasks.molecule.machine import Machine, make_machine
 from wrlso.tasks.molecule.vae import Sizes, make_vae
 
-_FORMAT = "ringtree-1"
+_FORMAT, _WITHOUT_DIGEST = "ringtree-2", "ringtree-1"
+_REMEDY = "restore it, or train a model with 'wrlso train molecules'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,24 +87,39 @@ def load_model(path: Path | str) -> MoleculeModel:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no model of molecules at {path}")
+    stored = _read(path)
     try:
-        stored = load_metadata(path)
-    except SafetensorError:
-        stored = {}
-    if stored.get("format") != _FORMAT:
-        raise ValueError(
-            f"{path} is not a model of molecules of this version: train one with 'wrlso train "
-            "molecules', or omit the model to use the one that comes with wrlso"
-        )
-    vocabulary = Vocabulary.from_json(json.loads(stored["vocabulary"]))
-    sizes, length = Sizes(**json.loads(stored["sizes"])), int(stored["length"])
-    empty = MoleculeModel(None, vocabulary, sizes, length, json.loads(stored["card"]))
-    like = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float16),
-        jax.eval_shape(empty.vae().init, prng_key(0)),
+        vocabulary = Vocabulary.from_json(json.loads(stored.metadata["vocabulary"]))
+        sizes = Sizes(**json.loads(stored.metadata["sizes"]))
+        length, card = int(stored.metadata["length"]), json.loads(stored.metadata["card"])
+        empty = MoleculeModel(None, vocabulary, sizes, length, card)
+        shapes = jax.eval_shape(empty.vae().init, prng_key(0))
+        empty.kl_weight  # noqa: B018  (read later, at the start of a run)
+    except Exception as error:
+        raise DamagedFile(path, f"its metadata describe no model ({error!r})", _REMEDY) from error
+    like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float16), shapes)
+    params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), stored.tree(like))
+    return MoleculeModel(params, vocabulary, sizes, length, card)
+
+
+def _read(path: Path) -> StoredTree:
+    """The file's content; of a model that an earlier version wrote, without a digest."""
+    try:
+        stored = read_tensors(path, _REMEDY, unsealed=True)
+    except DamagedFile as error:
+        raise ValueError(f"{_foreign(path)}: {error}") from error
+    if stored.metadata.get("format") not in (_FORMAT, _WITHOUT_DIGEST):
+        raise ValueError(_foreign(path))
+    if stored.metadata["format"] == _FORMAT and not stored.sealed:
+        raise DamagedFile(path, "it has no digest", _REMEDY)
+    return stored
+
+
+def _foreign(path: Path) -> str:
+    return (
+        f"{path} is not a model of molecules of this version: train one with 'wrlso train "
+        "molecules', or omit the model to use the one that comes with wrlso"
     )
-    params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), load_tree(path, like))
-    return MoleculeModel(params, vocabulary, sizes, length, empty.card)
 
 
 def model_digest(model: MoleculeModel) -> str:

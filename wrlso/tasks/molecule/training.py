@@ -21,7 +21,7 @@ from wrlso.models.elbo import gaussian_kl
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE
 from wrlso.storage.files import write_atomically
-from wrlso.storage.tensors import load_metadata, load_tree, save_tree
+from wrlso.storage.tensors import read_tensors, save_tree
 from wrlso.tasks.molecule.vae import properties
 
 CUTS = (9, 11, 13, 15, 17, 20, 26, 44)
@@ -249,13 +249,14 @@ def _recipe(objects: np.ndarray, settings: Settings) -> str:
 
 
 def _resume(path: Path, like: tuple[Any, Any], recipe: str) -> tuple[tuple[Any, Any], int, float]:
-    stored = load_metadata(path)
-    if stored["recipe"] != recipe:
+    file = read_tensors(path, "delete it, and the training begins again; or restore it")
+    stored = file.metadata
+    if stored.get("recipe") != recipe:
         raise ValueError(
-            f"{path} is of another training: it has {stored['recipe']}, asked for is {recipe}; "
+            f"{path} is of another training: it has {stored.get('recipe')}, asked for is {recipe}; "
             "give another folder, or the same data and settings"
         )
-    tree = load_tree(path, dict(zip(("params", "opt_state"), like, strict=True)))
+    tree = file.tree(dict(zip(("params", "opt_state"), like, strict=True)))
     tree = jax.tree.map(jnp.asarray, tree)
     return (tree["params"], tree["opt_state"]), int(stored["step"]), float(stored["seconds"])
 
@@ -265,7 +266,8 @@ def _log(path: Path, step: int, means: np.ndarray, seconds: float) -> None:
     names = ["step", "nats", "kl", "error", "seconds"]
     lines = []
     if path.exists():
-        with path.open(newline="") as file:
-            lines = [row for row in csv.reader(file) if row[0] != "step" and int(row[0]) < step]
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            rows = [row for row in csv.reader(file) if len(row) == len(names)]
+            lines = [row for row in rows if row[0].isdecimal() and int(row[0]) < step]
     lines.append([str(step), *(f"{value:.6g}" for value in (*means, seconds))])
     write_atomically(path, "".join(",".join(row) + "\n" for row in [names, *lines]).encode())
