@@ -4,8 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.builders import make_tiny_task
+from tests.builders import host_task, make_tiny_task
 from wrlso.data import Dataset, append, check_dataset, empty_history, merge_replicates
+from wrlso.evaluation.objective import HostObjective
 from wrlso.fingerprint import Fingerprints
 from wrlso.runs.base_data import load_base
 
@@ -81,6 +82,34 @@ def test_a_run_refuses_base_data_that_contradict_themselves():
     )
     with pytest.warns(UserWarning, match="under the dedup_key of task 'bits', 1 objects"):
         load_base(task)
+
+
+def test_a_run_refuses_spellings_of_one_object_with_different_scores(tmp_path):
+    """Also where the base data hold neither in the canonical spelling, and some have none."""
+
+    def canonical(thing):
+        if thing[0] == 7:
+            raise ValueError("it has none")
+        return np.sort(thing)
+
+    def task_of(scores):
+        objects = jnp.array([[7, 1], [4, 3], [1, 2], [3, 4]], jnp.uint8)
+        data = Dataset(objects, jnp.array(scores))
+        host = HostObjective(lambda thing: 0.0, canonical=canonical)
+        return data, host_task(host, load_data=lambda: data)
+
+    data, task = task_of([0.0, 1.0, 2.0, 9.0])
+    with pytest.raises(
+        ValueError, match=r"canonical spelling .* rows 1 and 3 with 1 and 9"
+    ) as error:
+        load_base(task)
+    assert "merge_replicates(data, 'mean', canonical=...)" in str(error.value)
+    merged = merge_replicates(data._replace(objects=data.objects[1:], scores=data.scores[1:]),
+                              "mean", canonical=canonical)  # fmt: skip
+    assert merged.objects.tolist() == [[3, 4], [1, 2]]
+    assert merged.scores.tolist() == [5, 2]
+    _, agreeing = task_of([0.0, 1.0, 2.0, 1.0])
+    assert load_base(agreeing).objects.tolist() == [[7, 1], [3, 4], [1, 2], [3, 4]]
 
 
 def test_the_best_of_replicates_is_the_lowest_where_less_is_better():

@@ -1,6 +1,7 @@
 """Data sets: base data that all seeds share, and the history of queries that each seed owns."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -204,6 +205,7 @@ def merge_replicates(
     how: Replicates = "mean",
     dedup_key: DedupKey | None = None,
     minimize: bool = False,
+    canonical: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Dataset:
     """A data set that has each object once, at the place of its first row.
 
@@ -213,10 +215,15 @@ def merge_replicates(
         which is the highest, or the lowest if ``minimize``; or 'refuse' such data.
       dedup_key: tells which objects are two spellings of one thing; None: only equal objects are.
       minimize: lower scores are better.
+      canonical: the canonical spelling of an object, as of :class:`wrlso.HostObjective`: objects of
+        equal spellings are one, and are put into it. None: only equal objects are.
 
     Raises:
       ValueError: if scores differ and are to be refused, or ``how`` is none of these.
     """
+    if canonical is not None:
+        spelled = [np.asarray(canonical(one)) for one in np.array(data.objects)]
+        data = data._replace(objects=jnp.asarray(np.array(spelled), data.objects.dtype))
     rows, combined = find_replicates(data, how, dedup_key, minimize)
     if how == "refuse" and len(combined.differing):
         raise ValueError(f"data: {describe_conflict(data, rows, combined)}")
@@ -237,13 +244,17 @@ def find_replicates(
     return things, combine(np.asarray(data.scores), things, how, minimize)
 
 
-def describe_conflict(data: Dataset, things: np.ndarray, combined: Combined) -> str:
-    """How many things have different scores, the first of them, and the remedy."""
+def describe_conflict(
+    data: Dataset, things: np.ndarray, combined: Combined, argument: str = ""
+) -> str:
+    """How many things have different scores, the first of them, and the remedy: a merge, with the
+    argument that it needs."""
     rows = np.flatnonzero(things == combined.differing[0])
     scores = np.asarray(data.scores)[rows]
     other = int(np.argmax(scores != scores[0]))
     return (
         f"{len(combined.differing)} objects are there several times with different scores, such as "
         f"rows {rows[0]} and {rows[other]} with {scores[0]:g} and {scores[other]:g}: give each "
-        "once, or merge them by wrlso.merge_replicates(data, 'mean'), 'median' or 'best'"
+        f"once, or merge them by wrlso.merge_replicates(data, 'mean'{', ' * bool(argument)}"
+        f"{argument}), 'median' or 'best'"
     )

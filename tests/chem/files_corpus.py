@@ -75,7 +75,43 @@ SALTS = (
     "C[N+](C)(C)CC(=O)[O-]\nO.CCO\n[Pt](Cl)(Cl)(N)N\n[CH3]\n"
 )
 
+NO_ENDS = SDF.replace("$$$$\n", "")
+NO_BLANKS = SDF.replace("\n\n$$$$", "\n$$$$")
+V3000 = Chem.MolToV3KMolBlock(Chem.MolFromSmiles("NCc1ccccc1"))
+WORKBOOK = zipped(**{"[Content_Types]_xml": "<Types/>", "xl__workbook_xml": "<workbook/>"})
+
 CASES = [
+    # Found by trying what people send.
+    Case("SDF records without ends", "a.sdf", NO_ENDS, TWO, [5.5, 6.0],
+         names=["ethanol", "amine"], options={"score_column": "pIC50"}),
+    Case("SDF end missing before V3000", "a.sdf", block("CCO").replace("$$$$\n", "") + V3000,
+         ["CCO", "NCc1ccccc1"]),
+    Case("SDF properties without blank lines", "a.sdf", NO_BLANKS.replace("NO", "V2000"), TWO,
+         [5.5, 6.0], options={"score_column": "pIC50"}),
+    Case("SDF cut within a property", "a.sdf", block("CCO") + block("CCN") + block("CCC")[:60],
+         TWO, rejected={49: NO}),
+    Case("two columns of scores", "a.csv", "smiles,score,score\nCCO,1,2\n",
+         error="2 columns 'score', which are numbers 2 and 3", options=SCORED),
+    Case("two columns of scores by number", "a.csv", "smiles,score,score\nCCO,1,2\nCCN,3,4\n", TWO,
+         [2.0, 4.0], options={"score_column": "3"}),
+    Case("two columns of SMILES", "a.csv", "SMILES,id,Smiles\nCCO,a,CCC\n",
+         error="2 columns 'smiles'"),
+    Case("columns that differ in case", "a.csv",
+         "SMILES,smiles,Score,score\nC,CCO,9,1\nC,CCN,9,2\n", TWO, [1.0, 2.0], options=SCORED),
+    Case("names with blanks between tabs", "a.tsv",
+         "Compound ID\tSmiles\tActivity value (nM)\nA 1\tCCO\t1\nA 2\tCCN\t2\n", TWO, [1.0, 2.0],
+         names=["A 1", "A 2"], options={"score_column": "activity value (nm)"}),
+    Case("quoted lines", "a.smi", '"CCO"\n\'CCN\' amine\n"CCC\n', TWO, names=["", "amine"],
+         rejected={3: NO}),
+    Case("JSON records", "a.json", '[{"smiles": "CCO"}]\n', error="a JSON file"),
+    Case("JSON on lines of their own", "a.json", '[\n  {"smiles": "CCO"}\n]\n',
+         error="a JSON file"),
+    Case("spreadsheet", "a.xlsx", WORKBOOK, error="an Excel workbook"),
+    Case("units and percent", "a.csv",
+         "smiles,score\nCCO,5 nM\nCCC,50%\nCCCC,>10 uM\nCCCCC,\nCCN,2\nCCS,NA\n", ["CCN"], [2.0],
+         rejected=dict.fromkeys((2, 3, 4, 5, 7), NO_SCORE), options=SCORED),
+    Case("deuterium", "a.smi", "[2H]C([2H])([2H])O\n[D]C\nCCO.[2H]O[2H]\n",
+         ["CO", "CCO"], rejected={2: NO}, options={"standardize": True}),
     # One SMILES per line.
     Case("plain", "a.smi", LIST, TWO, names=["ethanol", "amine"]),
     Case("no end of line", "a.smi", "CCO\nCCN", TWO),

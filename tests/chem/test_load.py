@@ -274,3 +274,17 @@ def test_zinc_in_every_form(tmp_path):
     with pytest.raises(ValueError, match="not ZINC250k"):
         find_zinc(write(tmp_path / "changed.smi", plain[1:]))
     assert ZINC_SHA256.startswith("df0aa677")
+
+
+def test_lines_that_repeat_a_text_are_examined_once_and_counted_each(tmp_path):
+    """Also where symbols differ in number, and between other lines."""
+    texts = ["CCO", "CCC", "CCO", "bad", "c1ccccc1CCN", "CCC", "bad", "CC[C@H](C)N", "CC[C@H](C)N"]
+    vocabulary = learn_vocabulary(["CCO", "CCC", "c1ccccc1CCN", "CCC(C)N"])
+    conditions = checks.Checks(vocabulary, 50, 38)
+    found = checks.check_all(texts, conditions, None, 1, None)
+    alone = [checks.check_all([text], conditions, None, 1, None) for text in texts]
+    assert found.kinds == [one.kinds[0] for one in alone]
+    assert found.texts == [one.texts[0] for one in alone]
+    for field in ("rows", "lengths", "stereo", "changes", "saved"):
+        parts = [getattr(one, field) for one in alone]
+        np.testing.assert_array_equal(getattr(found, field), np.concatenate(parts))

@@ -9,7 +9,7 @@ from rdkit import Chem
 
 from tests.ringtree_cases import MOLECULES, plain, vocabulary
 from wrlso.chem.ringtree.compose import compose
-from wrlso.chem.ringtree.graph import Unwritable, plain_smiles, read_graph
+from wrlso.chem.ringtree.graph import Unwritable, graph_of, plain_smiles, read_graph
 from wrlso.chem.ringtree.learn import BOND_TEMPLATES, learn_vocabulary
 from wrlso.chem.ringtree.pieces import cut
 from wrlso.chem.ringtree.rows import read_rows, write_rows
@@ -164,3 +164,21 @@ def test_zinc_comes_back():
     assert len(written.places) >= 0.99 * len(every)
     assert back == [every[i] for i in written.places]
     assert (written.rows > 0).sum(1).mean() < 13
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [*MOLECULES, "[CH4]", "[Na+]", "[NH4+]", "CS(=O)(=O)C", "c1ccsc1", "c1cc[nH]c1",
+     "OB(O)c1ccccc1", "CP(=O)(O)O", "FS(F)(F)(F)(F)F", "CN=[N+]=[N-]", "O=[N+]([O-])c1ccccc1",
+     "[2H]C", "[H][H]"],
+)  # fmt: skip
+def test_the_text_of_a_molecule_tells_what_rdkit_tells(smiles):
+    """The fast way to a graph reads the SMILES; the slow one asks RDKit for each atom."""
+    text = plain_smiles(smiles)
+    ways = []
+    for known in ("", text):
+        try:
+            ways.append(graph_of(Chem.MolFromSmiles(text), known))
+        except Unwritable as error:
+            ways.append((error.kind, str(error)))
+    assert ways[0] == ways[1]

@@ -5,6 +5,7 @@ import gzip
 import pickle
 import random
 
+import numpy as np
 import pytest
 
 from tests.builders import SHARED
@@ -14,8 +15,13 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 from rdkit.Chem import QED
 
+from wrlso.chem.composite import Component, combine
+from wrlso.chem.guacamol import GOALS, guacamol
+from wrlso.chem.measures import Property
 from wrlso.chem.molecule import canonical, heavy_atoms, parse
+from wrlso.chem.objective import OBJECTIVES
 from wrlso.chem.scores import penalized_logp, qed, ring_excess, synthetic_accessibility
+from wrlso.chem.transforms import Window
 
 PUBLISHED = SHARED / "reference" / "penalized_logp.csv.gz"
 
@@ -133,3 +139,49 @@ def test_canonical_keeps_or_drops_stereo_but_never_isotopes():
 def test_hydrogens_are_not_counted():
     assert heavy_atoms("[H]OC([2H])C") == 3
     assert heavy_atoms(BEST) == 171
+
+
+COMPOSITE = combine(Component(Property("logp"), Window(1, 3, 1)), Component(Property("qed")))
+NAMED = {"penalized_logp": penalized_logp, "qed": qed, **{name: guacamol(name) for name in GOALS}}
+BUILT_IN = {**NAMED, "sa": synthetic_accessibility, "composite": COMPOSITE}
+"""Every built-in objective as a function of a molecule."""
+
+
+@pytest.mark.parametrize("score", BUILT_IN.values(), ids=BUILT_IN)
+def test_built_in_objectives_score_the_molecule_not_its_notation(score):
+    """Hydrogens, maps, isotopes, a Kekulé form and missing sanitisation do not count."""
+    plain = "Cc1ccc(CC(N)C(=O)O)cc1F"
+    value = score(plain)
+    mol = Chem.MolFromSmiles(plain)
+    kekule = Chem.Mol(mol)
+    Chem.Kekulize(kekule, clearAromaticFlags=True)
+    others = [
+        "[CH3:7]c1ccc(CC([NH2:1])C(=O)O)cc1F",
+        "[13CH3]c1ccc(C[14CH](N)C(=O)O)cc1[18F]",
+        "[2H]C([2H])([3H])c1ccc(CC(N([2H])[H])C(=O)O[2H])cc1F",
+        "CC1=CC=C(CC(N)C(=O)O)C=C1F",
+        mol,
+        Chem.AddHs(mol),
+        kekule,
+        Chem.MolFromSmiles(plain, sanitize=False),
+    ]
+    assert [float(score(other)) for other in others] == pytest.approx([value] * 8, abs=1e-12)
+    assert kekule.GetNumAtoms() == mol.GetNumAtoms()
+    assert not any(bond.GetIsAromatic() for bond in kekule.GetBonds())  # the argument is as it was
+
+
+@pytest.mark.parametrize("score", BUILT_IN.values(), ids=BUILT_IN)
+def test_no_built_in_objective_scores_radicals_wildcards_or_the_impossible(score):
+    radicals = ["C[CH2]", "CC(C)(C)N([O])C(C)(C)C", "[CH2]c1ccccc1", "O=[N]", "C[C]C", "[13CH3]"]
+    for radical in [*radicals, Chem.MolFromSmiles("C[CH2]")]:
+        with pytest.raises(ValueError, match="unpaired electrons"):
+            score(radical)
+    with pytest.raises(ValueError, match=r"\*' stands for no element"):
+        score("*c1ccccc1")
+    with pytest.raises(ValueError, match="not a molecule"):
+        score(Chem.MolFromSmiles("CN(C)(C)(C)C", sanitize=False))
+    assert np.isfinite(score("C[N+](C)(C)CC(=O)[O-]"))  # charges are no unpaired electrons
+
+
+def test_every_built_in_objective_is_tested():
+    assert set(NAMED) == set(OBJECTIVES)

@@ -41,9 +41,7 @@ def test_help_states_one_default_an_option_in_plain_words(capsys, words):
         assert "Default:" not in one
 
 
-@pytest.mark.parametrize("words", [["report"], ["resume"], ["export"], ["completion"],
-                                   ["run", "shapes"], ["run", "expressions"],
-                                   ["run", "molecules"], ["train", "molecules"]])  # fmt: skip
+@pytest.mark.parametrize("words", HELPS[1:], ids=" ".join)
 def test_help_has_an_example(capsys, words):
     assert f"Try: wrlso {' '.join(words)} " in printed(capsys, *words)
 

@@ -1,8 +1,10 @@
 """Whether molecules can be used, and their strings: checked once, in parallel, and cached."""
 
+import contextlib
+import gc
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -107,7 +109,11 @@ def check_all(
         if cached is not None:
             kinds, texts = unpack(cached.pop("kinds")), unpack(cached.pop("texts"))
             return Verdicts(kinds=kinds, texts=texts, **cached)
-    verdicts = _joined(map_chunks(partial(_check_chunk, checks=checks), smiles, workers, label))
+    once = {text: i for i, text in enumerate(dict.fromkeys(smiles))}
+    check = partial(_check_chunk, checks=checks)
+    verdicts = _joined(map_chunks(check, list(once), workers, label))
+    if len(once) < len(smiles):
+        verdicts = _repeated(verdicts, np.array([once[text] for text in smiles]))
     if path is not None:
         arrays = verdicts._asdict()
         arrays |= {"kinds": pack(verdicts.kinds), "texts": pack(verdicts.texts)}
@@ -123,9 +129,37 @@ def _joined(parts: Sequence[Verdicts]) -> Verdicts:
     return Verdicts(kinds, texts, *arrays)
 
 
+def _repeated(verdicts: Verdicts, places: np.ndarray) -> Verdicts:
+    """The verdicts at places ``[M]``, any number of times each."""
+    lengths = verdicts.lengths[places]
+    starts = (np.cumsum(verdicts.lengths, dtype=np.int64) - verdicts.lengths)[places]
+    ends = np.cumsum(lengths, dtype=np.int64)
+    within = np.arange(lengths.sum()) - np.repeat(ends - lengths, lengths)
+    return Verdicts(
+        [verdicts.kinds[i] for i in places],
+        [verdicts.texts[i] for i in places],
+        verdicts.rows[np.repeat(starts, lengths) + within],
+        lengths,
+        *(array[places] for array in verdicts[4:]),
+    )
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Python looks for no cycles, which takes a tenth of the time: no molecule leaves any."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _check_chunk(chunk: list[str], checks: Checks) -> Verdicts:
     """The verdicts on some molecules, compact; this runs in a worker process."""
-    found = [_examine(text, checks) for text in chunk]
+    with _without_collection():
+        found = [_examine(text, checks) for text in chunk]
     return Verdicts(
         [one.kind for one in found],
         [one.text for one in found],
@@ -150,9 +184,11 @@ def _examine(text: str, checks: Checks) -> _Verdict:
             mol, changes = standardize(mol)
             verdict = _judge(mol, "", checks)
             return verdict if verdict.kind else verdict._replace(changes=changes)
-        verdict = _judge(Chem.Mol(mol), text, checks)
-        if verdict.kind and can_change(mol):
-            return verdict._replace(saved=not _judge(standardize(mol)[0], "", checks).kind)
+        verdict = _judge(mol, text, checks)
+        if verdict.kind:
+            mol = parse_extended(text)  # as judging changes it
+            if can_change(mol):
+                return verdict._replace(saved=not _judge(standardize(mol)[0], "", checks).kind)
         return verdict
     except Exception as error:  # one molecule must not cost the others
         return _Verdict("not a molecule", f"{type(error).__name__}: {error}", [])
@@ -203,7 +239,7 @@ def _write(mol: Mol, whole: str, given: str, checks: Checks) -> _Verdict:
         Chem.RemoveStereochemistry(mol)
         plain = Chem.MolToSmiles(mol)
         stereo = int.from_bytes(blake2b(whole.encode(), digest_size=8).digest()) or 1
-    text, graph = (plain, graph_of(mol)) if plain == given else stable_smiles(plain)
+    text, graph = (plain, graph_of(mol, plain)) if plain == given else stable_smiles(plain)
     row: list[int] = []
     if checks.vocabulary is None:
         nodes_of(cut(graph))

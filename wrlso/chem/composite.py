@@ -28,7 +28,7 @@ from wrlso.chem.descriptors import GROWING
 from wrlso.chem.filters import MoleculeFilter
 from wrlso.chem.guacamol import guacamol
 from wrlso.chem.measures import AlertCount, Formula, Property, Similarity, Substructure
-from wrlso.chem.molecule import canonical, parse
+from wrlso.chem.molecule import canonical, scorable
 from wrlso.chem.transforms import LeftStep, Plain, Transform
 from wrlso.evaluation.components import ComponentScore, ComponentValue
 
@@ -125,7 +125,8 @@ class Composite:
 
     It is a function from a SMILES or an RDKit molecule to a
     :class:`wrlso.evaluation.components.ComponentScore`, which is a float; higher is better. It
-    raises ValueError for a molecule that the filter does not pass.
+    raises ValueError for a molecule that the filter does not pass, that has unpaired electrons or
+    wildcard atoms. Explicit hydrogens, atom maps and isotopes do not count.
 
     Attributes:
       components: the components.
@@ -140,7 +141,7 @@ class Composite:
     name: str
 
     def __call__(self, molecule: str | Mol) -> ComponentScore:
-        mol = parse(molecule)
+        mol = scorable(molecule)
         reason = None if self.filter is None else self.filter(mol)
         if reason is not None:
             raise ValueError(reason)

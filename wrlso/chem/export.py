@@ -1,6 +1,7 @@
 """Found molecules for others to read: properties, the nearest of some molecules, SDF."""
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,13 +39,18 @@ class Nearest(NamedTuple):
 
 
 def properties_of(smiles: str) -> dict[str, float]:
-    """The :data:`PROPERTIES` of a molecule.
+    """The :data:`PROPERTIES` of a molecule; NaN where it has none, as a radical has no QED.
 
     Raises:
       ValueError: if it is not a molecule.
     """
-    mol = parse(smiles)
-    return {name: describe(mol, name) for name in PROPERTIES}
+    mol, found = parse(smiles), {}
+    for name in PROPERTIES:
+        try:
+            found[name] = describe(mol, name)
+        except ValueError:
+            found[name] = math.nan
+    return found
 
 
 def distances(smiles: Sequence[str]) -> np.ndarray:

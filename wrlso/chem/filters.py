@@ -98,14 +98,15 @@ class MoleculeFilter:
     def __call__(self, molecule: str | Mol) -> str | None:
         """None if a molecule meets all conditions, or the reason of the first that it does not.
 
-        Text that is not the SMILES of a molecule fails with RDKit's reason.
+        Text that is not the SMILES of a molecule fails with RDKit's reason; so does a molecule that
+        has no such property, as radicals have no QED.
         """
         try:
             mol = parse(molecule)
+            reasons = (condition(mol) for condition in self.conditions)
+            return next((reason for reason in reasons if reason is not None), None)
         except ValueError as error:
             return str(error)
-        reasons = (condition(mol) for condition in self.conditions)
-        return next((reason for reason in reasons if reason is not None), None)
 
 
 def molecule_filter(

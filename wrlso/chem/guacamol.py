@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from rdkit.Chem import Mol
 
 from wrlso.chem.measures import Formula, Property, Similarity, Substructure
-from wrlso.chem.molecule import parse
+from wrlso.chem.molecule import scorable
 from wrlso.chem.transforms import AtLeast, AtMost, Gaussian, Inverse, Linear, Plain, Transform
 
 
@@ -143,7 +143,7 @@ ALIASES: dict[str, str] = {alias: name for name, goal in GOALS.items() for alias
 def guacamol(name: str) -> Callable[[str | Mol], float]:
     """The objective of a name: a function from a molecule to a score in [0, 1].
 
-    Worker processes can call it. It raises ValueError if its argument is not a molecule.
+    Worker processes can call it. It raises ValueError as :func:`score` does.
 
     Args:
       name: one of :data:`GOALS`, or another name of one, such as osmb or osimertinib_mpo.
@@ -159,10 +159,12 @@ def guacamol(name: str) -> Callable[[str | Mol], float]:
 def score(name: str, molecule: str | Mol) -> float:
     """A molecule's score for one of :data:`GOALS`, in [0, 1].
 
+    Explicit hydrogens, atom maps and isotopes do not count.
+
     Raises:
-      ValueError: if it is not a molecule.
+      ValueError: if it is not a molecule, has unpaired electrons, or wildcard atoms.
     """
-    mol, goal = parse(molecule), GOALS[name]
+    mol, goal = scorable(molecule), GOALS[name]
     values = [transform(measure(mol)) for measure, transform in goal.terms]
     if goal.mean == "geometric":
         return math.prod(values) ** (1 / len(values))

@@ -12,6 +12,9 @@ _HEAVY = re.compile(r"\[(?!\d*H[+\-\d:@\]])[^\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
 
 _EXTENSION = re.compile(r"(\S+) (\|.*\|)", re.DOTALL)
 _MOST_CHARACTERS = 1000
+_HYDROGEN = re.compile(r"\[\d*H")
+_HYDROGENS_KEPT: Any = Chem.SmilesParserParams()
+_HYDROGENS_KEPT.removeHs = False
 
 
 def parse(molecule: str | Mol) -> Mol:
@@ -35,6 +38,17 @@ def parse(molecule: str | Mol) -> Mol:
     return _plain(mol) if ":" in molecule else mol
 
 
+def read_smiles(smiles: str) -> Mol | None:
+    """RDKit's molecule of a SMILES without a name, hydrogens removed; None if it is not one.
+
+    RDKit looks for hydrogens only where the SMILES has some, which saves a fifth of the time.
+    """
+    with BlockLogs():
+        if _HYDROGEN.search(smiles):
+            return Chem.MolFromSmiles(smiles)
+        return Chem.MolFromSmiles(smiles, _HYDROGENS_KEPT)
+
+
 def parse_extended(text: str) -> Mol:
     """An RDKit molecule from SMILES or CXSMILES (``CCO |$;;name$|``), atom maps and isotopes kept.
 
@@ -43,9 +57,9 @@ def parse_extended(text: str) -> Mol:
     """
     extended = _EXTENSION.fullmatch(text) if " " in text else None
     if extended is None:
-        with BlockLogs():
-            mol = Chem.MolFromSmiles(text) if _is_one_word(text) else None
-            if mol is None:
+        mol = read_smiles(text) if _is_one_word(text) else None
+        if mol is None:
+            with BlockLogs():
                 raise ValueError(f"{_short(text)} is not a molecule: {_why_not(text)}")
         return mol
     options: Any = Chem.SmilesParserParams()
@@ -81,14 +95,30 @@ def canonical(molecule: str | Mol, stereo: bool = True) -> str:
     return Chem.MolToSmiles(mol)
 
 
-def without_isotopes(molecule: str | Mol) -> Mol:
-    """An RDKit molecule as :func:`parse` gives it, in natural isotopes.
+def scorable(molecule: str | Mol) -> Mol:
+    """A molecule in the form in which built-in objectives score it.
+
+    It has natural isotopes, no explicit hydrogens and no atom maps; a molecule of RDKit is
+    sanitised in a copy, so that a Kekulé form scores as an aromatic one. Charges and salts stay as
+    they are.
 
     Raises:
-      ValueError: if it is not a molecule.
+      ValueError: if it is not a molecule, has unpaired electrons, or wildcard atoms.
     """
+    if isinstance(molecule, Mol) and molecule.GetNumAtoms():
+        molecule = _sanitized(molecule)
     mol = parse(molecule)
-    if not any(atom.GetIsotope() for atom in mol.GetAtoms()):
+    labelled = False
+    for atom in mol.GetAtoms():
+        if atom.GetNumRadicalElectrons():
+            raise ValueError(
+                f"{Chem.MolToSmiles(mol)} has unpaired electrons, so it has no score: give a "
+                "molecule without"
+            )
+        if atom.GetAtomicNum() == 0:
+            raise ValueError(f"{Chem.MolToSmiles(mol)} has no score: '*' stands for no element")
+        labelled |= atom.GetIsotope() > 0
+    if not labelled:
         return mol
     mol = Chem.Mol(mol)
     for atom in mol.GetAtoms():
@@ -96,9 +126,22 @@ def without_isotopes(molecule: str | Mol) -> Mol:
     return _plain(mol)
 
 
+def _sanitized(mol: Mol) -> Mol:
+    mol = Chem.Mol(mol)
+    with BlockLogs():
+        try:
+            Chem.SanitizeMol(mol)
+        except ValueError as error:  # RDKit's own errors are ValueErrors
+            raise ValueError(f"it is not a molecule: {str(error).strip()}") from None
+    return mol
+
+
 def is_polymer(mol: Mol) -> bool:
     """Whether a molecule stands for others: a polymer, a mixture, a formulation."""
-    kinds = (group.GetProp("TYPE") for group in Chem.GetMolSubstanceGroups(mol))
+    groups = Chem.GetMolSubstanceGroups(mol)
+    if not len(groups):  # as iterating takes RDKit 30 µs
+        return False
+    kinds = (group.GetProp("TYPE") for group in groups)
     return any(kind not in ("DAT", "SUP", "GEN") for kind in kinds)
 
 

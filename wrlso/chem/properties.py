@@ -13,7 +13,7 @@ from rdkit.Chem.rdMolDescriptors import (
 
 from wrlso.chem.cache import cache_path, read_arrays, write_arrays
 from wrlso.chem.chunks import map_chunks
-from wrlso.chem.molecule import without_isotopes
+from wrlso.chem.molecule import scorable
 from wrlso.chem.scores import penalized_logp, qed, synthetic_accessibility
 
 PROPERTIES = (
@@ -67,7 +67,7 @@ def properties_of(smiles: str) -> tuple[float, ...]:
     Raises:
       ValueError: if it is not a molecule.
     """
-    mol = without_isotopes(smiles)
+    mol = scorable(smiles)
     return (
         penalized_logp(mol),
         qed(mol),

@@ -1,7 +1,9 @@
 """Scores of single molecules: penalised logP and QED.
 
 Each is a function of a SMILES string or an RDKit molecule; higher is better. Explicit hydrogens,
-atom maps and isotopes do not count. Worker processes (``wrlso.evaluation.workers``) can call them.
+atom maps, isotopes and Kekulé forms do not count. Unpaired electrons and wildcard atoms are
+refused (:func:`wrlso.chem.molecule.scorable`). Worker processes (``wrlso.evaluation.workers``) can
+call them.
 """
 
 import os
@@ -14,7 +16,7 @@ from rdkit import Chem, RDConfig
 from rdkit.Chem import QED, Mol
 from rdkit.Chem.rdMolDescriptors import CalcCrippenDescriptors
 
-from wrlso.chem.molecule import parse, without_isotopes
+from wrlso.chem.molecule import scorable
 
 _LOGP = (2.45777691, 1.43341767)
 _SA = (3.05352042, 0.83460587)
@@ -39,9 +41,9 @@ def penalized_logp(molecule: str | Mol) -> float:
     Tripp et al., NeurIPS 2020.
 
     Raises:
-      ValueError: if it is not a molecule.
+      ValueError: if it is not a molecule, has unpaired electrons, or wildcard atoms.
     """
-    mol = without_isotopes(molecule)
+    mol = scorable(molecule)
     logp = (CalcCrippenDescriptors(mol)[0] - _LOGP[0]) / _LOGP[1]
     sa = (_SA[0] - synthetic_accessibility(mol)) / _SA[1]
     return logp + sa + (_CYCLE[0] - ring_excess(mol)) / _CYCLE[1]
@@ -54,9 +56,9 @@ def qed(molecule: str | Mol) -> float:
     RDKit.
 
     Raises:
-      ValueError: if it is not a molecule.
+      ValueError: if it is not a molecule, has unpaired electrons, or wildcard atoms.
     """
-    return float(QED.qed(without_isotopes(molecule)))
+    return float(QED.qed(scorable(molecule)))
 
 
 def synthetic_accessibility(molecule: str | Mol) -> float:
@@ -66,18 +68,18 @@ def synthetic_accessibility(molecule: str | Mol) -> float:
 
     Raises:
       ImportError: if this RDKit lacks its Contrib folder.
-      ValueError: if it is not a molecule.
+      ValueError: if it is not a molecule, has unpaired electrons, or wildcard atoms.
     """
-    return float(_sascorer().calculateScore(without_isotopes(molecule)))
+    return float(_sascorer().calculateScore(scorable(molecule)))
 
 
 def ring_excess(molecule: str | Mol) -> int:
     """Number of atoms by which the largest ring of a cycle basis exceeds six; at least 0.
 
     Raises:
-      ValueError: if it is not a molecule.
+      ValueError: if it is not a molecule, has unpaired electrons, or wildcard atoms.
     """
-    graph = networkx.Graph(Chem.GetAdjacencyMatrix(parse(molecule)))
+    graph = networkx.Graph(Chem.GetAdjacencyMatrix(scorable(molecule)))
     largest = max(map(len, networkx.cycle_basis(graph)), default=0)
     return max(0, largest - 6)
 

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """Run a method on a task over several seeds, into a new folder."""
+    """Run a method on a task over several seeds, into a new folder.
+
+    Try:
+      wrlso run shapes --budget 100 --seeds 2 --out runs/first
+      wrlso run molecules --help
+    """
 
     task: Positional[str]
     """The task; 'wrlso tasks' lists them. 'wrlso run TASK --help' explains its options."""
@@ -60,17 +65,32 @@ class Resume:
 
 @dataclass(frozen=True)
 class Tasks:
-    """List the tasks."""
+    """List the tasks.
+
+    Try:
+      wrlso tasks
+      wrlso run shapes --help      the options of one
+    """
 
 
 @dataclass(frozen=True)
 class Methods:
-    """List the methods."""
+    """List the methods.
+
+    Try:
+      wrlso methods
+      wrlso run shapes --method lso --budget 100
+    """
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train a model of your own data. After a stop, the same command continues."""
+    """Train a model of your own data. After a stop, the same command continues.
+
+    Try:
+      wrlso train molecules --data mine.smi --out mine.safetensors --steps 2000
+      wrlso train molecules --help
+    """
 
     task: Positional[str]
     """The subject of the model: molecules. 'wrlso train molecules --help' explains the options."""

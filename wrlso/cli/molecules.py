@@ -30,7 +30,13 @@ lines are rejected, and why."""
 @dataclass(frozen=True)
 class Data:
     """Show the molecules and scores that a run with the same options would use, and what else a
-    file holds."""
+    file holds.
+
+    Try:
+      wrlso data mine.csv
+      wrlso data mine.csv --column structure --score-column pIC50
+      wrlso data zinc250k
+    """
 
     path: Positional[Path | None] = None
     """A file of molecules, a folder that holds ZINC250k, or 'zinc250k' for the one of the extra

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Open:
-    """Begin a run whose objects people measure: 'wrlso ask' and 'wrlso tell' go on with it."""
+    """Begin a run whose objects people measure: 'wrlso ask' and 'wrlso tell' go on with it.
+
+    Try:
+      wrlso open molecules --data mine.csv --score-column pIC50 --budget 100 --out runs/lab
+    """
 
     task: Positional[str]
     """The task; 'wrlso open TASK --help' explains its options, which are those of 'wrlso run'."""
@@ -28,7 +32,12 @@ class Open:
 
 @dataclass(frozen=True)
 class Ask:
-    """Print candidates to measure as CSV, with an empty column for their scores."""
+    """Print candidates to measure as CSV, with an empty column for their scores.
+
+    Try:
+      wrlso ask runs/lab --n 8 > plate.csv
+      wrlso ask runs/lab --pending
+    """
 
     run: Positional[Path]
     """The run's folder, from 'wrlso open' or 'wrlso run' with one seed."""
@@ -42,7 +51,12 @@ class Ask:
 
 @dataclass(frozen=True)
 class Tell:
-    """Record results from a CSV file: any part of them, in any order, as often as you like."""
+    """Record results from a CSV file: any part of them, in any order, as often as you like.
+
+    Try:
+      wrlso tell runs/lab plate.csv
+      wrlso tell runs/lab measured.csv --column smiles --score-column pIC50
+    """
 
     run: Positional[Path]
     """The run's folder."""

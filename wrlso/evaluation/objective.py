@@ -27,8 +27,8 @@ class HostObjective:
       canonical: function from one object to the canonical spelling of the same object, of the same
         shape, in numbers that the object's type can hold. It may raise if the object has none. An
         object that was scored under any spelling is a duplicate: it is neither scored nor charged
-        again. The data hold the canonical spelling. None: two objects are the same only if their
-        arrays are equal.
+        again. The data hold the canonical spelling, the base data too, for which it is called once
+        per object before a run. None: two objects are the same only if their arrays are equal.
       accept: cheap test of one object, asked before the budget is. True or None: the object is
         evaluated. False, or a text that states the reason: it is neither evaluated nor charged, and
         counts as refused. An exception refuses the object, too. None: all are accepted.
@@ -39,6 +39,7 @@ class HostObjective:
         time-out. The record of the object holds the reasons of the earlier tries.
       batch_size: maximum number of objects that ``score`` gets at once. Objects of a batch that
         fails as a whole are evaluated one by one.
+      base_is_canonical: the base data hold canonical spellings already, which saves the calls.
       hint: a sentence for the error that ends a run in which none of the first objects is answered.
 
     Raises:
@@ -52,6 +53,7 @@ class HostObjective:
     accept: Callable[[np.ndarray], bool | str | None] | None = None
     retries: int = 0
     batch_size: int = 1
+    base_is_canonical: bool = False
     hint: str = ""
 
     def __post_init__(self) -> None:

@@ -64,6 +64,7 @@ class Stationary(Kernel):
 
     @staticmethod
     def profile(squared_distance: Array) -> Array:
+        """The correlation at squared distances in units of the lengthscales."""
         raise NotImplementedError
 
     def evaluate(self, X1: Array, X2: Array) -> Array:
@@ -88,6 +89,7 @@ class Matern52(Stationary):
 
     @staticmethod
     def profile(squared_distance: Array) -> Array:
+        """The correlation at squared distances in units of the lengthscales."""
         return matern52(squared_distance)
 
 
@@ -96,6 +98,7 @@ class SquaredExponential(Stationary):
 
     @staticmethod
     def profile(squared_distance: Array) -> Array:
+        """The correlation at squared distances in units of the lengthscales."""
         return squared_exponential(squared_distance)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wrlso.data import Dataset, check_dataset, describe_conflict, find_replicates
+from wrlso.evaluation.objective import HostEvaluator, HostObjective
 from wrlso.models.vae import object_like
 from wrlso.objective import evaluate
 from wrlso.runs.folder import RunFolder
@@ -23,7 +24,8 @@ _SPREAD = 0.01
 def load_base(task: Task) -> Dataset:
     """A task's base data as the loop sees them, after checking that model and objective fit them.
 
-    Scores are negated if the task minimises.
+    Scores are negated if the task minimises. Objects are in the canonical spelling of a Python
+    objective that has one; an object without one keeps its own.
 
     Base data that all have one score are warned of, and spellings of one thing whose scores differ.
 
@@ -32,7 +34,9 @@ def load_base(task: Task) -> Dataset:
     """
     base = task.maximized().load_data()
     check_dataset(base, f"the base data of task {task.name!r}")
-    _check_conflicts(task, base)
+    spelled = _canonical(task, base)
+    _check_conflicts(task, base, spelled)
+    base = base if spelled is None else base._replace(objects=jnp.asarray(spelled))
     like, kept = object_like(task.vae), base.objects
     if (like.shape, like.dtype) != (kept.shape[1:], kept.dtype):
         raise ValueError(
@@ -54,13 +58,35 @@ def load_base(task: Task) -> Dataset:
     return base
 
 
-def _check_conflicts(task: Task, base: Dataset) -> None:
-    """Refuse equal objects with different scores. Different spellings of one thing are warned of,
-    as the task's key may take things for one that are almost equal."""
+def _canonical(task: Task, base: Dataset) -> np.ndarray | None:
+    """The base objects in their canonical spelling; None: they have none, or are in it already."""
+    host = task.host_objective
+    if not isinstance(host, HostObjective) or host.canonical is None or host.base_is_canonical:
+        return None
+    objects = np.array(base.objects)
+    with HostEvaluator(host) as evaluator:
+        for outcome in evaluator.outcomes("canonical", list(np.asarray(base.objects))):
+            if outcome.kind == "ok":
+                objects[outcome.position] = outcome.value
+    return objects
+
+
+def _check_conflicts(task: Task, base: Dataset, spelled: np.ndarray | None) -> None:
+    """Refuse equal objects with different scores, and different spellings of one object, which
+    ``spelled`` holds in its canonical one. Objects of one key are warned of, as the task's key may
+    take things for one that are almost equal."""
     things, combined = find_replicates(base, "refuse")
     if len(combined.differing):
         conflict = describe_conflict(base, things, combined)
         raise ValueError(f"the base data of task {task.name!r}: {conflict}")
+    if spelled is not None:
+        things, combined = find_replicates(Dataset(jnp.asarray(spelled), base.scores), "refuse")
+        if len(combined.differing):
+            conflict = describe_conflict(base, things, combined, "canonical=...")
+            raise ValueError(
+                f"the base data of task {task.name!r}, in the canonical spelling of its "
+                f"host_objective: {conflict}"
+            )
     if task.dedup_key is None:
         return
     things, combined = find_replicates(base, "refuse", task.dedup_key)

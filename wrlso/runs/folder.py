@@ -84,6 +84,7 @@ class RunFolder:
 
     @property
     def config_file(self) -> Path:
+        """The file of the settings."""
         return self.path / "config.json"
 
     @property
@@ -93,10 +94,12 @@ class RunFolder:
 
     @property
     def summary_file(self) -> Path:
+        """The file of the summary; a finished run has it."""
         return self.path / "summary.json"
 
     @property
     def figures(self) -> Path:
+        """The folder of the figures."""
         return self.path / "figures"
 
     def open_log(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wrlso.chem.files.fields import WHITE, delimiter_of, split
-from wrlso.chem.files.records import Columns, place
+from wrlso.chem.files.records import Columns, place, places
 from wrlso.chem.molecule import atoms_or_none
 
 _DELIMITERS = (",", "\t", ";", "|", WHITE)
@@ -69,6 +69,8 @@ def find_layout(path: Path, name: str, lines: Sequence[str], columns: Columns) -
     if found is None:
         return _by_number(path, lines, candidates[0], columns, chosen, named)
     at, delimiter, names, smiles = found
+    for argument, one in (("column", columns.column), ("score_column", columns.score_column)):
+        _require_one(path, argument, one, names)
     first, width = at + 1, len(names)
     sample = _sample(lines, first, delimiter)
     if width == 1 and chosen is None:
@@ -115,6 +117,8 @@ def _header(
     for line in (at, *before):
         text = lines[line].strip("\r\n ").lstrip("#") if line in before else lines[line]
         for delimiter in _DELIMITERS if chosen is None else (chosen,):
+            if delimiter == WHITE and best is not None and best[0] == line and len(best[2]) > 1:
+                continue  # names may hold blanks
             names = [one.strip() for one in split(text.strip(" "), delimiter)]
             i = _smiles_place(column, names)
             if i is not None and (best is None or len(names) > len(best[2])):
@@ -137,6 +141,16 @@ def _score_place(path: Path, columns: Columns, names: list[str], width: int) -> 
     if found is None:
         raise _missing(path, "score_column", columns.score_column, names, "")
     return found
+
+
+def _require_one(path: Path, argument: str, name: str | None, names: list[str]) -> None:
+    """Raise if several columns have a name."""
+    if name is not None and len(found := places(name, names)) > 1:
+        numbers = " and ".join(str(i + 1) for i in found)
+        raise ValueError(
+            f"{path} has {len(found)} columns {name!r}, which are numbers {numbers}: give the "
+            f"number of one as {argument}"
+        )
 
 
 def _missing(path: Path, argument: str, column: str, names: list[str], hint: str) -> ValueError:

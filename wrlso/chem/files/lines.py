@@ -29,6 +29,8 @@ def read_smiles_lines(lines: Sequence[str], notes: list[str]) -> Records:
         if swapped and name:
             second, *rest = name.split(None, 1)
             head, name = second, " ".join([head, *rest]).strip()
+        if head[0] == head[-1] and head[0] in "\"'" and len(head) > 2:
+            head = head[1:-1]
         if name[:1] == "|" and (found := _EXTENSION.fullmatch(name)):
             head, name = f"{head} {found[1]}", found[2]
         smiles.append(head)

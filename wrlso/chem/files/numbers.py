@@ -10,6 +10,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
 _CENSORED = re.compile(r"[<>~=≤≥±]")
+_WITH_UNIT = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([^\d\s.,].*)", re.ASCII)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -45,6 +46,8 @@ def read_numbers(texts: Sequence[str]) -> tuple[np.ndarray, dict[int, str]]:
 
 
 def _why_not(text: str) -> str:
+    if not text:
+        return "there is none"
     if _CENSORED.match(text):
         return f"{text!r} is a bound, not a number: drop its sign or the line"
     if _THOUSANDS.fullmatch(text):
@@ -53,4 +56,6 @@ def _why_not(text: str) -> str:
         return f"{text!r} has a decimal comma, which others of its column lack: write a point"
     if "_" in text:
         return f"{text!r} is not a finite number: write it without '_'"
+    if found := _WITH_UNIT.fullmatch(text):
+        return f"{text!r} is not a finite number: write {found[1]} without {found[2]!r}"
     return f"{text!r} is not a finite number"

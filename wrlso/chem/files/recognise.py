@@ -16,7 +16,7 @@ _MARKED = (
     (re.compile(r"\s*<(!doctype )?html", re.IGNORECASE), "a web page, not the file it links to"),
     (re.compile(r"data_\S*$"), "a CIF file"),
     (re.compile(r">[A-Za-z]\S*"), "a FASTA file"),
-    (re.compile(r"\s*[{]"), "a JSON file"),
+    (re.compile(r"\s*(\[\s*)?[{]|\s*\[\s*$"), "a JSON file"),
 )
 _SAMPLE = 100
 

@@ -91,10 +91,20 @@ class Columns(NamedTuple):
 
 
 def place(name: str, names: list[str], width: int) -> int | None:
-    """The place of a column, from 0: by its name, or by its number from 1; None: there is none."""
-    lower = [one.strip().lower() for one in names]
-    if name.strip().lower() in lower:
-        return lower.index(name.strip().lower())
+    """The place of a column, from 0: by its name, or by its number from 1; None: there is none.
+
+    A name in the same case goes before others.
+    """
+    found = places(name, names)
+    if found:
+        return found[0]
     if name.isascii() and name.isdigit() and 1 <= int(name) <= width:
         return int(name) - 1
     return None
+
+
+def places(name: str, names: list[str]) -> list[int]:
+    """The places of columns of a name, from 0: in the same case, or if there is none, in any."""
+    stripped = [one.strip() for one in names]
+    exact = [i for i, one in enumerate(stripped) if one == name.strip()]
+    return exact or [i for i, one in enumerate(stripped) if one.lower() == name.strip().lower()]

@@ -1,5 +1,6 @@
 """SDF and MOL files, read by RDKit."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from wrlso.chem.files.records import Account, Columns, Records, Rejection
 from wrlso.chem.molecule import is_polymer
 
 _END = "$$$$"
+_COUNTS = re.compile(r"\s*\d+\s+\d+\s.*V[23]000\s*")
+_TITLE_LINES = 3
+"""Lines of a record before its counts: title, program, comment."""
 
 
 def is_sdf(lines: Sequence[str]) -> bool:
@@ -76,17 +80,31 @@ def _check(path: Path, columns: Columns, seen: dict[str, str]) -> None:
 
 
 def _blocks(lines: Sequence[str]) -> tuple[list[tuple[int, str]], int]:
-    """The first line of each record and its text, and the number of blank lines after the last."""
-    blocks, first = list[tuple[int, str]](), 0
+    """The first line of each record and its text, and the number of blank lines after the last.
+
+    A record ends before the next one's counts, too, where the line that ends it is missing.
+    """
+    starts, first, complete = list[tuple[int, int]](), 0, False
     for i, line in enumerate(lines):
         if line.startswith(_END):
-            blocks.append((first, "\n".join(lines[first : i + 1])))
-            first = i + 1
+            starts.append((first, i + 1))
+            first, complete = i + 1, False
+        elif complete and _COUNTS.fullmatch(line) and i - _TITLE_LINES > first:
+            starts.append((first, i - _TITLE_LINES))
+            first, complete = i - _TITLE_LINES, False
+        elif line.startswith("M  END"):
+            complete = True
     rest = lines[first:]
     if any(line.strip() for line in rest):
-        blocks.append((first, "\n".join([*rest, _END])))
+        starts.append((first, len(lines)))
         rest = []
-    return blocks, len(rest)
+    return [(start, _block(lines[start:end])) for start, end in starts], len(rest)
+
+
+def _block(lines: Sequence[str]) -> str:
+    """The text of a record; a blank line ends its last property, and a line of its own all."""
+    content = lines[:-1] if lines[-1].startswith(_END) else lines
+    return "\n".join([*content, "", _END])
 
 
 def _read(block: str) -> tuple[Mol | None, str, dict[str, str]]:

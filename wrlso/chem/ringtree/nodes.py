@@ -73,6 +73,39 @@ def join(name: str, entry: tuple[int, int], arms: list[Arm], in_bridge: bool = F
     return Subtree(depth, size, tuple(nodes))
 
 
+def join_children(
+    name: str, entry: tuple[int, int], children: list[tuple[Subtree, int, int]]
+) -> Subtree:
+    """As :func:`join`, for a node with nothing but children.
+
+    Args:
+      name: the node's template.
+      entry: as in :class:`Node`.
+      children: branches with the site and the order of their bonds, ascending.
+    """
+    if not children:
+        return _leaf(name, entry)
+    own = len(template(name).elements)
+    uses = tuple([(CHILD, site, order) for _, site, order in children])
+    if own > 1:
+        ties = tuple([a[0] == b[0] for a, b in pairwise(children)])
+        entry, uses = _least(name, entry, uses, ties)
+    nodes, depth, size = [Node(name, entry, uses)], 0, own
+    for branch, _, _ in children:
+        nodes += branch.nodes
+        size += branch.size
+        if branch.depth > depth:
+            depth = branch.depth
+    return Subtree(own + depth, size, tuple(nodes))
+
+
+@lru_cache(100_000)
+def _leaf(name: str, entry: tuple[int, int]) -> Subtree:
+    entry, _ = _least(name, entry, (), ())
+    own = len(template(name).elements)
+    return Subtree(own, own, (Node(name, entry, ()),))
+
+
 @lru_cache(500_000)
 def _least(
     name: str, entry: tuple[int, int], uses: tuple[Use, ...], ties: tuple[bool, ...]

@@ -1,6 +1,7 @@
 """Cutting a molecule into pieces: ring systems and atoms, each with its terminal groups."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from wrlso.chem.ringtree.graph import Graph
@@ -47,6 +48,12 @@ def cut(graph: Graph) -> Pieces:
     cores += [(a,) for a in range(len(graph.elements)) if a not in in_ring and a not in host]
     pieces, owner = [], [0] * len(graph.elements)
     for number, core in enumerate(cores):
+        if len(core) == 1 and core[0] not in groups:
+            (a,) = core
+            hydrogens = graph.hydrogens[a] + sum(graph.bonds[a].values())
+            pieces.append(_atom(graph.elements[a], graph.charges[a], hydrogens, a))
+            owner[a] = number
+            continue
         piece = piece_of(graph, core, groups)
         pieces.append(piece)
         for atom in piece.sites:
@@ -57,6 +64,13 @@ def cut(graph: Graph) -> Pieces:
             if owner[other] != mine:
                 links[mine].append((atom, other, order))
     return Pieces(graph, pieces, owner, links, groups)
+
+
+@lru_cache(100_000)
+def _atom(element: int, charge: int, hydrogens: int, number: int) -> Piece:
+    """The piece of an atom of some number in its molecule, cut bonds counted as hydrogens."""
+    name, _ = recognise((((element, charge, hydrogens),), ()))
+    return Piece(name, {number: 0})
 
 
 def terminal_hosts(graph: Graph, in_ring: set[int]) -> dict[int, int]:

@@ -54,6 +54,7 @@ class Vocabulary:
 
     @cached_property
     def known(self) -> frozenset[str]:
+        """The templates, to look one up."""
         return frozenset(self.templates)
 
     @cached_property

@@ -123,13 +123,16 @@ class FeedbackEnds(nn.Module):
     units: int
 
     def setup(self) -> None:
+        """Make the two layers."""
         self.start = nn.Dense(self.units)
         self.logits = nn.Dense(SYMBOLS)
 
     def first(self, latents: Array) -> Array:
+        """Latents ``[B, d]`` to the first states ``[B, units]``."""
         return jnp.tanh(self.start(latents))
 
     def last(self, states: Array) -> Array:
+        """States ``[..., units]`` to the logits of symbols ``[..., symbols]``."""
         return self.logits(states)
 
     def __call__(self, latents: Array) -> Array:

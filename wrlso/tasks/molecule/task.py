@@ -210,6 +210,7 @@ def _on_host(
         accept,
         retries,
         batch_size=made.batch_size if made.together else 1,
+        base_is_canonical=True,
         hint=made.hint,
     )
 

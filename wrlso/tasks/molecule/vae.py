@@ -64,6 +64,7 @@ class Sizes:
                 )
 
     def to_json(self) -> dict[str, int]:
+        """The sizes by name, as plain data."""
         return asdict(self)
 
 
