@@ -14,6 +14,7 @@ from wrlso.loop.candidates import prepare_base
 from wrlso.methods import METHODS, get_method
 from wrlso.results.tables import title
 from wrlso.weighting.ranks import effective_sample_size, rank_weights
+from wrlso.weighting.registry import weighting_named
 
 pytestmark = pytest.mark.usefixtures("strict_modes")
 
@@ -129,7 +130,7 @@ def test_an_effective_sample_size_takes_the_place_of_k():
         methods.lso().with_options(effective_rows=30.0)
 
 
-def test_a_task_lowers_k_on_large_data_unless_k_is_named():
+def test_a_task_chooses_k_unless_k_is_named():
     task = make_tiny_task(effective_rows=20.0)
 
     def chosen(method):
@@ -137,7 +138,7 @@ def test_a_task_lowers_k_on_large_data_unless_k_is_named():
         return algorithm.hyper
 
     plain = methods.weighted_retraining(retrain_every=4)
-    assert chosen(plain) == {"k": 1e-3, "effective_rows": 20.0}
+    assert chosen(plain) == {"k": np.inf, "effective_rows": 20.0, "share": 0.2}
     assert chosen(plain.with_options(k=1e-3)) == {"k": 1e-3}
     assert chosen(dataclasses.replace(plain, adaptive_k=False)) == {"k": 1e-3}
     assert chosen(methods.lso()) == {"k": np.inf}
@@ -147,3 +148,12 @@ def test_a_task_lowers_k_on_large_data_unless_k_is_named():
     for largest, expected in ((1e-3, least), (np.inf, 100.0)):
         weights = weighting(scores, mask, rounds, {"k": largest, "effective_rows": 100.0})
         assert float(effective_sample_size(weights)) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(20_000, 2000), (5000, 1000), (100, 50), (7, 7)])
+def test_effective_rows_of_small_data_are_a_share_and_no_less_than_fifty(rows, expected):
+    weighting = weighting_named("rank_effective")
+    hyper = {"k": np.inf, "effective_rows": 2000.0, "share": 0.2}
+    scores = jnp.arange(float(rows))
+    weights = weighting(scores, jnp.ones(rows, bool), jnp.zeros(rows, jnp.int32), hyper)
+    assert float(effective_sample_size(weights)) == pytest.approx(expected, rel=0.02)

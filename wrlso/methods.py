@@ -26,7 +26,7 @@ class Method:
         (the reference forms), passes over that.
       beta: factor of the KL divergence at every retraining; None: the task's. A larger factor
         brings the prior nearer to the data that weigh most, and reconstructs less.
-      adaptive_k: true where no k was named: a task may then lower it for large data, see
+      adaptive_k: true where no k was named: a task may then choose it, see
         ``Task.effective_rows``.
     """
 
@@ -157,7 +157,7 @@ def weighted_retraining(
 ) -> Method:
     """The paper's method: rank weights, retraining every r queries.
 
-    Without ``k`` it is 1e-3, or what the task chooses for large data (``Task.effective_rows``).
+    Without ``k`` it is 1e-3, or what the task chooses (``Task.effective_rows``).
     ``effective_rows`` chooses the k that gives an effective sample size.
     """
     return METHODS["weighted_retraining"].with_options(

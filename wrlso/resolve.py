@@ -25,6 +25,8 @@ PROPOSERS = ("grid", "prior", "bo", *GRADIENT_METHODS)
 
 _REFIT_EVERY = 50
 """Queries between fits of the surrogate where the model is never retrained: the paper's r."""
+_LARGEST_SHARE = 0.2
+"""Largest effective sample size that a task chooses, as a share of the data."""
 
 GradientOf = Literal["regressor", "objective"]
 
@@ -107,11 +109,16 @@ def algorithm(
 
 
 def _with_task_rows(task: Task, method: Method) -> Method:
-    """The method with the task's bound on the effective sample size, unless k was chosen."""
+    """The method with the task's effective sample size in place of k, unless k was chosen."""
     k = method.hyper.get("k", math.inf)
     if task.effective_rows is None or not method.adaptive_k or math.isinf(k):
         return method
-    hyper = {**method.hyper, "effective_rows": task.effective_rows}
+    hyper = {
+        **method.hyper,
+        "k": math.inf,
+        "effective_rows": task.effective_rows,
+        "share": _LARGEST_SHARE,
+    }
     return replace(method, weighting="rank_effective", hyper=hyper)
 
 

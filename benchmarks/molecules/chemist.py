@@ -44,7 +44,10 @@ def search(row: str, seed: int, path: Path, options: argparse.Namespace) -> wrls
     proposer: Any = None
     method = methods.weighted_retraining()
     if row == "noise":
-        method, proposer = methods.lso().with_options(epochs=0.0), noise_search(task.vae)
+        method, proposer = (
+            methods.lso().with_options(epochs=0.0),
+            noise_search(task.vae, batch=options.batch),
+        )
     out = options.out / row.replace(" ", "-") / f"seed-{seed}"
     if out.exists():
         return wrlso.resume(out, task=task, method=method, proposer=proposer)

@@ -42,7 +42,7 @@ BLOCK = 50
 Line = dict[str, Any]
 
 
-def method_and_proposer(row: str, task: wrlso.Task) -> tuple[wrlso.Method, Any]:
+def method_and_proposer(row: str, task: wrlso.Task, batch: int) -> tuple[wrlso.Method, Any]:
     """The method of a row; the last two are reference points."""
     named = {
         "weighted-retraining": methods.weighted_retraining(),
@@ -52,7 +52,7 @@ def method_and_proposer(row: str, task: wrlso.Task) -> tuple[wrlso.Method, Any]:
         "prior": methods.random_search(),
     }
     if row == "noise":
-        return methods.lso().with_options(epochs=0.0), noise_search(task.vae)
+        return methods.lso().with_options(epochs=0.0), noise_search(task.vae, batch=batch)
     return named[row], None
 
 
@@ -67,7 +67,7 @@ def run_block(objective: str, row: str, seeds: range, options: argparse.Namespac
         half_products=options.half_products,
         workers=1,
     )
-    method, proposer = method_and_proposer(row, task)
+    method, proposer = method_and_proposer(row, task, options.batch)
     data = load_once(objective, task)
     task = dataclasses.replace(task, load_data=lambda: data)
     if out.exists():

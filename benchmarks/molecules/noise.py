@@ -12,7 +12,7 @@ from wrlso.proposers.base import Pool, Proposer, View
 from wrlso.status import Status
 
 
-def noise_search(vae: VAE, best: int = 20, pool: int = 256) -> Proposer:
+def noise_search(vae: VAE, best: int = 20, pool: int = 256, batch: int = 1) -> Proposer:
     """Propose encodings of the best molecules known, with noise.
 
     The noise has 0.1 to 1 standard deviations of the prior in each dimension, drawn per point.
@@ -21,6 +21,7 @@ def noise_search(vae: VAE, best: int = 20, pool: int = 256) -> Proposer:
       vae: the model.
       best: number of molecules.
       pool: number of points per ask.
+      batch: number of queries per ask.
     """
 
     def propose(key: Array, view: View, surrogate: Any) -> Pool:
@@ -38,4 +39,4 @@ def noise_search(vae: VAE, best: int = 20, pool: int = 256) -> Proposer:
         latents = centres[at] + scale * jax.random.normal(noise_key, (pool, vae.latent_dim))
         return Pool(latents, decode_all(vae, view.params, latents))
 
-    return Proposer("noise", propose, 1, settings={"best": best, "pool": pool})
+    return Proposer("noise", propose, batch, settings={"best": best, "pool": pool})

@@ -84,8 +84,8 @@ class Task:
       pretrain: settings of the pretraining; None if ``params`` are given.
       params: pretrained parameters; None: the model is pretrained, and the parameters are cached.
       retrain: the retraining of the protocol.
-      effective_rows: largest effective sample size of rank weights where the user names no k: on
-        large data k is then smaller than the method's. None: k is the method's.
+      effective_rows: effective sample size of rank weights where the user names no k. On small
+        data it is a fifth of the rows, but no less than 50. None: k is the method's.
       proposer: name of the default proposer.
       bo: settings of proposer ``bo``, such as the kind and the data of the surrogate.
       version: version of data, model and pretraining; part of the name of cached parameters.

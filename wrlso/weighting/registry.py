@@ -20,6 +20,9 @@ from wrlso.weighting.baselines import (
 )
 from wrlso.weighting.ranks import k_of_effective_rows, rank_weights, uniform_weights
 
+_LEAST_ROWS = 50
+"""See :func:`rank_effective`."""
+
 
 @runtime_checkable
 class Weighting(Protocol):
@@ -46,17 +49,24 @@ def rank() -> Weighting:
 
 
 def rank_effective() -> Weighting:
-    """Rank weights with the k that gives an effective sample size, or a smaller one; reads
-    ``effective_rows``, and ``k``, which is the largest that is used.
+    """Rank weights with the k that gives an effective sample size; reads ``effective_rows``, and
+    ``k``, which is the largest that is used.
 
-    The sample size stays the same while queries gather, whatever the size of the data.
+    The sample size stays the same while queries gather, whatever the size of the data. With
+    ``share`` it is at most this share of the data, but no less than 50 rows or all of them: a model
+    that is trained on a handful of rows keeps nothing of the others.
     """
 
     def weighting(
         scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
     ) -> Array:
         n = (mask & jnp.isfinite(scores)).sum()
-        k = k_of_effective_rows(n, hyper["effective_rows"])
+        wanted = jnp.asarray(hyper["effective_rows"])
+        if "share" in hyper:
+            rows = n.astype(wanted.dtype)
+            least = jnp.minimum(rows, _LEAST_ROWS)
+            wanted = jnp.minimum(wanted, jnp.maximum(hyper["share"] * rows, least))
+        k = k_of_effective_rows(n, wanted)
         return rank_weights(scores, jnp.minimum(k, jnp.asarray(hyper["k"], k.dtype)), mask)
 
     return weighting
