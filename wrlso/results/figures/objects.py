@@ -11,6 +11,7 @@ from wrlso.results.figures.canvas import WIDE, panels
 from wrlso.results.record import RunRecord
 from wrlso.results.words import title_in_words
 from wrlso.runs.log import Query
+from wrlso.storage import numbers
 from wrlso.tasks.base import Task
 
 BEST = 8
@@ -66,7 +67,9 @@ def best_objects(
     rows = -(-shown // 4)
     figure, axes = panels(ax, shown, (WIDE, 2.0 * rows + 0.2), rows=rows)
     for axis, i in zip(axes, kept, strict=False):
-        _show(axis, pictures[i], f"{numbers.shown(distinct[i].score)}, seed {distinct[i].seed}")
+        _show(
+            axis, pictures[i], f"{numbers.shown(distinct[i].score or 0.0)}, seed {distinct[i].seed}"
+        )
     for axis in axes[len(kept) :]:
         axis.set_axis_off()
     figure.suptitle(
