@@ -45,7 +45,7 @@ def nothing() -> wrlso.Task:
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "panel", raising=False)
     code = re.search(r"```python\n(.*?)```", LABORATORY.read_text(), re.DOTALL)[1]
     path = tmp_path / "panel.py"
@@ -77,7 +77,6 @@ def test_a_study_of_a_task_in_a_file_goes_on_from_the_command_line(
     assert "'111' was left out: an object must be uint8[12], got uint8[3]" in told
     left = asked(capsys, run, "--pending", "--task", own)
     assert [one["id"] for one in left] == [one["id"] for one in batch[1:]]
-    monkeypatch.syspath_prepend(file.parent)
     monkeypatch.delitem(sys.modules, "panel")
     task = importlib.import_module("panel").task
     with wrlso.open(run, task, progress=False) as study:

@@ -116,15 +116,17 @@ def _load(path: Path) -> ModuleType:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: give the file that makes your task")
-    folder, name = str(path.resolve().parent), path.stem
+    path = path.resolve()
+    name, folder = path.stem, str(path.parent)
     loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(path.resolve()):
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded
+    spec = None if loaded is not None else importlib.util.find_spec(name)
+    if loaded is not None or (spec is not None and spec.origin != str(path)):
+        name = f"wrlso_task_{name}"
     if folder not in sys.path:
-        if loaded is not None or importlib.util.find_spec(name) is not None:
-            name = f"wrlso_task_{name}"
         sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
