@@ -39,7 +39,7 @@ def stopped(path, task, seed, **settings):
     def dies(self, check_interrupt):
         calls.append(self.round)
         if self.round == 2:
-                self.logs[0].add(self.logs[0].queries()[-1:])
+            self.logs[0].add(self.logs[0].queries()[-1:])
             shutil.copytree(path, path.with_name(f"{path.name}-killed"))
             raise Killed
         original(self, check_interrupt)
