@@ -168,7 +168,7 @@ class Study:
                 f"task {self._task.name!r} cannot read objects as text: give it from_text, or tell "
                 "pairs of arrays and scores"
             )
-        return self._task.from_text(text)
+        return self._stored(self._to_bytes(self._task.from_text(text)))
 
     @property
     def pending(self) -> list[Candidate]:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import cloudpickle
 
 from wrlso.chem.command import Command, Feed, command_digest, read_command
 from wrlso.chem.composite import Composite, OfSmiles
@@ -22,6 +21,7 @@ from wrlso.chem.keys import builtin_digest
 from wrlso.chem.objective_file import from_mapping, read_objective, to_mapping
 from wrlso.chem.scores import penalized_logp, qed
 from wrlso.evaluation.objective import measured
+from wrlso.evaluation.pickling import dumps
 
 OBJECTIVES = ("penalized_logp", "qed", *GOALS)
 """Objectives by name."""
@@ -196,7 +196,7 @@ def _digest_of_function(function: Callable[[str], float]) -> str:
     """
     digest = hashlib.sha256()
     with suppress(Exception):  # the worker pool refuses a function that cannot be sent
-        digest.update(cloudpickle.dumps(function))
+        digest.update(dumps(function))
     with suppress(TypeError, OSError):
         digest.update(Path(inspect.getfile(_definition(function))).read_bytes())
     return f"function {digest.hexdigest()}"

@@ -17,6 +17,7 @@ from tyro.conf import Positional
 from wrlso.cli import export, molecules, reports, study
 from wrlso.cli.help import completion, describe
 from wrlso.cli.options import new_folder, parse_run_options, run_command, summary_of
+from wrlso.cli.own_task import factory_of, is_own, task_of_run
 from wrlso.evaluation.values import EvaluationError
 from wrlso.methods import METHODS, get_method
 from wrlso.runs.interrupt import Terminated, terminated_as_interrupted
@@ -38,7 +39,8 @@ class Run:
     """
 
     task: Positional[str]
-    """The task; 'wrlso tasks' lists them. 'wrlso run TASK --help' explains its options."""
+    """The task; 'wrlso tasks' lists them. 'wrlso run TASK --help' explains its options. One of your
+    own is FILE.py:NAME, a task in the file or a function that returns one."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Resume:
     """Draw figures at the end."""
     progress: bool = True
     """Show progress bars."""
+    task: str | None = None
+    """The task as FILE.py:NAME, if it is one of your own."""
     executor: str | None = None
     """Scheduler that evaluates the objective, such as dask://127.0.0.1:8786. Default: none."""
 
@@ -198,9 +202,8 @@ def _tasks(command: Tasks) -> int:
 
 
 def _run(name: str, argv: list[str]) -> int:
-    if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}; there are: {', '.join(TASKS)}")
-    options = parse_run_options(name, TASKS[name], argv)
+    factory = factory_of(name)
+    options = parse_run_options(name, factory, argv)
     method = get_method(options.command["method"]).with_options(**options.method)
     from wrlso.api import run
     from wrlso.runs.process import programs_on_disk, request_devices
@@ -212,8 +215,8 @@ def _run(name: str, argv: list[str]) -> int:
     request_devices(options.settings["seeds"] or SEEDS, options.settings["devices"])
     out = options.command["out"] or new_folder(name)
     with programs_on_disk(), bars(options.settings["progress"]):
-        task = TASKS[name](**options.task)
-        with _says_how_to_resume(out):
+        task = factory(**options.task)
+        with _says_how_to_resume(out, name):
             result = run(task, method, out=out, **options.settings)
         return _finish(result, options.command["figures"], task)
 
@@ -249,7 +252,6 @@ def version() -> str:
 
 def _resume(command: Resume) -> int:
     from wrlso.api import resume
-    from wrlso.results.record import task_of
     from wrlso.runs.folder import RunFolder
     from wrlso.runs.process import programs_on_disk, request_devices
     from wrlso.runs.processes import join_processes
@@ -262,8 +264,8 @@ def _resume(command: Resume) -> int:
         print(f"{command.run} is finished: nothing was left to do")
     request_devices(config.seeds, command.devices or config.devices)
     with programs_on_disk(), bars(command.progress):
-        task = task_of(config)
-        with _says_how_to_resume(command.run):
+        task = task_of_run(config, command.task)
+        with _says_how_to_resume(command.run, command.task or ""):
             result = resume(
                 command.run,
                 task=task,
@@ -276,12 +278,15 @@ def _resume(command: Resume) -> int:
 
 
 @contextlib.contextmanager
-def _says_how_to_resume(out: Path) -> Iterator[None]:
+def _says_how_to_resume(out: Path, task: str) -> Iterator[None]:
+    own = f" --task {task}" if is_own(task) else ""
     try:
         yield
     except (KeyboardInterrupt, EvaluationError):
         if (out / "config.json").exists():
-            print(f"\nwrlso: nothing is lost; continue with: wrlso resume {out}", file=sys.stderr)
+            print(
+                f"\nwrlso: nothing is lost; continue with: wrlso resume {out}{own}", file=sys.stderr
+            )
         else:
             print("\nwrlso: nothing had been scored yet: run it again", file=sys.stderr)
         raise

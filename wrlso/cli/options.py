@@ -5,6 +5,7 @@ once, where it is used.
 """
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, make_dataclass
@@ -80,7 +81,8 @@ def parse_run_options(
 def run_command(name: str, factory: Callable[..., Any], verb: str = "run") -> type:
     """The options of ``wrlso run NAME`` as a dataclass."""
     fields = [option for group in _groups(factory).values() for option in group]
-    made = make_dataclass(name.capitalize(), fields, frozen=True, kw_only=True)
+    title = re.sub(r"\W+", "_", name).strip("_").capitalize()
+    made = make_dataclass(title, fields, frozen=True, kw_only=True)
     made.__doc__ = summary_of(factory)
     if name in _EXAMPLES:
         made.__doc__ += f"\n\nTry:\n{_EXAMPLES[name]}".replace("wrlso run", f"wrlso {verb}")
@@ -118,7 +120,8 @@ def summary_of(function: Callable[..., Any]) -> str:
 
 
 def new_folder(task: str) -> Path:
-    """A folder for a run that does not exist yet."""
+    """A folder for a run that does not exist yet; of one's own task, named after its file."""
+    task = Path(task.partition(":")[0]).stem
     stem = f"{task}-{datetime.now():%Y%m%d-%H%M%S}"
     names = chain([stem], (f"{stem}-{i}" for i in count(2)))
     return next(path for path in (Path("runs") / name for name in names) if not path.exists())

@@ -27,7 +27,8 @@ class Open:
     """
 
     task: Positional[str]
-    """The task; 'wrlso open TASK --help' explains its options, which are those of 'wrlso run'."""
+    """The task; 'wrlso open TASK --help' explains its options, which are those of 'wrlso run'. One
+    of your own is FILE.py:NAME, a task in the file or a function that returns one."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Ask:
     """Number of candidates (default: those that the run would score next, its --batch)."""
     pending: bool = False
     """Print the candidates that are still open again, and ask for no new ones."""
+    task: str | None = None
+    """The task as FILE.py:NAME, if it is one of your own."""
     progress: bool = True
     """Show progress bars."""
 
@@ -71,35 +74,42 @@ class Tell:
     """The column that holds the scores."""
     replace: bool = False
     """Let results replace different ones that were told before."""
+    task: str | None = None
+    """The task as FILE.py:NAME, if it is one of your own. It is needed for rows without an id, and
+    for the summary at the end of the budget."""
 
 
 def begin(name: str, argv: list[str]) -> int:
     """Run ``wrlso open TASK``."""
     from wrlso.cli.options import new_folder, parse_run_options
+    from wrlso.cli.own_task import factory_of, is_own
     from wrlso.methods import get_method
     from wrlso.study import open as open_study
-    from wrlso.tasks import TASKS
 
-    if name not in TASKS:
-        raise ValueError(f"unknown task {name!r}; there are: {', '.join(TASKS)}")
+    factory = factory_of(name)
     if name == "molecules" and not {"--objective", "--command"} & set(argv):
         argv = [*argv, "--objective", "measured"]
-    options = parse_run_options(name, TASKS[name], argv, verb="open")
+    options = parse_run_options(name, factory, argv, verb="open")
     method = get_method(options.command["method"]).with_options(**options.method)
-    task = TASKS[name](**options.task)
+    task = factory(**options.task)
     settings: dict[str, Any] = dict(options.settings)
     folder = options.command["out"] or new_folder(name)
     with open_study(folder, task, method, **settings) as study:
         out = study.folder.path
-        print(f"run folder: {out}\nnext: wrlso ask {out} --n {settings['batch'] or 8} > batch.csv")
+        own = f" --task {name}" if is_own(name) else ""
+        n = settings["batch"] or 8
+        print(f"run folder: {out}\nnext: wrlso ask {out} --n {n}{own} > batch.csv")
     return 0
 
 
 def ask(command: Ask) -> int:
     """Run ``wrlso ask``."""
+    from wrlso.cli.own_task import task_of_run
+    from wrlso.runs.folder import RunFolder
     from wrlso.study import open as open_study
 
-    with open_study(command.run, progress=command.progress) as study:
+    task = task_of_run(RunFolder(command.run).config, command.task)
+    with open_study(command.run, task, progress=command.progress) as study:
         found = study.pending if command.pending else study.ask(command.n)
         _write(found)
         print(_about(study, found, command), file=sys.stderr)
@@ -130,6 +140,7 @@ def _write(found: Sequence[Candidate]) -> None:
 
 def tell(command: Tell) -> int:
     """Run ``wrlso tell``."""
+    from wrlso.cli.own_task import task_of_run
     from wrlso.runs import telling
     from wrlso.runs.folder import RunFolder
     from wrlso.runs.results_file import read_results
@@ -139,8 +150,9 @@ def tell(command: Tell) -> int:
     folder = RunFolder(command.run)
     rows = read_results(command.file, command.column, command.score_column)
     source = command.file.name
-    if folder.config.task in TASKS:
-        with open_study(command.run, progress=False) as study:
+    if command.task is not None or folder.config.task in TASKS:
+        task = task_of_run(folder.config, command.task)
+        with open_study(command.run, task, progress=False) as study:
             left_out: list[str] = []
             told = [_entry(study, row, left_out) for row in rows]
             report = study.tell_entries([one for one in told if one], source, command.replace)
@@ -151,7 +163,7 @@ def tell(command: Tell) -> int:
     if without:
         raise ValueError(
             f"{without[0]}: a row without an id names an object of the task "
-            f"{folder.config.task!r}, which is your own: add it in Python, wrlso.open(...).add(...)"
+            f"{folder.config.task!r}, which is your own: name it by --task FILE.py:NAME"
         )
     log = folder.open_log()
     try:

@@ -306,10 +306,10 @@ def available_cores() -> int:
 
 
 def _pickled(function: Callable[[Any], Any]) -> bytes:
-    import cloudpickle
+    from wrlso.evaluation.pickling import dumps  # cloudpickle is loaded where it is needed
 
     try:
-        return cloudpickle.dumps(function)
+        return dumps(function)
     except Exception as error:
         raise TypeError(
             f"{function!r} cannot be sent to a worker process ({describe_error(error)}): create "
