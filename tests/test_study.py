@@ -1,5 +1,6 @@
 """Ask and tell: candidates that people measure."""
 
+import contextlib
 import csv
 import dataclasses
 import os
@@ -44,36 +45,32 @@ ASK = "import sys; from tests.torture.laboratory import ask_once; ask_once(sys.a
 
 
 def ask_in_a_process(path, kill_after=None):
-    """Ask in another process; it is killed so many seconds after it has loaded everything."""
+    """Ask in another process; the seconds that it took once it had loaded everything, or None if it
+    was killed: after ``kill_after`` seconds."""
     with subprocess.Popen(
         [sys.executable, "-c", ASK, str(path)],
         stdout=subprocess.PIPE, text=True, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as process:  # fmt: skip
         assert process.stdout.readline() == "go\n"
-        if kill_after is None:
-            assert process.stdout.readline() == "asked\n"
-            return False
-        try:
+        start = time.monotonic()
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(kill_after)
-            return False
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            return True
+            assert process.stdout.readline() == "asked\n"
+            return time.monotonic() - start
+        process.send_signal(signal.SIGKILL)
+    return None
 
 
 def test_five_weeks_in_a_laboratory_are_the_run_that_was_told_the_same(plain, tmp_path):
     """Partial results in any order, failures, repeats; processes that are killed, and others."""
     path = tmp_path / "lab"
     rng = np.random.default_rng(0)
-    kills, seconds = 0, None
+    seconds = ask_in_a_process(path)
+    killed = False
     for week in range(5):
-        if week in (1, 3):  # at a random instant of an ask, which is asked again
-            kills += ask_in_a_process(path, kill_after=rng.uniform(0, seconds))
-        if week in (0, 2):
-            start = time.monotonic()
-            ask_in_a_process(path)
-            seconds = 0.6 * (time.monotonic() - start)
+        if week and not killed:  # at a random instant of an ask, which is asked again
+            killed = ask_in_a_process(path, kill_after=rng.uniform(0, seconds)) is None
         study = lab(path)
         batch = study.pending or study.ask(8)
         assert len({c.id for c in batch}) == len(batch) == 8
@@ -86,7 +83,7 @@ def test_five_weeks_in_a_laboratory_are_the_run_that_was_told_the_same(plain, tm
         assert {c.id for c in again.pending} == {c.id for c in late}
         again.tell(results_of(late))
         again.close()
-    assert kills >= 1
+    assert killed
     assert outcome(path) == outcome(plain.folder.path)
     result = wrlso.Result(path)
     ours, theirs = (r.state(task=task()) for r in (result, plain))
