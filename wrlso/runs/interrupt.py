@@ -56,9 +56,11 @@ def remembered_interrupts(say: bool = False) -> Iterator[Callable[[], None]]:
         signal.SIGINT: (signal.default_int_handler,),
         signal.SIGTERM: (signal.SIG_DFL, _raise_terminated),
     }
-    before: dict[int, Any] = {
-        n: signal.getsignal(n) for n in ours if signal.getsignal(n) in ours[n]
-    }
+    standing: dict[int, Any] = {number: signal.getsignal(number) for number in ours}
+    before = {number: old for number, old in standing.items() if old in ours[number]}
+    if _handle not in standing.values():  # the outermost block
+        _pending.clear()
+    _check()
     said, _say = _say, _say or say
     try:
         for number in before:
