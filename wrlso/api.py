@@ -32,7 +32,7 @@ from wrlso.runs.config import refuse_measured, static_part
 from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import grow
-from wrlso.runs.interrupt import remembered_interrupts
+from wrlso.runs.interrupt import interruptible, remembered_interrupts
 from wrlso.runs.plan import (
     announce,
     begin,
@@ -50,6 +50,7 @@ from wrlso.storage.bars import bars
 from wrlso.tasks.base import Task
 
 
+@interruptible
 @on_chosen_executor
 def run(
     task: Task,
@@ -87,10 +88,12 @@ def run(
     folder = create(Path(out), config, more)
     keep_base(folder, task, base)
     base = with_elsewhere(base, more, task.sign)
-    _run_to_end([folder], task, resolved, base, chosen.progress, callback)
+    with folder.dropped_if_nothing_came():
+        _run_to_end([folder], task, resolved, base, chosen.progress, callback)
     return Result(folder.path)
 
 
+@interruptible
 @on_chosen_executor
 def sweep(
     task: Task,
@@ -160,6 +163,7 @@ def sweep(
     return {name: Result(Path(out) / name) for name in methods}
 
 
+@interruptible
 @on_chosen_executor
 def resume(
     out: str | Path,

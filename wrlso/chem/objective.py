@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-
 from wrlso.chem.command import Command, Feed, command_digest, read_command
 from wrlso.chem.composite import Composite, OfSmiles
 from wrlso.chem.descriptors import GROWING
