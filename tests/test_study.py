@@ -1,33 +1,23 @@
 """Ask and tell: candidates that people measure."""
 
+import contextlib
 import csv
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import jax
 import numpy as np
 import pytest
 
 import wrlso
-from tests.builders import (
-    all_queries,
-    count_bits_on_host,
-    host_task,
-    logged_rounds,
-    tiny_bo,
-    tiny_run,
-)  # fmt: skip
-from wrlso import methods, tasks
+from tests.builders import ROOT, all_queries, logged_rounds, tiny_run
+from tests.torture.laboratory import METHOD, SETTINGS, lab, objective, task
+from wrlso import tasks
 from wrlso.cli.main import main
-
-METHOD = methods.weighted_retraining(k=1e-2, retrain_every=8)
-SETTINGS = dict(budget=40, batch=8, proposer="bo", progress=False)
-
-
-def objective(thing):
-    """Some objects fail."""
-    if thing[0] % 5 == 3:
-        raise ValueError("insoluble")
-    return count_bits_on_host(thing)
 
 
 def measured(candidate):
@@ -41,15 +31,6 @@ def results_of(candidates):
     return {c.id: measured(c) for c in candidates}
 
 
-def task(scored=objective):
-    """So many draws that some are always new."""
-    return host_task(scored, bo=tiny_bo(candidates=120))
-
-
-def lab(path, **settings):
-    return wrlso.open(path, task(), METHOD, **(SETTINGS | settings))
-
-
 def outcome(path):
     return [(q.id, q.latent, q.object, q.score, q.status) for q in all_queries(path)]
 
@@ -60,23 +41,49 @@ def plain(tmp_path_factory):
     return tiny_run(path, task(), METHOD, seeds=1, **SETTINGS)
 
 
+ASK = "import sys; from tests.torture.laboratory import ask_once; ask_once(sys.argv[1])"
+
+
+def ask_in_a_process(path, kill_after=None):
+    """Ask in another process; the seconds that it took once it had loaded everything, or None if it
+    was killed: after ``kill_after`` seconds."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ASK, str(path)],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "go\n"
+        start = time.monotonic()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(kill_after)
+            assert process.stdout.readline() == "asked\n"
+            return time.monotonic() - start
+        process.send_signal(signal.SIGKILL)
+    return None
+
+
 def test_five_weeks_in_a_laboratory_are_the_run_that_was_told_the_same(plain, tmp_path):
-    """Partial results in any order, failures, repeats; a process that is killed, and another."""
+    """Partial results in any order, failures, repeats; processes that are killed, and others."""
     path = tmp_path / "lab"
     rng = np.random.default_rng(0)
-    for _week in range(5):
+    seconds = ask_in_a_process(path)
+    killed = False
+    for week in range(5):
+        if week and not killed:  # at a random instant of an ask, which is asked again
+            killed = ask_in_a_process(path, kill_after=rng.uniform(0, seconds)) is None
         study = lab(path)
-        batch = study.ask(8)
+        batch = study.pending or study.ask(8)
         assert len({c.id for c in batch}) == len(batch) == 8
         order = [batch[i] for i in rng.permutation(8)]
         first, late = order[:5], order[5:]
         study.tell(results_of(first))
         study.tell(results_of(first[:2]))  # once more
-        del study  # the process ends, nothing is closed
+        del study  # nothing is closed
         again = lab(path)
         assert {c.id for c in again.pending} == {c.id for c in late}
         again.tell(results_of(late))
         again.close()
+    assert killed
     assert outcome(path) == outcome(plain.folder.path)
     result = wrlso.Result(path)
     ours, theirs = (r.state(task=task()) for r in (result, plain))

@@ -1,7 +1,17 @@
-"""``python -m wrlso`` is the command ``wrlso``."""
+"""The command ``wrlso``, also as ``python -m wrlso``."""
 
 import sys
 
-from wrlso.cli.main import main
 
-sys.exit(main())
+def main() -> int:
+    """The entry point; returns the exit status. Ctrl-C while modules are loaded is told, too."""
+    try:
+        from wrlso.cli.main import main as run
+    except KeyboardInterrupt:
+        print("wrlso: interrupted", file=sys.stderr)
+        return 130
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,6 +28,7 @@ from wrlso.runs.driver import run_shares, run_to_end
 from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import grow
+from wrlso.runs.interrupt import interruptible
 from wrlso.runs.plan import (
     announce,
     begin,
@@ -45,6 +46,7 @@ from wrlso.storage.bars import bars
 from wrlso.tasks.base import Task
 
 
+@interruptible
 @on_chosen_executor
 def run(
     task: Task,
@@ -88,10 +90,12 @@ def run(
     folder = create(Path(out), config, more)
     keep_base(folder, task, base)
     base = with_elsewhere(base, more, task.sign)
-    run_to_end([folder], task, resolved, base, chosen.progress, callback, write_summaries)
+    with folder.dropped_if_nothing_came():
+        run_to_end([folder], task, resolved, base, chosen.progress, callback, write_summaries)
     return Result(folder.path)
 
 
+@interruptible
 @on_chosen_executor
 def sweep(
     task: Task,
@@ -167,6 +171,7 @@ def sweep(
     return {name: Result(Path(out) / name) for name in methods}
 
 
+@interruptible
 @on_chosen_executor
 def resume(
     out: str | Path,

@@ -4,13 +4,16 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save
 
 import wrlso
 from tests.builders import count_bits, make_tiny_task, tiny_run
@@ -178,3 +181,100 @@ def test_a_folder_of_another_format_is_refused_in_a_sentence(tmp_path, found):
             ValueError, match=rf"format {found or 1}, and this version .* format {FORMAT}"
         ):
             read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hyper": {"k": math.nan}}, "NaN is no number"),
+        ({"hyper": {"k": 0}}, r"hyper\.k = 0: give a positive number"),
+        ({"hyper": {"k": "small"}}, r"hyper\.k = 'small': give a number"),
+        ({"epochs": -1}, "epochs = -1: give a number of at least 0"),
+        ({"retrain_every": 0}, "retrain_every = 0: give a number of at least 1"),
+        ({"budget": True}, "budget = True: give a whole number"),
+        ({"budget": "12"}, "budget = '12': give a whole number"),
+        ({"seeds": 1.5}, "seeds = 1.5: give a whole number"),
+        ({"seed_mode": "mapp"}, r"did you mean map"),
+        ({"bugdet": 12}, r"no key bugdet .* did you mean budget"),
+        ({"task_options": None}, "task_options = None: give keys and values"),
+        ({"minimize": None}, "minimize = None: give true or false"),
+        ({"budget": 13}, "its digest is that of another content"),
+    ],
+)
+def test_a_config_that_was_changed_is_refused_by_key_value_and_remedy(begun, change, message):
+    content = json.loads((begun / "config.json").read_text()) | change
+    (begun / "config.json").write_text(json.dumps(content))
+    for read in (Result, resume):
+        with pytest.raises(ValueError, match=rf"config\.json cannot be read: .*{message}.*Restore"):
+            read(begun)
+
+
+@pytest.mark.parametrize("name", ["budget", "hyper", "run", "digest", "stated"])
+def test_a_config_that_lacks_a_key_is_refused_by_its_name(begun, name):
+    content = json.loads((begun / "config.json").read_text())
+    del content[name]
+    (begun / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"it lacks the key {name}"):
+        resume(begun)
+
+
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory):
+    return tiny_run(tmp_path_factory.mktemp("one") / "run", budget=4, seeds=1).folder.path
+
+
+@pytest.fixture
+def begun(one_run, tmp_path):
+    return shutil.copytree(one_run, tmp_path / "run")
+
+
+def test_a_folder_of_format_3_is_read_without_digests(begun):
+    """As an earlier version left it: no run, no digests."""
+    content = json.loads((begun / "config.json").read_text()) | {"format": 3}
+    del content["run"], content["digest"]
+    (begun / "config.json").write_text(json.dumps(content))
+    with closing(sqlite3.connect(begun / "queries.sqlite")) as db:
+        db.execute("DROP TABLE about")
+        for table in ("queries", "components", "rounds", "timings", "results"):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN digest")
+        db.commit()
+    for file in (begun / "checkpoints").iterdir():
+        file.write_bytes(save(load_file(file)))
+    expected = Result(begun).queries()
+    assert len(expected) == 4
+    (begun / "summary.json").unlink()
+    assert resume(begun, task=make_tiny_task(), progress=False).queries() == expected
+    assert RunConfig.from_json((begun / "config.json").read_text()).format == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"budget": 10**13}, r"budget = 10000000000000 for 1 seeds needs .* of memory"),
+        ({"seeds": 2 * 10**9, "budget": 8}, r"budget = 8 for 2000000000 seeds needs .* of memory"),
+    ],
+)
+def test_a_run_that_no_machine_can_hold_is_refused_before_it_begins(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_run(tmp_path / "run", **({"seeds": 1} | settings))
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_many_epochs_are_refused_before_the_run_begins(tmp_path):
+    with pytest.raises(ValueError, match=r"epochs = 1e\+09 on 200 objects takes .* training steps"):
+        tiny_run(tmp_path / "run", method=methods.weighted_retraining(1e-2).with_options(
+            epochs=1e9, retrain_every=4))  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_fails_before_its_first_query_leaves_no_folder_in_the_way(tmp_path):
+    def fails(objects):
+        return jax.pure_callback(broken, jax.ShapeDtypeStruct((len(objects),), np.float32), objects)
+
+    def broken(objects):
+        raise RuntimeError("no score")
+
+    with pytest.raises(Exception, match="no score"):
+        tiny_run(tmp_path / "run", make_tiny_task(objective=fails), proposer="prior", seeds=1)
+    assert not (tmp_path / "run").exists()
+    tiny_run(tmp_path / "run", budget=4, seeds=1)

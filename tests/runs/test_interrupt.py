@@ -7,7 +7,10 @@ import threading
 
 import pytest
 
-from wrlso.runs.interrupt import remembered_interrupts
+from tests.builders import make_tiny_task, tiny_data, tiny_run
+from wrlso.runs.interrupt import remembered_interrupts, terminated_as_interrupted
+from wrlso.runs.log import Query, QueryLog
+from wrlso.status import Status
 
 
 def interrupt():
@@ -60,3 +63,54 @@ def test_other_threads_run_without_it():
     thread.start()
     thread.join()
     assert done == [1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("statement", ["BEGIN", "INSERT", "COMMIT"])
+def test_an_interrupt_inside_a_write_to_the_log_waits_for_its_end(tmp_path, number, statement):
+    """Wherever it comes, the write is whole, the next one works, and the interrupt is raised."""
+    log = QueryLog(tmp_path / "queries.sqlite")
+    came = []
+
+    def trace(text):
+        if text.startswith(statement) and not came:
+            came.append(text)
+            os.kill(os.getpid(), number)
+
+    log._db.set_trace_callback(trace)
+    query = Query(0, 0, 0, b"\0" * 4, b"ab", 1.5, Status.OK)
+    with terminated_as_interrupted(), pytest.raises(KeyboardInterrupt):
+        log.add([query])
+    assert came
+    assert log.queries() == [query]
+    log.add([query])
+    log.close()
+
+
+def test_an_interrupt_that_jax_forgets_before_the_run_begins_ends_it(tmp_path):
+    """It comes while the starting data are loaded, inside a callback, which swallows it."""
+
+    def load():
+        with contextlib.suppress(KeyboardInterrupt):
+            interrupt()
+        return tiny_data()
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_run(tmp_path / "run", make_tiny_task(load_data=load))
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def block_in_a_block():
+    with remembered_interrupts():
+        with contextlib.suppress(KeyboardInterrupt):
+            interrupt()
+        with remembered_interrupts():
+            pytest.fail("went on")
+
+
+def test_blocks_in_blocks_remember_together():
+    with pytest.raises(KeyboardInterrupt):
+        block_in_a_block()
+    with remembered_interrupts() as check:
+        check()  # what came before is over

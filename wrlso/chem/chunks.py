@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from wrlso.evaluation.values import EvaluationError
 from wrlso.evaluation.workers import WorkerPool
 from wrlso.storage.bars import bars_shown
 
@@ -29,7 +30,7 @@ def map_chunks(
       label: label of the progress bar; None: no bar.
 
     Raises:
-      RuntimeError: if the function raises, or a worker dies.
+      EvaluationError: if the function raises, or a worker dies.
     """
     chunks = [list(items[i : i + _CHUNK]) for i in range(0, len(items), _CHUNK)]
     return map_parts(function, chunks, workers, label)
@@ -57,7 +58,7 @@ def map_parts(
             for outcome in pool.outcomes(chunks):
                 if outcome.kind != "ok":
                     first = chunks[outcome.position][0]
-                    raise RuntimeError(f"{outcome.reason} (in the thousand from {first!r})")
+                    raise EvaluationError(f"{outcome.reason} (in the thousand from {first!r})")
                 results[outcome.position] = outcome.value
                 bar.update(len(chunks[outcome.position]))
     return [results[i] for i in range(len(chunks))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ import tyro
 from tyro.conf import Positional
 
 from wrlso.cli import export, molecules, reports, study
+from wrlso.cli.errors import say_error
 from wrlso.cli.help import completion, describe
 from wrlso.cli.options import new_folder, parse_run_options, run_command, summary_of
 from wrlso.cli.own_task import factory_of, is_own, task_of_run
 from wrlso.evaluation.values import EvaluationError
 from wrlso.methods import METHODS, get_method
-from wrlso.runs.interrupt import Terminated, terminated_as_interrupted
+from wrlso.runs.interrupt import Terminated, remembered_interrupts, terminated_as_interrupted
 from wrlso.storage.bars import bars
 from wrlso.tasks import TASKS
 
@@ -134,21 +134,15 @@ weighted retraining. A first run: wrlso run shapes. wrlso --version states the v
 Python and JAX, and the devices that JAX sees."""
 
 
-_EXPECTED = (
-    ValueError, FloatingPointError, ImportError, OSError, sqlite3.Error, EvaluationError,
-)  # fmt: skip
-
-
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        with terminated_as_interrupted():
+        with terminated_as_interrupted(), remembered_interrupts():
             return _dispatch(argv)
-    except _EXPECTED as error:
-        print(f"wrlso: error: {error}", file=sys.stderr)
-        return 2
+    except Exception as error:
+        return say_error(error)
     except KeyboardInterrupt as error:
         print("wrlso: interrupted", file=sys.stderr)
         return 143 if isinstance(error, Terminated) else 130

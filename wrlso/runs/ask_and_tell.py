@@ -27,7 +27,7 @@ from wrlso.status import Status
 from wrlso.storage.sealed import DamagedFile
 from wrlso.storage.tensors import StoredTree, save_tree
 
-_REMEDY = "restore it, as the candidates that were asked for follow from it"
+_LOST = "restore it, as the candidates that were asked for follow from it"
 
 
 @dataclasses.dataclass
@@ -162,6 +162,9 @@ class AskTell:
         """Continue where the last ask ended, if it belongs to the present round."""
         file = stored_asked(self.folder)
         stored = None if file is None else position_of(file)
+        if stored is not None and stored.round > self.session.round:
+            lost = self.folder.checkpoint_file(stored.round)
+            raise DamagedFile(lost, f"it is missing, and {self.folder.asked_file} follows", _LOST)
         if file is None or stored is None or stored.round != self.session.round:
             return
         session = self.session
@@ -202,7 +205,7 @@ class AskTell:
             by_people = query.status == Status.PENDING or place in told
             if by_people and (query.round, query.index) >= (at.round, asked):
                 why = "it is older than queries.sqlite" if file.exists() else "it is missing"
-                raise DamagedFile(file, f"{why}, which has {query.id}", _REMEDY)
+                raise DamagedFile(file, f"{why}, which has {query.id}", _LOST)
         if len(self.log.elsewhere()) < at.elsewhere:
             why = f"it lacks measurements made elsewhere that {file} counts on"
             raise DamagedFile(self.log.path, why, REMEDY)
@@ -315,7 +318,7 @@ def stored_asked(folder: RunFolder) -> StoredTree | None:
     """
     if not folder.asked_file.exists():
         return None
-    return folder.read_tensors(folder.asked_file, _REMEDY, folder.about("asked"))
+    return folder.read_tensors(folder.asked_file, _LOST, folder.about("asked"))
 
 
 def stored_position(folder: RunFolder) -> Position | None:

@@ -1,6 +1,7 @@
 """The event that a callback receives after each round."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,6 +63,11 @@ Callback = Callable[[RoundEvent], Any]
 """Called once per round and run. An exception stops the run, which can be resumed."""
 
 
+def is_heard(callback: Callback | None) -> bool:
+    """Whether anybody hears of an event."""
+    return callback is not None or _logger.isEnabledFor(logging.INFO)
+
+
 def elbo_parts(
     vae: VAE, params: Any, base: Dataset, seeds: Sequence[int], round: int
 ) -> list[dict[str, float]]:
@@ -85,27 +91,26 @@ def event_of(
     parts: Mapping[int, Mapping[str, float]],
 ) -> RoundEvent:
     """The event of one run, whose seeds have ended ``rounds``, all of one number."""
-    number, queries = rounds[0].round, log.queries()
+    number = rounds[0].round
+    tallies = log.tallies(number)
     seeds = {}
     for row in rounds:
-        own = [q for q in queries if q.seed == row.seed]
-        scores = [q.score for q in own if q.score is not None]
+        own = [t for t in tallies if t.seed == row.seed]
+        scores = [s for t in own for s in (t.lowest, t.highest) if s is not None]
         found: dict[str, float | None] = {
-            "charged": sum(q.status.charged for q in own),
+            "charged": sum(t.number for t in own if t.status.charged),
             "best": config.sign * max(config.sign * s for s in scores) if scores else None,
         }
         found |= {name: value for name, value in asdict(row).items() if name not in _KEYS}
         if row.steps == 0:
             found["loss"] = None
         found |= parts.get(row.seed, {})
-        now = [q.status for q in own if q.round == number]
-        found["duplicates"] = sum(status == Status.DUPLICATE for status in now)
-        found["failed"] = sum(
-            status in (Status.FAILED, Status.TIMEOUT, Status.INVALID) for status in now
-        )
+        now = Counter({t.status: t.number for t in own if t.of_round})
+        found["duplicates"] = now[Status.DUPLICATE]
+        found["failed"] = now[Status.FAILED] + now[Status.TIMEOUT] + now[Status.INVALID]
         known = {name: float(value) for name, value in found.items() if value is not None}
         seeds[row.seed] = {name: value for name, value in known.items() if np.isfinite(value)}
-    charged = sum(q.status.charged for q in queries)
+    charged = sum(t.number for t in tallies if t.status.charged)
     event = RoundEvent(folder, number, charged, config.queries * config.seeds, seeds)
     metrics = ", ".join(f"{name} {shown(value)}" for name, value in event.metrics.items())
     _logger.info(

@@ -1,8 +1,9 @@
 """The folder of a run: configuration, log, checkpoints, summary, figures."""
 
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,29 @@ class RunFolder:
         return QueryLog(
             path, read_only=read_only, describe=describe, run=run, fresh=fresh, durable=durable
         )
+
+    @contextmanager
+    def dropped_if_nothing_came(self) -> Iterator[None]:
+        """Delete the folder if the block fails before anything was scored: it would only be in the
+        way of another try."""
+        try:
+            yield
+        except Exception:
+            with suppress(Exception):  # the first error is the one to tell
+                self._drop_if_empty()
+            raise
+
+    def _drop_if_empty(self) -> None:
+        if self.base_file.exists() or self.checkpoints():
+            return
+        with closing(self.open_log(read_only=True)) as log:
+            if log.queries() or log.elsewhere():
+                return
+        shutil.rmtree(self._checkpoint_dir, ignore_errors=True)  # at most unfinished files
+        for path in self.path.iterdir():
+            if path.name in (".lock", "config.json") or path.name.startswith("queries.sqlite"):
+                path.unlink()
+        self.path.rmdir()
 
     def is_locked(self) -> bool:
         """Whether another process is running this run, as far as can be seen."""

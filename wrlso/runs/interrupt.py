@@ -1,16 +1,39 @@
 """Ctrl-C and SIGTERM during compiled code and callbacks."""
 
+import functools
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which stops a run as Ctrl-C does."""
+
+
+_pending: list[type[KeyboardInterrupt]] = []
+"""What has come while a block of :func:`remembered_interrupts` runs."""
+
+_say = False
+"""Whether to print at once that the program will stop."""
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    if _say and not _pending:
+        os.write(2, b"\nwrlso: stopping after the present step\n")  # safe inside any call
+    _pending.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+    raise _pending[-1]
+
+
+def _check() -> None:
+    if _pending:
+        raise _pending[0]
 
 
 @contextmanager
@@ -18,39 +41,49 @@ def remembered_interrupts(say: bool = False) -> Iterator[Callable[[], None]]:
     """Remember Ctrl-C and SIGTERM while the block runs.
 
     A KeyboardInterrupt that is raised inside a callback from C++, of which JAX has many, is printed
-    and forgotten. The yielded function raises it again. The context manager has no effect outside
-    the main thread, as Python delivers signals there only, and none on a signal for which the
-    application has its own handler.
+    and forgotten. The yielded function raises it again, and so does the begin of a block in this
+    block. The context manager has no effect outside the main thread, as Python delivers signals
+    there only, and none on a signal for which the application has its own handler.
 
     Args:
       say: print at once that the program will stop, as compiled code runs until it returns.
     """
-    pending: list[type[KeyboardInterrupt]] = []
-
-    def check() -> None:
-        if pending:
-            raise pending[0]
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if say and not pending:
-            os.write(2, b"\nwrlso: stopping after the present step\n")  # safe inside any call
-        pending.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
-        raise pending[-1]
-
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        ours = {
-            signal.SIGINT: (signal.default_int_handler,),
-            signal.SIGTERM: (signal.SIG_DFL, _raise_terminated),
-        }
-        before = {n: signal.getsignal(n) for n in ours if signal.getsignal(n) in ours[n]}
+    global _say
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    ours: dict[int, tuple[Any, ...]] = {
+        signal.SIGINT: (signal.default_int_handler,),
+        signal.SIGTERM: (signal.SIG_DFL, _raise_terminated),
+    }
+    standing: dict[int, Any] = {number: signal.getsignal(number) for number in ours}
+    before = {number: old for number, old in standing.items() if old in ours[number]}
+    if _handle not in standing.values():  # the outermost block
+        _pending.clear()
+    _check()
+    said, _say = _say, _say or say
     try:
         for number in before:
-            signal.signal(number, handle)
-        yield check
+            signal.signal(number, _handle)
+        yield _check
     finally:
+        _say = said
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def interruptible(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that ends with the KeyboardInterrupt that came while it ran, also where JAX has
+    forgotten it."""
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **keywords: P.kwargs) -> R:
+        with remembered_interrupts() as check:
+            result = function(*arguments, **keywords)
+            check()
+            return result
+
+    return call
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from wrlso.runs.rows import (
     SCHEMA,
     Query,
     Round,
+    Tally,
     Told,
     check_rows,
     columns_of,
@@ -270,6 +271,15 @@ class QueryLog:
         if seed is None:
             return self._select('ORDER BY seed, round, "index"', ())
         return self._select('WHERE seed = ? ORDER BY round, "index"', (seed,))
+
+    def tallies(self, round: int) -> list[Tally]:
+        """The numbers of queries by seed and status, those of a round apart."""
+        rows = self._db.execute(
+            "SELECT seed, status, round = ?, COUNT(*), MIN(score), MAX(score) FROM queries "
+            "GROUP BY 1, 2, 3",
+            (round,),
+        )
+        return [Tally(seed, Status[name], bool(own), *rest) for seed, name, own, *rest in rows]
 
     def components(self) -> dict[tuple[int, int, int], tuple[ComponentValue, ...]]:
         """The components of scores, by seed, round and index of the query; in order.

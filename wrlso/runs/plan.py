@@ -23,6 +23,7 @@ from wrlso.runs.log import Told
 from wrlso.runs.progress import say
 from wrlso.runs.provenance import provenance
 from wrlso.runs.settings import RunSettings
+from wrlso.runs.size import check_size, check_steps
 from wrlso.scores import relative, score_offset
 from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks.base import Task, describer
@@ -62,6 +63,7 @@ def announce(task: Task, method: Method, settings: RunSettings) -> None:
     """
     resolved, config = plan_run(task, method, settings)
     check_initial(task, settings.budget)
+    check_size(config, resolved)
     say(describe_plan(task, settings, config, resolved), settings.progress)
 
 
@@ -141,6 +143,7 @@ def begin(
     whole = with_elsewhere(base, more, task.sign)
     starting = starting_record(task, whole, spent)
     resolved, config = plan_run(task, method, settings, starting["initial"])
+    check_steps(resolved, len(whole.scores))
     warn_of_collapse(resolved, whole)
     return resolved, replace(
         config,

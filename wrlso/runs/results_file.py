@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wrlso.runs.telling import Entry, as_result
+from wrlso.storage.text import read_lines, read_text
 
 _FAILURES = ("failed", "fail", "failure", "error", "nan", "timeout", "inf", "-inf")
 """Words for a failure in the column of scores."""
@@ -43,10 +44,15 @@ def read_results(path: Path, column: str = "object", score_column: str = "score"
       ValueError: naming all lines that cannot be read, or a column that is missing.
       FileNotFoundError: if there is no such file.
     """
-    text = path.read_text(encoding="utf-8-sig")
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    lines = read_lines(read_text(path).text)
+    delimiter = max(",;\t", key="".join(lines[:1]).count)
+    try:
+        return _read(path, csv.DictReader(lines, delimiter=delimiter), column, score_column)
+    except csv.Error as error:
+        raise ValueError(f"{path} is no table: {error}") from error
+
+
+def _read(path: Path, reader: "csv.DictReader[str]", column: str, score_column: str) -> list[Row]:
     names = [(name or "").strip() for name in reader.fieldnames or []]
     reader.fieldnames = names
     if score_column not in names:

@@ -4,7 +4,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -179,6 +179,25 @@ class Told:
     reason: str | None = None
     source: str | None = None
     text: str | None = None
+
+
+class Tally(NamedTuple):
+    """Queries of a seed with one status, of one round or of all others.
+
+    Attributes:
+      seed: the seed.
+      status: their status.
+      of_round: whether they are of the round.
+      number: of them.
+      lowest, highest: of their scores; None if there is none.
+    """
+
+    seed: int
+    status: Status
+    of_round: bool
+    number: int
+    lowest: float | None
+    highest: float | None
 
 
 def latent_of(query: Query) -> np.ndarray:

@@ -19,7 +19,7 @@ from wrlso.runs import checkpoints
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.compiled import Answer, CompiledLoop, answer_like
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batches
-from wrlso.runs.events import Callback, elbo_parts, event_of
+from wrlso.runs.events import Callback, elbo_parts, event_of, is_heard
 from wrlso.runs.lanes import Lanes
 from wrlso.runs.log import QueryLog, Round
 from wrlso.runs.progress import Progress, timed
@@ -266,7 +266,7 @@ class Session:
                 self.algorithm.vae, self.state.params, self.base, self.seeds, self.round - 1
             )
             parts = dict(zip(lanes, found, strict=True))
-        for run in self.runs:
+        for run in self.runs if is_heard(self.callback) else ():
             if rounds := done[run.log]:
                 own = {seed: part for (log, seed), part in parts.items() if log is run.log}
                 event = event_of(run.folder.path, run.folder.config, run.log, rounds, own)

@@ -1,0 +1,50 @@
+"""What the command line says about an error: the one place that knows their types."""
+
+import os
+import sqlite3
+import sys
+import traceback
+
+from wrlso.evaluation.values import EvaluationError
+
+EXPECTED = (
+    ValueError, FloatingPointError, ImportError, OSError, sqlite3.Error, EvaluationError,
+)  # fmt: skip
+"""Errors whose messages are meant for the user."""
+
+TRACEBACK = "WRLSO_TRACEBACK"
+
+FAULT = 70
+"""Exit status of a fault of the program."""
+
+
+def say_error(error: Exception) -> int:
+    """Print an error in words; returns the exit status."""
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    if isinstance(error, EXPECTED):
+        print(f"wrlso: error: {error}", file=sys.stderr)
+        return 2
+    if _is_out_of_memory(error):
+        print(
+            f"wrlso: error: the memory does not suffice ({_first_line(error)}): lower budget, "
+            "seeds, batch or workers",
+            file=sys.stderr,
+        )
+        return 2
+    print(
+        f"wrlso: a fault of the program: {type(error).__name__}: {_first_line(error)}\n"
+        f"Nothing that was scored is lost. {TRACEBACK}=1 shows where it happened; please report it",
+        file=sys.stderr,
+    )
+    return FAULT
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    of_jax = type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
+    return isinstance(error, MemoryError) or (of_jax and "RESOURCE_EXHAUSTED" in str(error))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else "no message"
