@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.builders import Killed, all_queries, host_task, make_tiny_task, tiny_run
+from tests.builders import (
+    Killed,
+    all_queries,
+    count_bits_on_host,
+    host_task,
+    make_tiny_task,
+    tiny_run,
+)
 from wrlso import Result, resume
 from wrlso.evaluation.components import ComponentScore
 from wrlso.runs.folder import RunFolder
@@ -81,3 +88,17 @@ def test_no_object_is_evaluated_twice_over_a_kill(tmp_path):
         for q in whole.queries()
         if q.status == Status.OK
     }
+
+
+@pytest.mark.parametrize("left", ["no log", "an empty log", "a log"])
+def test_a_run_that_was_killed_while_its_folder_was_made_goes_on(tmp_path, left):
+    """`make torture` found the second: the log's file was there, its tables were not."""
+    task = host_task(count_bits_on_host)
+    whole = tiny_run(tmp_path / "whole", task, seeds=1, proposer="prior")
+    folder = RunFolder.create(tmp_path / "run", whole.folder.config)
+    if left == "an empty log":
+        (folder.path / "queries.sqlite").touch()
+    if left == "a log":
+        folder.open_log().close()
+    resumed = resume(folder.path, task=task, progress=False)
+    assert resumed.queries() == whole.queries()

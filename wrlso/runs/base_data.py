@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -128,6 +129,8 @@ def base_of(folder: RunFolder, task: Task) -> Dataset:
 def keep_base(folder: RunFolder, task: Task, base: Dataset) -> None:
     """Keep the base data of a run whose objective is a Python function."""
     if task.host_objective is not None and not folder.base_file.exists():
+        with closing(folder.open_log()):
+            pass  # it is made before the base data, with which a missing log counts as lost
         save_tree(folder.base_file, base._asdict(), folder.about("base"))
 
 
