@@ -1,0 +1,128 @@
+"""The README: its numbers are those of the results, its output is real, its commands work."""
+
+import csv
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.builders import ROOT
+from wrlso.chem.objective import OBJECTIVES
+
+README = (ROOT / "README.md").read_text()
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def block(language: str, number: int = 0) -> str:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)[number]
+
+
+def best_of(file: str, column: str, **wanted: str) -> list[float]:
+    """The best scores of the seeds of a row of results."""
+    with (RESULTS / file).open() as opened:
+        rows = [
+            row for row in csv.DictReader(opened) if all(row[k] == v for k, v in wanted.items())
+        ]
+    return [float(row[column]) for row in rows]
+
+
+def cell(values: list[float], digits: int) -> str:
+    values = np.abs(values)
+    return f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+
+
+def row_of(task: str) -> list[str]:
+    (line,) = re.findall(rf"^\| \[{task}\].*$", README, re.MULTILINE)
+    return [one.strip() for one in line.strip("| ").split("|")]
+
+
+SHAPES = "shapes-bo-seeds.csv"
+ROWS = {
+    "shapes": (
+        0,
+        best_of(SHAPES, "best", method="bo, weighted retraining, r = 50", pretraining_seed="0"),
+        best_of(SHAPES, "best", method="bo, LSO", pretraining_seed="0"),
+    ),
+    "expressions": (
+        3,
+        best_of("paper-expressions-seeds.csv", "top1_at_500", entry="1"),
+        best_of("paper-expressions-seeds.csv", "top1_at_500", setting="LSO"),
+    ),
+    "molecules": (
+        2,
+        best_of("molecule_corners.csv", "best", objective="penalized_logp",
+                row="weighted-retraining"),
+        best_of("molecule_corners.csv", "best", objective="penalized_logp", row="lso"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ROWS)
+def test_the_table_has_the_numbers_of_the_results(task):
+    digits, ours, lso = ROWS[task]
+    _, seeds, shown, reference, _ = row_of(task)
+    assert int(seeds) == len(ours) == len(lso)
+    assert [shown, reference] == [cell(ours, digits), cell(lso, digits)]
+
+
+def test_the_other_numbers_are_those_of_the_results():
+    means = [
+        np.mean(best_of(SHAPES, "best", method="bo, weighted retraining, r = 50",
+                        pretraining_seed=str(seed)))
+        for seed in range(3)
+    ]  # fmt: skip
+    assert f"three models give {min(means):.0f} to {max(means):.0f}" in README
+    assert "published 0.480 ± 0.122" in README
+    assert "0.480 ± 0.122" in (RESULTS / "paper-expressions.md").read_text()
+    assert f"{len(OBJECTIVES)} of them built in" in README
+    chemist = (RESULTS / "molecule_chemist.md").read_text()
+    assert "5,000 scored molecules" in chemist
+    assert "100 queries" in chemist
+
+
+def test_it_is_one_screen_or_two_and_its_code_is_short():
+    assert len(README.splitlines()) <= 130
+    code = [line for line in block("python").splitlines() if line.strip()]
+    assert len(code) <= 15
+
+
+def write_molecules(folder: Path) -> None:
+    """The file of the notebook, as its cells make it."""
+    notebook = json.loads((ROOT / "notebooks" / "5_molecules.ipynb").read_text())
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    code = "\n".join(cells[: 1 + next(i for i, c in enumerate(cells) if "csv.writer" in c)])
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    (folder / "molecules.csv").rename(folder / "mine.csv")
+
+
+@pytest.mark.slow
+def test_the_code_of_the_readme_finds_molecules_that_score_as_it_says(tmp_path):
+    from rdkit.Chem import QED, MolFromSmiles
+
+    write_molecules(tmp_path)
+    (tmp_path / "readme.py").write_text(block("python"))
+    done = subprocess.run(
+        [sys.executable, "readme.py"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    smiles = dict(re.findall(r"^(starting data|seed \d+): (\S+)$", done.stdout, re.MULTILINE))
+    rows = dict(re.findall(r"^\| (starting data|\d+) +\| +([\d.]+)", done.stdout, re.MULTILINE))
+    assert smiles.keys() == {"starting data", "seed 0"}
+    for name, one in smiles.items():
+        shown = float(rows[name.removeprefix("seed ")])
+        assert QED.qed(MolFromSmiles(one)) == pytest.approx(shown, abs=5e-5)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_give_a_result_and_a_report(tmp_path):
+    lines = [line.split("#")[0] for line in block("sh", 1).splitlines()]
+    commands = [shlex.split(line) for line in lines if line.startswith("wrlso")]
+    assert len(commands) == 2
+    for command in commands:
+        subprocess.run([sys.executable, "-m", *command], cwd=tmp_path, check=True)
+    assert (tmp_path / "report.html").stat().st_size > 1_000_000
+    assert (tmp_path / "runs/try/figures/best_so_far.pdf").exists()
