@@ -34,9 +34,13 @@ def _end(value: Any, where: str, no_limit: float) -> float | None:
 
 def number(value: Any, where: str) -> float:
     """A finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{where} = {value!r}: give a number, without quotes")
-    return float(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    try:
+        if is_number and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # a whole number that no float holds
+        raise ValueError(f"{where} has {len(str(value))} digits: give a smaller number") from None
+    raise ValueError(f"{where} = {value!r}: give a number, without quotes")
 
 
 def whole(value: Any, where: str) -> int:
