@@ -35,6 +35,7 @@ from wrlso.tasks.molecule.task import SHIPPED as MOLECULES
 from wrlso.tasks.shape.task import SHIPPED as SHAPES
 
 SEED = 20_261_126
+STARTING = {"count": 200, "best": 4.0, "initial": 0}
 LIMIT = 60
 """Maximum number of seconds per input."""
 
@@ -87,7 +88,7 @@ def folder(tmp_path_factory):
     """The folder of a run that was begun."""
     path = tmp_path_factory.mktemp("fuzz") / "run"
     _, config = plan_run(make_tiny_task(), METHOD, RunSettings(budget=12, seeds=3, progress=False))
-    config = RunConfig(**{**vars(config), "starting": {"count": 200, "initial": 0}})
+    config = RunConfig(**{**vars(config), "starting": STARTING})
     return RunFolder.create(path, config)
 
 

@@ -73,9 +73,13 @@ def _table(value: Any, where: str) -> None:
 
 def _starting(value: Any, where: str) -> None:
     check_table(value, where)
+    if not value:
+        return
+    if missing := {"count", "best", "initial"} - value.keys():
+        raise ValueError(f"{where} lacks the key {min(missing)}")
     for name in ("count", "initial"):
-        if name in value:
-            _at_least(0)(value[name], f"{where}.{name}")
+        _at_least(0)(value[name], f"{where}.{name}")
+    number(value["best"], f"{where}.best")
     if "offset" in value:
         number(value["offset"], f"{where}.offset")
 
