@@ -57,7 +57,10 @@ def test_a_run_ends_with_a_table_and_figures(whole):
     assert "query" in done.stderr  # the progress bar
     figures = [line.split(": ", 1)[1] for line in done.stdout.splitlines() if "figure:" in line]
     names = {Path(figure).stem for figure in figures}
-    assert names == {"best_so_far", "weights", "prior_samples", "manifold", "best_objects"}
+    assert names == {
+        "best_so_far", "weights", "prior_samples", "manifold", "best_objects", "progress",
+        "latent_map",
+    }  # fmt: skip
     for figure in figures:
         assert Path(figure).read_bytes().startswith(b"\x89PNG")
     summary = json.loads((out / "summary.json").read_text())

@@ -221,7 +221,7 @@ def test_the_command_makes_the_run_again(name, method, settings, options):
     task_again = TASKS[name](**read.task)
     algorithm_again = wrlso.algorithm(task_again, again, **settings_again.chosen())
     found = make_config(task_again, again, settings_again, algorithm_again)
-    assert replace(found, task_options={}) == replace(config, task_options={})
+    assert replace(found, task_options={}, run=config.run) == replace(config, task_options={})
     assert dict(found.task_options) == dict(config.task_options)
 
 

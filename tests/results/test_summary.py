@@ -31,5 +31,6 @@ def test_a_run_says_what_its_only_lead_scores(tmp_path):
     result = tiny_run(tmp_path / "run", task, budget=4, seeds=1, proposer="prior")
     score, text = float(lead.scores[0]), np.asarray(lead.objects[0]).tobytes().hex()
     start = result.summary["starting"]
-    assert start == {"count": 1, "best": score, "best_object": text, "initial": 0}
+    expected = {"count": 1, "best": score, "best_object": text, "initial": 0, "offset": score}
+    assert start == expected
     assert f"starting data: {text}" in result.table()

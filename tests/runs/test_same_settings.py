@@ -39,7 +39,7 @@ def begin(tmp_path, monkeypatch):
 
     def begin(task, method=METHOD, **settings):
         with monkeypatch.context() as patch:
-            patch.setattr(api, "_run_to_end", killed)
+            patch.setattr(api, "run_to_end", killed)
             with pytest.raises(Killed):
                 tiny_run(tmp_path / "run", task, method, **({"proposer": "bo"} | settings))
         return tmp_path / "run"
@@ -55,7 +55,7 @@ def goes_on(monkeypatch):
     def goes_on(path, **arguments):
         reached.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(api, "_run_to_end", lambda *_: reached.append(1))
+            patch.setattr(api, "run_to_end", lambda *_: reached.append(1))
             patch.setattr(api, "Result", lambda path: path)
             resume(path, progress=False, **arguments)
         return reached == [1]

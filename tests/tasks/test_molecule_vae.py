@@ -1,6 +1,7 @@
 """The VAE of strings of ring systems."""
 
 import itertools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -148,11 +149,12 @@ def test_training_helps(trained, rows):
 def test_a_stored_model_decodes_as_before(trained, tmp_path):
     vae, params, *_ = trained
     half = jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), params)
-    model = MoleculeModel(half, vocabulary(), SIZES, LENGTH, {"data": "cases"})
+    card = {"data": "cases", "settings": json.dumps({"beta": 0.1})}
+    model = MoleculeModel(half, vocabulary(), SIZES, LENGTH, card)
     save_model(tmp_path / "model", model)
     loaded = load_model(tmp_path / "model")
     assert loaded.vocabulary == vocabulary()
-    assert (loaded.sizes, loaded.length, loaded.card) == (SIZES, LENGTH, {"data": "cases"})
+    assert (loaded.sizes, loaded.length, loaded.card) == (SIZES, LENGTH, card)
     latents = jax.random.normal(jax.random.key(1), (20, SIZES.latent_dim))
     np.testing.assert_array_equal(
         loaded.vae().decode(loaded.params, latents), vae.decode(half, latents)

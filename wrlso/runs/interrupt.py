@@ -20,6 +20,9 @@ class Terminated(KeyboardInterrupt):
 _pending: list[type[KeyboardInterrupt]] = []
 """What has come while a block of :func:`remembered_interrupts` runs."""
 
+_FORGETFUL = ("_xla_gc_callback",)
+"""Callbacks of JAX from C++ in which an exception is printed with its traceback, and forgotten."""
+
 _say = False
 """Whether to print at once that the program will stop."""
 
@@ -28,7 +31,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if _say and not _pending:
         os.write(2, b"\nwrlso: stopping after the present step\n")  # safe inside any call
     _pending.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
-    raise _pending[-1]
+    if frame is None or frame.f_code.co_name not in _FORGETFUL:
+        raise _pending[-1]
 
 
 def _check() -> None:
