@@ -267,7 +267,7 @@ class Study:
         with self._driving() as engine:
             engine.finish()
             runs = engine.session.runs
-            write_summaries(runs, self._task, engine.session.compiled.compilations)
+            write_summaries(runs, self._task, engine.session.compilations)
 
 
 def open(

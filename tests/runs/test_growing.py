@@ -17,6 +17,7 @@ from tests.builders import (
     tiny_run,
 )  # fmt: skip
 from wrlso import Result, methods, resume
+from wrlso.runs import growing
 
 METHOD = methods.weighted_retraining(k=1e-2, retrain_every=4)
 
@@ -70,6 +71,43 @@ def test_a_run_grown_from_100_to_300_is_bit_identical(tmp_path, proposer):
     at_once = tiny_run(tmp_path / "whole", task, method, budget=300, **settings)
     tiny_run(tmp_path / "run", task, method, budget=100, **settings)
     equal(resume(tmp_path / "run", task=task, budget=300, progress=False), at_once, task)
+
+
+@pytest.mark.slow
+def test_a_run_on_the_host_grown_from_100_to_300_is_bit_identical(tmp_path):
+    """Also across a step of the capacity; and a study that people measure grows the same."""
+    task = host_task(count_bits_on_host, bo=tiny_bo(candidates=60))
+    method = methods.weighted_retraining(k=1e-2, retrain_every=50)
+    settings = dict(proposer="bo", seeds=1, batch=10)
+    at_once = tiny_run(tmp_path / "whole", task, method, budget=300, **settings)
+    tiny_run(tmp_path / "run", task, method, budget=100, **settings)
+    equal(resume(tmp_path / "run", task=task, budget=300, progress=False), at_once, task)
+    assert at_once.summary["compilations"]["ask"] in (2, 3)  # a round may find no new objects
+
+    people = host_task(None, bo=tiny_bo(candidates=60))
+
+    def measure():
+        with wrlso.open(tmp_path / "lab", people, method, **lab, progress=False) as study:
+            while batch := study.ask():
+                study.tell({c.id: count_bits_on_host(c.object) for c in batch})
+
+    lab = settings | {"budget": 100}
+    measure()
+    resume(tmp_path / "lab", task=people, budget=300, progress=False)
+    lab = {}
+    measure()
+    equal(Result(tmp_path / "lab"), at_once, people)
+
+
+@pytest.mark.parametrize("first", [8, 10])
+def test_a_run_on_the_host_grows_over_steps_of_the_capacity(tmp_path, monkeypatch, first):
+    monkeypatch.setattr(growing, "SMALLEST", 4)
+    task = host_task(count_bits_on_host)
+    settings = dict(proposer="prior", seeds=2)
+    at_once = tiny_run(tmp_path / "whole", task, METHOD, budget=20, **settings)
+    tiny_run(tmp_path / "run", task, METHOD, budget=first, **settings)
+    equal(resume(tmp_path / "run", task=task, budget=20, progress=False), at_once, task)
+    assert at_once.summary["compilations"]["retrain"] == 3  # 4, 16, 64
 
 
 def test_a_study_grows(tmp_path):

@@ -123,8 +123,14 @@ class Algorithm:
         return {**rates, **self.hyper, **given}
 
 
-def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
+def init(algorithm: Algorithm, params: Any, base: Dataset, capacity: int | None = None) -> State:
     """A seed's state before its first retraining: ``params`` and an empty history.
+
+    Args:
+      algorithm: the method on its task (static).
+      params: the pretrained parameters.
+      base: the base data.
+      capacity: number of queries that the history has room for. None: the budget.
 
     Raises:
       ValueError: if the model decodes to other objects than those of the base data, also under
@@ -137,7 +143,8 @@ def init(algorithm: Algorithm, params: Any, base: Dataset) -> State:
             f"data are {kept.dtype}{list(kept.shape[1:])}: equal objects are recognised bit by "
             "bit, so give both the same form"
         )
-    history = empty_history(algorithm.budget, base.objects[0], algorithm.vae.latent_dim)
+    capacity = algorithm.budget if capacity is None else capacity
+    history = empty_history(capacity, base.objects[0], algorithm.vae.latent_dim)
     return State(params, history, algorithm.proposer.memory)
 
 

@@ -16,7 +16,7 @@ from wrlso.results.summary import best_so_far, charged_scores, summarize
 from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
-from wrlso.runs.growing import read_state
+from wrlso.runs.growing import cut, read_state
 from wrlso.runs.log import REMEDY, Query, QueryLog
 from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks import TASKS
@@ -162,4 +162,4 @@ def load_state(folder: RunFolder, rounds: int | None, task: Task, base: Dataset)
         lambda a: jax.ShapeDtypeStruct((config.seeds, *a.shape), a.dtype),
         jax.eval_shape(one_seed),
     )
-    return read_state(folder, rounds, like)
+    return cut(read_state(folder, rounds, like), config.queries)

@@ -20,7 +20,7 @@ from wrlso.parallel import spread
 from wrlso.runs import checkpoints
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, publish, read_from_log
 from wrlso.runs.folder import RunFolder
-from wrlso.runs.growing import enlarged, stored_capacity, with_capacity_of
+from wrlso.runs.growing import capacity_of, enlarged, stored_capacity, with_capacity_of
 from wrlso.runs.log import REMEDY, Query, Round
 from wrlso.runs.session import EXTRA_ROUNDS, FITS, Session
 from wrlso.status import Status
@@ -169,31 +169,33 @@ class AskTell:
             return
         session = self.session
         capacity = stored_capacity(file, "0/history/status")
-        grown = capacity < session.algorithm.budget
+        algorithm = session.algorithm
+        if stored.begun:  # the budget may have grown
+            stored.end = min(stored.start + algorithm.retrain_every, algorithm.budget)
+        full = capacity < stored.end  # an earlier version gave it the capacity of its budget
         self.position, self.saved = stored, stored.saved
         session.refused = np.array([stored.refused])
         session.measures = {name: np.array([value]) for name, value in stored.measures.items()}
         session.limits = [stored.end]
+        whole = with_capacity_of(
+            jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), session.state), capacity
+        )
         surrogate: Any = ()
-        if stored.begun and not stored.refit and not grown:
-            surrogate = session.surrogate_like()
+        if stored.begun and not stored.refit and not full:
+            surrogate = jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), session.surrogate_like(whole)
+            )
         batch = None
         if stored.outstanding:
             batch = jax.tree.map(
                 lambda a: jax.ShapeDtypeStruct((1, *a.shape), a.dtype), session.answer_like[0]
             )
-        whole, surrogate, batch = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (session.state, surrogate, batch)
-        )
-        like = (with_capacity_of(whole, capacity), surrogate, batch)
-        state, surrogate, batch = file.tree(like)
-        session.state = spread(session.plan, enlarged(state, whole))
+        state, surrogate, batch = file.tree((whole, surrogate, batch))
+        if full:
+            room = with_capacity_of(whole, capacity_of(algorithm, stored.round))
+            state, stored.refit = enlarged(state, room), stored.begun
+        session.state = spread(session.plan, state)
         session.surrogate, self.candidates = spread(session.plan, surrogate), batch
-        if grown and stored.begun:
-            stored.end = min(
-                stored.start + session.algorithm.retrain_every, session.algorithm.budget
-            )
-            stored.refit = True
 
     def _check(self) -> None:
         """Refuse a log, or a state of the last ask, that lacks what the other has."""

@@ -15,7 +15,7 @@ from wrlso.loop.algorithm import State
 from wrlso.loop.tell import Settlement
 from wrlso.parallel import SeedPlan, spread
 from wrlso.runs.folder import RunFolder
-from wrlso.runs.growing import read_state
+from wrlso.runs.growing import enlarged, read_state
 from wrlso.runs.log import QueryLog
 from wrlso.scores import relative
 from wrlso.status import Status
@@ -65,8 +65,10 @@ def restore(runs: Sequence[OpenRun], plan: SeedPlan, start: State) -> tuple[int,
         return state
 
     idle_lanes = plan.lanes - plan.seeds
-    idle = jax.tree.map(lambda a: np.zeros((idle_lanes, *a.shape[1:]), a.dtype), start)
     saved = [load(run) for run in runs]
+    largest = max(saved, key=lambda state: state.history.status.shape[1])
+    saved = [enlarged(state, largest) for state in saved]
+    idle = jax.tree.map(lambda a: np.zeros((idle_lanes, *a.shape[1:]), a.dtype), largest)
     joined = jax.tree.map(lambda *parts: np.concatenate(parts), *saved, idle)
     return last, spread(plan, joined)
 

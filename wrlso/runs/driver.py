@@ -61,7 +61,7 @@ def run_to_end(
             )
             with bar:
                 session.run_rounds(bar, check_interrupt)
-            compilations = session.compiled.compilations
+            compilations = session.compilations
         summarize(runs, task, compilations)
 
 

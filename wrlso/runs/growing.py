@@ -19,6 +19,9 @@ from wrlso.runs.reopen import resolve_again
 from wrlso.storage.tensors import StoredTree
 from wrlso.tasks.base import Task
 
+SMALLEST, STEP = 128, 4
+"""Capacities of histories on the host: 128, 512, 2048, ... Each is compiled for anew."""
+
 
 def grow(
     folder: RunFolder, task: Task, method: Method | None, proposer: Proposer | None, budget: int
@@ -27,9 +30,10 @@ def grow(
 
     With an objective in JAX, which is cheap, the run begins anew: another capacity of the history
     rounds sums otherwise, and the run shall be bit by bit the one that was asked for at once. With
-    an objective on the host it goes on from the last checkpoint, and is that run up to rounding. A
-    round that the old budget has cut short is run again, unless people have told results: what they
-    asked for one by one stays as it is. Answers that the log has are not asked for again.
+    an objective on the host it goes on from the last checkpoint, and is that run, too, as the
+    capacity depends on the round alone (:func:`capacity_of`). A round that the old budget has cut
+    short is run again, unless people have told results: what they asked for one by one stays as it
+    is. Answers that the log has are not asked for again.
 
     Raises:
       ValueError: if the budget is smaller than the run's.
@@ -75,6 +79,30 @@ def first_cut_round(log: QueryLog, seeds: list[int], queries: int, retrain_every
     return min(found)
 
 
+def capacity_of(algorithm: Algorithm, round: int) -> int:
+    """Room in the histories during a round of a run whose objective is on the host.
+
+    It depends on the queries that there may be by then, and not on the budget: programs compiled
+    for a small budget and for a large one are the same, and so are their results.
+    """
+    capacity = SMALLEST
+    while capacity < (round + 1) * algorithm.retrain_every:
+        capacity *= STEP
+    return capacity
+
+
+def cut(state: State, capacity: int) -> State:
+    """The first rows of the histories, which hold all queries of a budget of ``capacity``."""
+    stored = state.history.status.shape[1]
+
+    def rows(leaf: Any) -> Any:
+        return leaf if leaf.ndim < 2 else leaf[:, : leaf.shape[1] * capacity // stored]
+
+    return (
+        state if stored <= capacity else state._replace(history=jax.tree.map(rows, state.history))
+    )
+
+
 def read_state(folder: RunFolder, rounds_done: int, like: Any) -> State:
     """A checkpoint, whose histories get the capacity of ``like`` if the run has grown since."""
     stored = folder.load_checkpoint(rounds_done)
@@ -107,9 +135,9 @@ def with_capacity_of(like: Any, stored: int) -> Any:
 
 
 def enlarged(state: State, like: Any) -> State:
-    """A state with the capacity of ``like``."""
+    """A state with at least the capacity of ``like``."""
     capacity = like.history.status.shape[1]
-    if state.history.status.shape[1] == capacity:
+    if state.history.status.shape[1] >= capacity:
         return state
     objects, latents = like.history.objects, like.history.latents
     one = jnp.zeros(objects.shape[2:], objects.dtype)

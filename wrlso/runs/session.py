@@ -1,5 +1,6 @@
 """One process's part of a run: round after round, ask after ask."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,12 +15,13 @@ from wrlso.data import Dataset
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import Candidates, prepare_base
-from wrlso.parallel import broadcast, plan_seeds
+from wrlso.parallel import broadcast, plan_seeds, spread
 from wrlso.runs import checkpoints
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.compiled import Answer, CompiledLoop, answer_like
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batches
 from wrlso.runs.events import Callback, elbo_parts, event_of, is_heard
+from wrlso.runs.growing import capacity_of, enlarged, with_capacity_of
 from wrlso.runs.lanes import Lanes
 from wrlso.runs.log import QueryLog, Round
 from wrlso.runs.progress import Progress, timed
@@ -61,16 +63,10 @@ class Session:
         self.lanes = Lanes(configs, self.plan, prepared)
         self.seeds = self.lanes.seeds
         self.base, self.base_rows = base, len(base.scores)
-        first = loop.init(algorithm, params, base)
+        room = None if task.objective is not None else capacity_of(algorithm, 0)
+        first = loop.init(algorithm, params, base, room)
         self.answer_like = answer_like(algorithm, first.history, prepared)
-        self.compiled = CompiledLoop(
-            algorithm,
-            task.maximized().objective,
-            self.plan,
-            self.answer_like,
-            self._clock,
-            lambda text: self.progress.say(text),
-        )
+        self.compiled, self._compiled_before = self._programs(), Counter[str]()
         start = broadcast(self.plan, first)
         self.round, self.state = checkpoints.restore(runs, self.plan, start)
         if not keep_log:
@@ -91,6 +87,33 @@ class Session:
     def close(self) -> None:
         """Let go of all arrays and programs, without waiting for Python's garbage collector."""
         self.__dict__.clear()
+
+    def _programs(self) -> CompiledLoop:
+        return CompiledLoop(
+            self.algorithm,
+            self.task.maximized().objective,
+            self.plan,
+            self.answer_like,
+            self._clock,
+            lambda text: self.progress.say(text),
+        )
+
+    @property
+    def compilations(self) -> dict[str, int]:
+        """Number of compilations of each function: one per capacity of the histories."""
+        return dict(self._compiled_before + Counter(self.compiled.compilations))
+
+    def _make_room(self) -> None:
+        """Give the histories of an objective on the host the capacity that the round needs."""
+        if self.task.objective is not None:
+            return
+        capacity = capacity_of(self.algorithm, self.round)
+        if self.state.history.status.shape[1] >= capacity:
+            return
+        like = with_capacity_of(self.state, capacity)
+        self.state = spread(self.plan, enlarged(jax.tree.map(np.asarray, self.state), like))
+        self._compiled_before = Counter(self.compilations)
+        self.compiled = self._programs()
 
     @property
     def counts(self) -> np.ndarray:
@@ -117,6 +140,7 @@ class Session:
 
     def retrain(self) -> list[Round | None]:
         """Retrain the seeds that go on; the row of each for the log."""
+        self._make_room()
         self.progress.say("retrain")
         rows = self.base_rows + self.counts
         goes_on = self.counts < self.algorithm.budget
@@ -226,11 +250,11 @@ class Session:
         shared = self.lanes.shared_inputs(self.round, 0)
         return self.compiled.fantasize((self.state, self.surrogate), inputs, shared)
 
-    def surrogate_like(self) -> Any:
-        """The shapes and types of a surrogate."""
+    def surrogate_like(self, state: Any) -> Any:
+        """The shapes and types of a surrogate that is fitted to such a state."""
         inputs = self.lanes.seed_inputs(self.limits)
         shared = self.lanes.shared_inputs(self.round, 0)
-        return self.compiled.fit.shape(self.state, inputs, shared)[1]
+        return self.compiled.fit.shape(state, inputs, shared)[1]
 
     def _evaluate(self, candidates: Candidates, ask: int) -> Answer:
         """Evaluate a batch of every seed on the host."""
