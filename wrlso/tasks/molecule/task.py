@@ -325,8 +325,7 @@ def _bayesian_optimisation(penalty: float | Literal["lowest"], latent_dim: int) 
 
     Nothing climbs: far from all data the surrogate's maxima decode to something else. The upper
     confidence bound stays near the mean: in 56 dimensions most of the variance is that of molecules
-    unlike all good ones, which expected improvement prefers (see
-    ``benchmarks/results/molecule_ranking.md``).
+    unlike all good ones, which expected improvement prefers (``benchmarks/molecules/ranking.py``).
     """
     return BOConfig(
         acquisition="ucb",
