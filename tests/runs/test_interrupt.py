@@ -114,3 +114,28 @@ def test_blocks_in_blocks_remember_together():
         block_in_a_block()
     with remembered_interrupts() as check:
         check()  # what came before is over
+
+
+def test_it_says_at_once_that_the_program_will_stop(capfd):
+    with pytest.raises(KeyboardInterrupt), remembered_interrupts(say=True):
+        signal.raise_signal(signal.SIGINT)
+    assert "stopping after the present step" in capfd.readouterr().err
+
+
+def test_an_interrupt_in_a_callback_of_collection_is_raised_later():
+    """JAX would print it with its traceback, and forget it."""
+    reached = []
+
+    def _xla_gc_callback():
+        signal.raise_signal(signal.SIGINT)
+        reached.append(1)
+
+    def block():
+        with remembered_interrupts() as check:
+            _xla_gc_callback()
+            reached.append(2)
+            check()
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert reached == [1, 2]

@@ -1,10 +1,8 @@
 """Whether molecules can be used, and their strings: checked once, in parallel, and cached."""
 
-import contextlib
-import gc
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +14,7 @@ from rdkit.Chem import Mol
 
 from wrlso.chem.cache import cache_path, pack, read_arrays, unpack, write_arrays
 from wrlso.chem.chunks import map_chunks
+from wrlso.chem.collection import no_collection
 from wrlso.chem.files.recognise import kind_of
 from wrlso.chem.molecule import count_atoms, is_polymer, parse_extended
 from wrlso.chem.ringtree.graph import Unwritable, graph_of, stable_smiles
@@ -144,21 +143,9 @@ def _repeated(verdicts: Verdicts, places: np.ndarray) -> Verdicts:
     )
 
 
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Python looks for no cycles, which takes a tenth of the time: no molecule leaves any."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def _check_chunk(chunk: list[str], checks: Checks) -> Verdicts:
     """The verdicts on some molecules, compact; this runs in a worker process."""
-    with _without_collection():
+    with no_collection():
         found = [_examine(text, checks) for text in chunk]
     return Verdicts(
         [one.kind for one in found],

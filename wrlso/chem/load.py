@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wrlso.chem.checks import Checks, Verdicts, check_all
+from wrlso.chem.collection import no_collection
 from wrlso.chem.files.numbers import read_numbers
 from wrlso.chem.files.read import read_records
 from wrlso.chem.files.records import Columns, Records, Rejection
@@ -73,13 +74,15 @@ def load_molecules(
     """
     check_replicates(replicates)
     columns = Columns(column, score_column, delimiter)
-    records = read_zinc() if str(path) == ZINC_NAME else read_records(path, columns)
+    with no_collection():
+        records = read_zinc() if str(path) == ZINC_NAME else read_records(path, columns)
     if is_zinc(records.smiles):
         records.notes.append("its SMILES are those of ZINC250k")
     checks = Checks(vocabulary, max_symbols, max_heavy_atoms, standardize)
     label = f"reading {Path(path).name}" if progress else None
     verdicts = check_all(records.smiles, checks, directory, workers, label)
-    molecules = _accept(path, records, verdicts, replicates, minimize, vocabulary is not None)
+    with no_collection():
+        molecules = _accept(path, records, verdicts, replicates, minimize, vocabulary is not None)
     if not molecules.smiles:
         raise ValueError(f"no molecule in {path} can be used:\n{why_rejected(molecules)}")
     return molecules
