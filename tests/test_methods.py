@@ -13,7 +13,7 @@ from wrlso import loop, methods
 from wrlso.loop.candidates import prepare_base
 from wrlso.methods import METHODS, get_method
 from wrlso.results.tables import title
-from wrlso.weighting.ranks import effective_sample_size, rank_weights
+from wrlso.weighting.ranks import effective_sample_size
 from wrlso.weighting.registry import weighting_named
 
 pytestmark = pytest.mark.usefixtures("strict_modes")
@@ -138,22 +138,24 @@ def test_a_task_chooses_k_unless_k_is_named():
         return algorithm.hyper
 
     plain = methods.weighted_retraining(retrain_every=4)
-    assert chosen(plain) == {"k": np.inf, "effective_rows": 20.0, "share": 0.2}
+    assert chosen(plain) == {"effective_rows": 20.0}
     assert chosen(plain.with_options(k=1e-3)) == {"k": 1e-3}
     assert chosen(dataclasses.replace(plain, adaptive_k=False)) == {"k": 1e-3}
     assert chosen(methods.lso()) == {"k": np.inf}
-    scores, mask, rounds = jnp.arange(1000.0), jnp.ones(1000, bool), jnp.zeros(1000, jnp.int32)
-    weighting = wrlso.algorithm(task, plain, budget=8).weighting
-    least = float(effective_sample_size(rank_weights(scores, 1e-3)))
-    for largest, expected in ((1e-3, least), (np.inf, 100.0)):
-        weights = weighting(scores, mask, rounds, {"k": largest, "effective_rows": 100.0})
-        assert float(effective_sample_size(weights)) == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(20_000, 2000), (5000, 1000), (100, 50), (7, 7)])
 def test_effective_rows_of_small_data_are_a_share_and_no_less_than_fifty(rows, expected):
-    weighting = weighting_named("rank_effective")
-    hyper = {"k": np.inf, "effective_rows": 2000.0, "share": 0.2}
+    weighting = weighting_named("rank_adaptive")
+    hyper = {"effective_rows": 2000.0}
     scores = jnp.arange(float(rows))
     weights = weighting(scores, jnp.ones(rows, bool), jnp.zeros(rows, jnp.int32), hyper)
     assert float(effective_sample_size(weights)) == pytest.approx(expected, rel=0.02)
+
+
+def test_named_effective_rows_are_those_of_any_data():
+    weighting, scores = weighting_named("rank_effective"), jnp.arange(1000.0)
+    rounds = jnp.zeros(1000, jnp.int32)
+    for rows in (20.0, 500.0):
+        weights = weighting(scores, jnp.ones(1000, bool), rounds, {"effective_rows": rows})
+        assert float(effective_sample_size(weights)) == pytest.approx(rows, rel=0.02)

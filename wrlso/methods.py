@@ -133,7 +133,7 @@ class Method:
                 f"method {self.name!r} has no rank weights, got effective_rows = "
                 f"{effective_rows:g}; leave it out, or choose weighted_retraining or weight_only"
             )
-        hyper = {"effective_rows": effective_rows, "k": math.inf}
+        hyper = {"effective_rows": effective_rows}
         return replace(method, weighting="rank_effective", hyper=hyper)
 
 

@@ -25,8 +25,6 @@ PROPOSERS = ("grid", "prior", "bo", *GRADIENT_METHODS)
 
 _REFIT_EVERY = 50
 """Queries between fits of the surrogate where the model is never retrained: the paper's r."""
-_LARGEST_SHARE = 0.2
-"""Largest effective sample size that a task chooses, as a share of the data."""
 
 GradientOf = Literal["regressor", "objective"]
 
@@ -113,13 +111,8 @@ def _with_task_rows(task: Task, method: Method) -> Method:
     k = method.hyper.get("k", math.inf)
     if task.effective_rows is None or not method.adaptive_k or math.isinf(k):
         return method
-    hyper = {
-        **method.hyper,
-        "k": math.inf,
-        "effective_rows": task.effective_rows,
-        "share": _LARGEST_SHARE,
-    }
-    return replace(method, weighting="rank_effective", hyper=hyper)
+    hyper = {"effective_rows": task.effective_rows}
+    return replace(method, weighting="rank_adaptive", hyper=hyper)
 
 
 def _check(method: Method, budget: int, batch: int | None) -> None:

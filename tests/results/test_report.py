@@ -200,6 +200,8 @@ def test_the_plane_of_principal_components_keeps_distances_within_it():
         ("shapes", "lso", {"seeds": 2, "first_seed": 3, "proposer": "bo", "batch": 1}, {}),
         ("shapes", "dbas", {"budget": 400}, {"pretrain_seed": 3}),
         ("shapes", "random_search", {"seed_mode": "vmap"}, {"pretrain": True}),
+        ("molecules", "weighted_retraining", {}, {"workers": 1}),
+        ("molecules", "weight_only", {}, {"workers": 1}),
         ("expressions", "retrain_only", {}, {"target": "sin(x) * 2", "distinct": "spelling"}),
     ],
 )
@@ -207,7 +209,9 @@ def test_the_command_makes_the_run_again(name, method, settings, options):
     """The command line reads it back to the same record."""
     task = TASKS[name](**options)
     changed = get_method(method)
-    if method == "weighted_retraining":
+    if method == "weight_only":
+        changed = changed.with_options(effective_rows=300.0)
+    if (name, method) == ("shapes", "weighted_retraining"):
         changed = changed.with_options(k=0.02, retrain_every=25, epochs=0.3, beta=2.0)
     if method == "dbas":
         changed = changed.with_options(quantile=0.9, noise=0.2)

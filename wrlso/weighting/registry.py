@@ -20,8 +20,8 @@ from wrlso.weighting.baselines import (
 )
 from wrlso.weighting.ranks import k_of_effective_rows, rank_weights, uniform_weights
 
-_LEAST_ROWS = 50
-"""See :func:`rank_effective`."""
+_LARGEST_SHARE, _LEAST_ROWS = 0.2, 50
+"""See :func:`rank_adaptive`."""
 
 
 @runtime_checkable
@@ -49,25 +49,32 @@ def rank() -> Weighting:
 
 
 def rank_effective() -> Weighting:
-    """Rank weights with the k that gives an effective sample size; reads ``effective_rows``, and
-    ``k``, which is the largest that is used.
+    """Rank weights with the k that gives an effective sample size; reads ``effective_rows``.
 
-    The sample size stays the same while queries gather, whatever the size of the data. With
-    ``share`` it is at most this share of the data, but no less than 50 rows or all of them: a model
-    that is trained on a handful of rows keeps nothing of the others.
+    The sample size stays the same while queries gather, whatever the size of the data.
     """
 
     def weighting(
         scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
     ) -> Array:
         n = (mask & jnp.isfinite(scores)).sum()
+        return rank_weights(scores, k_of_effective_rows(n, hyper["effective_rows"]), mask)
+
+    return weighting
+
+
+def rank_adaptive() -> Weighting:
+    """As :func:`rank_effective`, but at most a fifth of the data, and no less than 50 rows or all
+    of them: a model that is trained on a handful of rows keeps nothing of the others."""
+    effective = rank_effective()
+
+    def weighting(
+        scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
+    ) -> Array:
         wanted = jnp.asarray(hyper["effective_rows"])
-        if "share" in hyper:
-            rows = n.astype(wanted.dtype)
-            least = jnp.minimum(rows, _LEAST_ROWS)
-            wanted = jnp.minimum(wanted, jnp.maximum(hyper["share"] * rows, least))
-        k = k_of_effective_rows(n, wanted)
-        return rank_weights(scores, jnp.minimum(k, jnp.asarray(hyper["k"], k.dtype)), mask)
+        n = (mask & jnp.isfinite(scores)).sum().astype(wanted.dtype)
+        most = jnp.maximum(_LARGEST_SHARE * n, jnp.minimum(n, _LEAST_ROWS))
+        return effective(scores, mask, rounds, {"effective_rows": jnp.minimum(wanted, most)})
 
     return weighting
 
@@ -114,6 +121,7 @@ def cem_pi_reference() -> Weighting:
 WEIGHTINGS: dict[str, Callable[[], Weighting]] = {
     "rank": rank,
     "rank_effective": rank_effective,
+    "rank_adaptive": rank_adaptive,
     "uniform": uniform,
     "dbas": dbas,
     "cem_pi": cem_pi,

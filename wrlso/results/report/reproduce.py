@@ -55,8 +55,9 @@ def _method_options(config: RunConfig) -> dict[str, Any]:
     method = METHODS.get(config.method)
     if method is None:
         return {}
+    chosen_by_task = config.weighting == "rank_adaptive"
     now: dict[str, Any] = {
-        **config.hyper,
+        **({} if chosen_by_task else config.hyper),
         "retrain_every": config.retrain_every,
         "epochs": config.epochs,
         "beta": config.beta,
