@@ -74,7 +74,7 @@ class ScoreCache:
             self._db.execute("DELETE FROM scores")
 
     def _digest(self, text: str, score: float) -> bytes:
-        """Of a row and of the file's name, as another objective's file may take its place."""
+        """The digest of a row and the file's name, as files of other objectives look alike."""
         return digest_of([self._name, text, score], 8)
 
     def _reading(self) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""What the command line says about an error: the one place that knows their types."""
+"""Errors in words, for the command line: the one place that knows their types."""
 
 import os
 import sqlite3

@@ -17,7 +17,7 @@ from wrlso.scores import Objective
 
 
 class Rounds(NamedTuple):
-    """What ``wrlso.run`` records of each round, ``[rounds]`` each.
+    """The figures that ``wrlso.run`` records of each round, ``[rounds]`` each.
 
     Attributes:
       steps: number of training steps.

@@ -18,7 +18,7 @@ class Terminated(KeyboardInterrupt):
 
 
 _pending: list[type[KeyboardInterrupt]] = []
-"""What has come while a block of :func:`remembered_interrupts` runs."""
+"""The interrupts that came while a block of :func:`remembered_interrupts` runs."""
 
 _FORGETFUL = ("_xla_gc_callback",)
 """Callbacks of JAX from C++ in which an exception is printed with its traceback, and forgotten."""

@@ -1,4 +1,4 @@
-"""What a run's record may hold: names, types and ranges, checked whenever it is read."""
+"""The schema of a run's record: names, types and ranges, checked whenever it is read."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping

@@ -105,7 +105,7 @@ def save(
 
 
 def _metadata(kind: Format, about: str) -> dict[str, Any]:
-    """What a file says of itself; no date, which would make equal figures different files."""
+    """The metadata of a file, without a date, which would make equal figures different files."""
     of_kinds: dict[str, dict[str, Any]] = {
         "pdf": {"Subject": about, "CreationDate": None},
         "svg": {"Description": about, "Date": None},

@@ -50,7 +50,7 @@ def _fraction(axis: Axes, label: Text) -> float:
 
 
 def _height(label: Text) -> float:
-    """Of a label in pixels."""
+    """The height of a label in pixels."""
     lines = 1 + label.get_text().count("\n")
     figure = label.get_figure(root=True)
     assert figure is not None
