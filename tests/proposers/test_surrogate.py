@@ -279,3 +279,39 @@ def test_base_scores_that_are_not_finite_are_left_out(bad):
     mean, variance = surrogate.predict(known, jnp.zeros((3, 2)))
     assert np.isfinite(mean).all()
     assert np.isfinite(variance).all()
+
+
+def test_predicted_scores_follow_the_units_of_the_scores():
+    """Scores of another scale and origin, with the same posterior of standard units."""
+    task = make_tiny_task()
+    known = fitted(task, view_of(task))
+    points = jnp.array([[0.3, -1.0], [0.0, 0.0], [2.0, 2.0]])
+    units = known.score_units
+    scaled = known._replace(
+        score_units=units._replace(mean=100 * units.mean + 7, deviation=100 * units.deviation)
+    )
+    near, far = (surrogate.predict_scores(one, points) for one in (known, scaled))
+    np.testing.assert_allclose(far.mean, 100 * near.mean + 7, rtol=1e-5)
+    np.testing.assert_allclose(far.deviation, 100 * near.deviation, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["exact", "sparse"])
+def test_predicted_scores_are_those_of_regression_with_noise(kind):
+    """Against the textbook: k^T (K + noise I)^-1 y, and the variance of an observation. The sparse
+    process has its inducing points at all data, where it is exact."""
+    task = make_tiny_task()
+    known = fitted(task, view_of(task), kind=kind, inducing=30)
+    kernel, noise = known.gp.kernel, float(known.gp.noise)
+    rows = np.asarray(known.mask)
+    x, y = np.asarray(known.latents, float)[rows], np.asarray(known.scores, float)[rows]
+    points = np.array([[0.3, -1.0], [0.0, 0.0], [2.0, 2.0]], np.float32)
+    at = known.latent_units.apply(jnp.asarray(points))
+    matrix = np.asarray(kernel(x, x), float) + noise * np.eye(len(x))
+    cross = np.asarray(kernel(at, x), float)
+    mean = cross @ np.linalg.solve(matrix, y)
+    variance = np.diag(kernel(at, at)) - (cross * np.linalg.solve(matrix, cross.T).T).sum(1)
+    found = surrogate.predict_scores(known, jnp.asarray(points))
+    scale, shift = float(known.score_units.deviation), float(known.score_units.mean)
+    tolerance = dict(rtol=2e-2, atol=2e-2 * scale)
+    np.testing.assert_allclose(found.mean, shift + scale * mean, **tolerance)
+    np.testing.assert_allclose(found.deviation, scale * np.sqrt(variance + noise), **tolerance)

@@ -9,7 +9,7 @@ from wrlso.loop.algorithm import FIT, RETRAIN, Algorithm, Hyper, State, init, qu
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, prepare_base
 from wrlso.loop.retraining import RetrainConfig, RetrainInfo
 from wrlso.loop.simulation import Rounds, simulate
-from wrlso.loop.steps import ask, fit, judge, retrain, score
+from wrlso.loop.steps import ask, fit, judge, predict, retrain, score
 from wrlso.loop.tell import Settlement, fantasize_pending, settle, tell
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "fit",
     "init",
     "judge",
+    "predict",
     "prepare_base",
     "query_key",
     "retrain",

@@ -17,7 +17,7 @@ from wrlso.loop.algorithm import Algorithm, Hyper, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
 from wrlso.loop.retraining import RetrainInfo, retrain_model
 from wrlso.models.vae import decode_all
-from wrlso.proposers.base import View
+from wrlso.proposers.base import Prediction, View
 from wrlso.scores import Objective, less, raw_scores
 from wrlso.status import Status
 
@@ -109,6 +109,28 @@ def ask(
             max_duplicates=algorithm.proposer.max_duplicates,
         ),
     )
+
+
+def predict(
+    algorithm: Algorithm, surrogate: Any, latents: Float[Array, "q d"]
+) -> Prediction | None:
+    """The scores that the surrogate expects at latent points; no query depends on them.
+
+    Args:
+      algorithm: the method on its task (static).
+      surrogate: from :func:`fit`, updated by every ``tell`` since.
+      latents: ``[q, d]``, such as those of candidates.
+
+    Returns:
+      Means and standard deviations ``[q]`` float32, less the offset of the base data; -inf where
+      either is not finite. None: the proposer has no surrogate that predicts.
+    """
+    if algorithm.proposer.predict is None:
+        return None
+    found = algorithm.proposer.predict(surrogate, latents)
+    mean, deviation = (jnp.asarray(part, jnp.float32) for part in found)
+    known = jnp.isfinite(mean) & jnp.isfinite(deviation)
+    return Prediction(*(jnp.where(known, part, NO_SCORE) for part in (mean, deviation)))
 
 
 def _search(

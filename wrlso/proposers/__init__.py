@@ -1,6 +1,6 @@
 """Ways to choose the next latent points: Bayesian optimisation, grid, prior, gradients."""
 
-from wrlso.proposers.base import Observations, Pool, Proposer, View
+from wrlso.proposers.base import Observations, Pool, Prediction, Proposer, View
 from wrlso.proposers.bayesian import ACQUISITIONS, BOConfig, bo
 from wrlso.proposers.gradient import GRADIENT_METHODS, GradientConfig, gradient_ascent
 from wrlso.proposers.grid_search import grid
@@ -14,6 +14,7 @@ __all__ = [
     "GradientConfig",
     "Observations",
     "Pool",
+    "Prediction",
     "Proposer",
     "SurrogateConfig",
     "View",

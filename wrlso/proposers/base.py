@@ -62,6 +62,18 @@ class Observations(NamedTuple):
     refused: Array
 
 
+class Prediction(NamedTuple):
+    """The scores that a surrogate expects at q points, less the offset of the scores.
+
+    Attributes:
+      mean: ``[q]``.
+      deviation: ``[q]``, the standard deviation of a score that would be observed there.
+    """
+
+    mean: Array
+    deviation: Array
+
+
 def _no_surrogate(key: Array, view: View, memory: Any) -> tuple[Any, Any]:
     return memory, ()
 
@@ -102,6 +114,8 @@ class Proposer:
       measures: function from a surrogate, as it was fitted, to numbers ``[]`` by name that are
         logged with the round, -inf for none: ``fit_r2`` and ``fit_spearman``.
       settings: a dataclass or mapping of the proposer's own settings, for the run's record.
+      predict: ``(surrogate, latents [q, d]) -> Prediction``, for the record only: it is logged
+        beside each query, and changes none. None: the proposer has no such surrogate.
     """
 
     name: str
@@ -116,3 +130,4 @@ class Proposer:
     memory: Any = ()
     settings: Any = None
     measures: Callable[[Any], Mapping[str, Array]] = _nothing_measured
+    predict: Callable[[Any, Array], Prediction] | None = None

@@ -25,9 +25,11 @@ from wrlso.proposers.surrogate import (
     fantasize,
     fit_surrogate,
     initial_memory,
+    measures,
     observe,
     predict,
     predict_joint,
+    predict_scores,
 )
 
 AcquisitionName = Literal["log_ei", "ei", "ucb", "thompson"]
@@ -172,10 +174,8 @@ def bo(
         max_duplicates=config.max_duplicates,
         memory=initial_memory(vae, config.surrogate),
         settings=config,
-        measures=lambda surrogate: {
-            "fit_r2": surrogate.held_out.r2,
-            "fit_spearman": surrogate.held_out.spearman,
-        },
+        predict=predict_scores,
+        measures=measures,
     )
 
 

@@ -20,7 +20,7 @@ from wrlso.gp.fit import FitConfig, Hyperparameters, default_hyperparameters, fi
 from wrlso.gp.kernels import KERNELS, Stationary
 from wrlso.gp.standardize import Standardizer, standardizer
 from wrlso.models.vae import VAE, encode_all
-from wrlso.proposers.base import Observations, View
+from wrlso.proposers.base import Observations, Prediction, View
 from wrlso.proposers.held_out import HeldOutFit, held_out_fit
 from wrlso.proposers.own_queries import Penalty, current_latents, own_scores
 from wrlso.scores import constant_less
@@ -194,6 +194,11 @@ def fit_surrogate(
     )
 
 
+def measures(surrogate: Surrogate) -> dict[str, Array]:
+    """The numbers of a fit that are logged with its round."""
+    return {"fit_r2": surrogate.held_out.r2, "fit_spearman": surrogate.held_out.spearman}
+
+
 def _inducing(key: Array, x: Array, y: Array, mask: Array, n: int) -> Array:
     """Inducing points ``[n, d]``: a quarter where the scores are highest, the others in the centres
     of clusters of all data. A single point that scores far above its neighbours, as the best one
@@ -213,6 +218,14 @@ def predict(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
 
 def _predict(gp: exact.ExactGP | sparse.SparseGP, x: Array) -> tuple[Array, Array]:
     return exact.predict(gp, x) if isinstance(gp, exact.ExactGP) else sparse.predict(gp, x)
+
+
+def predict_scores(surrogate: Surrogate, latents: Array) -> Prediction:
+    """The scores that would be observed at ``latents [q, d]``, noise included."""
+    mean, variance = predict(surrogate, surrogate.latent_units.apply(latents))
+    units = surrogate.score_units
+    deviation = units.deviation * jnp.sqrt(variance + surrogate.gp.noise)
+    return Prediction(units.invert(mean), deviation)
 
 
 def predict_joint(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from wrlso.evaluation.components import ComponentValue
 from wrlso.results.record import RunRecord
 from wrlso.results.texts import texts_of
 from wrlso.runs.log import Query, latent_of
+from wrlso.runs.rows import PredictedScore
 from wrlso.status import Status
 from wrlso.tasks.base import Task
 
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 TAKEN = frozenset(
     {
         "run", "task", "stated", "method", "hyper", "retrain_every", "epochs", "beta", "proposer",
-        "seed", "round", "index", "query", "status", "score", "reason", "object", "latent",
-        "name", "smiles", "start", "start smiles", "start similarity",
+        "seed", "round", "index", "query", "status", "score", "predicted", "predicted_sd",
+        "reason", "object", "latent", "name", "smiles", "start", "start smiles", "start similarity",
     }
 )  # fmt: skip
 """Columns of exports and tables that no component replaces."""
 
-_COLUMNS = ["seed", "round", "index", "query", "status", "score", "reason", "object", "latent"]
+_COLUMNS = [
+    "seed", "round", "index", "query", "status", "score", "predicted", "predicted_sd", "reason",
+    "object", "latent",
+]  # fmt: skip
 
 _POOL = 5
 """Number of the best objects per object that is chosen, from which diverse ones are chosen."""
@@ -116,7 +120,7 @@ def to_dataframe(record: RunRecord, task: Task | None = None) -> "DataFrame":
     except ImportError as error:
         raise ImportError("a table needs pandas: pip install pandas") from error
     text_of = texts_of(record.folder.config, task)
-    components = record.components()
+    components, predictions = record.components(), record.predictions()
     rows = []
     for query in record.queries():
         key = query.seed, query.round, query.index
@@ -128,6 +132,7 @@ def to_dataframe(record: RunRecord, task: Task | None = None) -> "DataFrame":
                 "query": query_name(query),
                 "status": query.status.name,
                 "score": np.nan if query.score is None else query.score,
+                **prediction_columns(predictions.get(key)),
                 "reason": query.reason,
                 "object": text_of(query),
                 "latent": latent_of(query),
@@ -136,6 +141,12 @@ def to_dataframe(record: RunRecord, task: Task | None = None) -> "DataFrame":
         )
     columns = None if rows else _COLUMNS
     return DataFrame(rows, columns=columns)
+
+
+def prediction_columns(prediction: PredictedScore | None) -> dict[str, float]:
+    """What the surrogate expected, by column; NaN where it did not say."""
+    mean, deviation = prediction or (np.nan, np.nan)
+    return {"predicted": mean, "predicted_sd": deviation}
 
 
 def component_columns(components: tuple[ComponentValue, ...]) -> dict[str, float]:

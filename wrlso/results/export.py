@@ -13,12 +13,14 @@ from wrlso.storage.numbers import exact
 
 _COLUMNS = (
     "run", "task", "stated", "method", "hyper", "retrain_every", "epochs", "beta", "proposer",
-    "seed", "round", "index", "score", "status", "reason", "object", "latent",
+    "seed", "round", "index", "score", "predicted", "predicted_sd", "status", "reason", "object",
+    "latent",
 )  # fmt: skip
 
 
 def write_csv(results: Sequence[RunRecord], path: Path) -> None:
-    """Write one row per query; the score is empty if the query failed or was not evaluated.
+    """Write one row per query; the score is empty if the query failed or was not evaluated, and
+    what the surrogate predicted is empty where there is none.
 
     Objects are written as text where the log or a built-in task knows it. The components of scores
     follow, each in a column of its own.
@@ -41,13 +43,14 @@ def write_csv(results: Sequence[RunRecord], path: Path) -> None:
                 "" if config.epochs is None else config.epochs,
                 "" if config.beta is None else config.beta, config.proposer,
             )  # fmt: skip
-            text_of = texts_of(config)
+            text_of, predictions = texts_of(config), result.predictions()
             for query in result.queries():
                 score = "" if query.score is None else exact(query.score)
                 latent = json.dumps([round(float(z), 5) for z in latent_of(query)])
-                parts = component_columns(found.get((query.seed, query.round, query.index), ()))
+                key = query.seed, query.round, query.index
+                parts = component_columns(found.get(key, ()))
+                expected = map(exact, predictions[key]) if key in predictions else ("", "")
                 writer.writerow(
-                    (*run_columns, query.seed, query.round, query.index, score, query.status.name,
-                     query.reason or "", text_of(query), latent,
-                     *(parts.get(name, "") for name in names))
+                    (*run_columns, *key, score, *expected, query.status.name, query.reason or "",
+                     text_of(query), latent, *(parts.get(name, "") for name in names))
                 )  # fmt: skip

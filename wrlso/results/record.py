@@ -18,6 +18,7 @@ from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import cut, read_state
 from wrlso.runs.log import REMEDY, Query, QueryLog
+from wrlso.runs.rows import PredictedScore
 from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
@@ -103,6 +104,14 @@ class RunRecord:
         """
         with closing(self.folder.open_log(read_only=True)) as log:
             return log.components()
+
+    def predictions(self) -> dict[tuple[int, int, int], PredictedScore]:
+        """The scores that the surrogate expected, by seed, round and index of the query.
+
+        It is empty if the proposer has no surrogate of scores.
+        """
+        with closing(self.folder.open_log(read_only=True)) as log:
+            return log.predictions()
 
     def scores(self) -> list[np.ndarray]:
         """The charged scores of each seed in order; NaN for a query that failed."""

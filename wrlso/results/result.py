@@ -54,8 +54,9 @@ class Result(RunRecord):
         """Every query as a row of a pandas table.
 
         The columns are seed, round, index, query (its name within the seed), status, score (NaN if
-        there is none), reason, object (as text) and latent; then, for each component of the
-        objective, its value, and its desirability.
+        there is none), predicted and predicted_sd (mean and standard deviation of the score, as the
+        surrogate expected it at the ask; NaN without a surrogate), reason, object (as text) and
+        latent; then, for each component of the objective, its value, and its desirability.
 
         Args:
           task: the run's task, for the texts of objects of a task of your own.

@@ -66,6 +66,31 @@ def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+class Calibration(NamedTuple):
+    """How n predictions of scores agree with the scores that came.
+
+    Attributes:
+      number: n.
+      within_one, within_two: shares of the scores within one and two predicted standard deviations;
+        0.68 and 0.95 for a normal distribution.
+      rank_correlation: Spearman's, of predicted means and scores; NaN if either is constant.
+    """
+
+    number: int
+    within_one: float
+    within_two: float
+    rank_correlation: float
+
+
+def calibration(mean: np.ndarray, deviation: np.ndarray, came: np.ndarray) -> Calibration:
+    """The agreement of predictions ``mean [n]``, ``deviation [n]`` with scores ``came [n]``."""
+    away = np.abs(came - mean)
+    constant = len(came) < 2 or np.ptp(mean) == 0 or np.ptp(came) == 0
+    correlation = np.nan if constant else float(stats.spearmanr(mean, came).statistic)
+    one, two = (float((away <= k * deviation).mean()) for k in (1, 2))
+    return Calibration(len(came), one, two, correlation)
+
+
 def held(curves: Sequence[np.ndarray]) -> np.ndarray:
     """Extend curves to the length of the longest, ``[S, Q]``, with their last values."""
     length = max(map(len, curves))

@@ -30,7 +30,7 @@ def run_table(summary: Mapping[str, Any]) -> str:
         [str(s["seed"]), *(_number(s[c]) for c in ("best", "top10", "top50")), str(s["charged"])]
         for s in summary["seeds"]
     ]
-    for name in ("mean", "sd"):
+    for name in ("mean", "sd") if len(rows) > 1 else ():  # one seed has no spread
         rows.append([name, *(_number(summary[c][name]) for c in ("best", "top10", "top50")), ""])
     starting = summary.get("starting") or {}
     if starting:

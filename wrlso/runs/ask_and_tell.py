@@ -17,6 +17,7 @@ import numpy as np
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.loop.candidates import Candidates
 from wrlso.parallel import spread
+from wrlso.proposers.base import Prediction
 from wrlso.runs import checkpoints
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, publish, read_from_log
 from wrlso.runs.folder import RunFolder
@@ -303,13 +304,15 @@ class AskTell:
 
     def _publish(self) -> list[Query]:
         assert self.candidates is not None
-        return publish(self.evaluator, self._place(), self.candidates, self.scored)
+        # The file of a run that has grown holds no surrogate.
+        expected = None if self.position.refit else self.session.predict(self.candidates)
+        return publish(self.evaluator, self._place(expected), self.candidates, self.scored)
 
-    def _place(self) -> BatchPosition:
+    def _place(self, prediction: Prediction | None = None) -> BatchPosition:
         """The place of the last batch."""
         session, at = self.session, self.position
         first = (at.ask - 1) * session.algorithm.proposer.batch
-        return BatchPosition(session.seeds, session.logs, at.round, first, session.task.sign)
+        return session.position(at.round, first, prediction)
 
 
 def stored_asked(folder: RunFolder) -> StoredTree | None:

@@ -15,6 +15,7 @@ from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, no_candidates
 from wrlso.loop.retraining import RetrainInfo
 from wrlso.parallel import SeedPlan, over_seeds, spread
+from wrlso.proposers.base import Prediction
 from wrlso.runs.lanes import SeedInputs, SharedInputs
 from wrlso.runs.packing import pack, pack_lanes, unpack, unpack_lanes
 from wrlso.scores import Objective, raw_scores
@@ -79,6 +80,7 @@ class Batches(NamedTuple):
       status: ``[asks, q]``, UNUSED beyond the asks that were made.
       scores: ``[asks, q]`` in the objective's own type; they count where the status is OK.
       refused: ``[asks]``, the number of points passed over, as the task does not accept them.
+      prediction: ``[asks, q]`` each, see :func:`wrlso.loop.predict`; None: there is none.
       asked: ``[]``, the number of asks that were made.
       measures: ``[]`` each, see ``Proposer.measures``.
     """
@@ -88,6 +90,7 @@ class Batches(NamedTuple):
     status: Any
     scores: Any
     refused: Any
+    prediction: Any
     asked: Any
     measures: Any
 
@@ -97,9 +100,9 @@ class CompiledLoop:
 
     With an objective in JAX a round is two programs: ``retrain``, and ``search``, which fits, asks,
     scores and tells until the seed's limit is reached. With an objective on the host, ``fit``,
-    ``ask`` and ``tell`` are programs of their own; candidates come to the host, and answers to the
-    devices, in one transfer each. ``settle`` and ``fantasize`` serve results that come later than
-    the next ask.
+    ``ask``, ``predict`` and ``tell`` are programs of their own; candidates come to the host, and
+    answers to the devices, in one transfer each. ``settle`` and ``fantasize`` serve results that
+    come later than the next ask.
 
     Args:
       algorithm: the method on its task.
@@ -132,6 +135,7 @@ class CompiledLoop:
             self.search = lift("search", _search(algorithm, objective), donate=True)
         self.fit = lift("fit", _fit(algorithm), donate=True)
         self.ask = lift("ask", _ask(algorithm))
+        self.predict = lift("predict", _predict(algorithm))
         self.tell = lift("tell", _tell(algorithm), donate=True)
         self.settle = lift("settle", _settle(algorithm))
         self.fantasize = lift("fantasize", _fantasize(algorithm))
@@ -154,7 +158,8 @@ class CompiledLoop:
     def compilations(self) -> dict[str, int]:
         """Number of compilations of each function that was used: one each."""
         functions = (
-            self.retrain, self.search, self.fit, self.ask, self.tell, self.settle, self.fantasize,
+            self.retrain, self.search, self.fit, self.ask, self.predict, self.tell, self.settle,
+            self.fantasize,
         )  # fmt: skip
         return {f.name: f.compilations for f in functions if f is not None and f.compilations}
 
@@ -208,6 +213,13 @@ def _ask(algorithm: Algorithm) -> Callable[..., Candidates]:
     return ask
 
 
+def _predict(algorithm: Algorithm) -> Callable[..., Prediction | None]:
+    def predict(surrogate: Any, latents: jax.Array, shared: SharedInputs) -> Prediction | None:
+        return loop.predict(algorithm, surrogate, latents)
+
+    return predict
+
+
 def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[Any, Batches]]:
     """Fit a surrogate, then ask, score and tell until the limit of charged queries is reached.
 
@@ -232,6 +244,9 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
             now = State(params, history, state.memory)
             key = loop.query_key(inputs.seed, shared.round, shared.ask * asks + asked)
             candidates = loop.ask(algorithm, key, now, surrogate, shared.base, inputs.limit)
+            # The barrier keeps what is recorded from changing how the search rounds.
+            known = lax.optimization_barrier((surrogate, candidates.latents))
+            prediction = loop.predict(algorithm, *known)
             scores = raw_scores(objective, candidates.objects)
             evaluation = loop.judge(scores, candidates)
             now, surrogate = loop.tell(
@@ -243,6 +258,7 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
                 evaluation.status,
                 jnp.where(evaluation.status == Status.OK, scores, 0),  # no NaN leaves a program
                 candidates.refused,
+                prediction,
             )
             batches = jax.tree.map(lambda all_, one: all_.at[asked].set(one), batches, new)
             return asked + 1, now.history, surrogate, batches
@@ -255,10 +271,8 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
     return search
 
 
-def _no_batches(
-    algorithm: Algorithm, history: History, objective: Objective
-) -> tuple[jax.Array, ...]:
-    """Latents, objects, status, scores and refused points of a search before the first ask."""
+def _no_batches(algorithm: Algorithm, history: History, objective: Objective) -> tuple[Any, ...]:
+    """The first fields of the batches of a search before the first ask."""
     shape = (algorithm.asks, algorithm.proposer.batch)
     one = jax.ShapeDtypeStruct((1, *history.objects.shape[1:]), history.objects.dtype)
     scores = jax.eval_shape(lambda objects: raw_scores(objective, objects), one)
@@ -268,6 +282,7 @@ def _no_batches(
         jnp.full(shape, int(Status.UNUSED), jnp.int32),
         jnp.zeros(shape, scores.dtype),
         jnp.zeros(algorithm.asks, jnp.int32),
+        None if algorithm.proposer.predict is None else Prediction(*[jnp.zeros(shape)] * 2),
     )
 
 

@@ -25,8 +25,10 @@ from wrlso.evaluation.components import ComponentValue, components_of
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.fingerprint import DedupKey, Fingerprints, fingerprint
 from wrlso.loop.candidates import Candidates, Evaluation
+from wrlso.proposers.base import Prediction
 from wrlso.runs.compiled import Batches
 from wrlso.runs.log import Query, QueryLog
+from wrlso.runs.rows import PredictedScore
 from wrlso.runs.scored import ScoredObjects, name_of
 from wrlso.scores import relative
 from wrlso.status import Status, refusal
@@ -36,7 +38,8 @@ from wrlso.status import Status, refusal
 class BatchPosition:
     """The place of a batch in its run: seeds and logs of its lanes, round, first index.
 
-    A logged score times ``sign`` is what the loop maximises.
+    A logged score times ``sign``, less ``offset``, is what the loop maximises. The surrogate's
+    ``prediction`` ``[lanes, q]`` is of such scores.
     """
 
     seeds: list[int]
@@ -44,6 +47,15 @@ class BatchPosition:
     round: int
     first_index: int
     sign: float = 1.0
+    offset: float = 0.0
+    prediction: Prediction | None = None
+
+    def expected(self, prediction: Prediction | None, *at: int) -> PredictedScore | None:
+        """One prediction in the task's units; None if there is none."""
+        if prediction is None or not np.isfinite(prediction.mean[at]):
+            return None
+        mean = self.sign * (float(prediction.mean[at]) + self.offset)
+        return PredictedScore(mean, float(prediction.deviation[at]))
 
 
 @dataclass
@@ -224,7 +236,8 @@ def _open(pending: Iterable[PendingQuery]) -> list[PendingQuery]:
 def _commit(one: PendingQuery, position: BatchPosition, **changes: Any) -> None:
     """Settle a query and write it to the log."""
     one.query, one.open = replace(one.query, **changes), False
-    position.logs[one.lane].add([one.query], one.components)
+    expected = position.expected(position.prediction, one.lane, one.place)
+    position.logs[one.lane].add([one.query], one.components, [expected])
 
 
 def _collect(
@@ -285,6 +298,7 @@ def record_batches(position: BatchPosition, batches: Batches) -> None:
       batches: with an axis ``[lanes]`` in front, as NumPy arrays.
     """
     queries: dict[QueryLog, list[Query]] = {log: [] for log in position.logs}
+    expected: dict[QueryLog, list[PredictedScore | None]] = {log: [] for log in position.logs}
     batch = batches.status.shape[2]
     for lane, seed in enumerate(position.seeds):
         for ask, place in np.argwhere(batches.status[lane] != Status.UNUSED):
@@ -299,9 +313,11 @@ def record_batches(position: BatchPosition, batches: Batches) -> None:
                 score=score if status == Status.OK else None,
                 status=status,
             )
-            queries[position.logs[lane]].append(new)
+            log = position.logs[lane]
+            queries[log].append(new)
+            expected[log].append(position.expected(batches.prediction, lane, ask, place))
     for log, found in queries.items():
-        log.add(found)
+        log.add(found, predictions=expected[log])
 
 
 def used_places(position: BatchPosition, candidates: Candidates) -> Iterator[tuple[int, int]]:

@@ -18,6 +18,7 @@ from wrlso.runs.interrupt import shielded
 from wrlso.runs.rows import (
     COLUMNS,
     SCHEMA,
+    PredictedScore,
     Query,
     Round,
     Tally,
@@ -116,12 +117,13 @@ class QueryLog:
         if found[0] != run:
             raise sqlite3.DatabaseError(f"it belongs to run {found[0]}, config.json to {run}")
         for table in COLUMNS:
-            check_rows(self._db, table)
+            if table != "predictions" or self._columns(table):  # an earlier version made the file
+                check_rows(self._db, table)
 
     def forget_from(self, round: int) -> None:
         """Delete the queries of a round and of later rounds, before the round runs again."""
         with self._transaction():
-            for table in ("queries", "components"):
+            for table in ("queries", "components", "predictions"):
                 self._db.execute(f"DELETE FROM {table} WHERE round >= ?", (round,))
 
     def replace_by(self, others: Sequence["QueryLog"]) -> None:
@@ -135,7 +137,7 @@ class QueryLog:
                     continue
                 self._db.execute(f"DELETE FROM {table}")
                 for other in others:
-                    rows = other._db.execute(f"SELECT {columns_of(table)} FROM {table}").fetchall()
+                    rows = other._rows(table)
                     if table == "timings":
                         rows = [(*key, seconds / len(others)) for *key, seconds in rows]
                     write_rows(self._db, table, rows)
@@ -177,14 +179,21 @@ class QueryLog:
             if time.monotonic() - self._folded > _FOLD:
                 self.fold()
 
-    def add(self, queries: Iterable[Query], components: Iterable[ComponentValue] = ()) -> None:
+    def add(
+        self,
+        queries: Iterable[Query],
+        components: Iterable[ComponentValue] = (),
+        predictions: Iterable[PredictedScore | None] = (),
+    ) -> None:
         """Record queries; a query of a replayed round replaces the earlier record.
 
         Args:
           queries: the queries.
           components: the components of the score, of one query.
+          predictions: of each query, or none at all.
         """
         queries = list(queries)
+        stated = list(predictions) or [None] * len(queries)
         texts = [self._text(q) for q in queries]
         rows = [
             (*astuple(q)[:6], q.status.name, q.reason, text)
@@ -193,7 +202,10 @@ class QueryLog:
         with self._transaction():
             write_rows(self._db, "queries", rows)
             key = 'seed = ? AND round = ? AND "index" = ?'
-            self._db.executemany(f"DELETE FROM components WHERE {key}", [r[:3] for r in rows])
+            for table in ("components", "predictions"):
+                self._db.executemany(f"DELETE FROM {table} WHERE {key}", [r[:3] for r in rows])
+            expected = [(*r[:3], *p) for r, p in zip(rows, stated, strict=True) if p is not None]
+            write_rows(self._db, "predictions", expected)
             parts = [(*rows[0][:3], place, *part) for place, part in enumerate(components)]
             write_rows(self._db, "components", parts)
 
@@ -286,17 +298,26 @@ class QueryLog:
 
         It is empty if the objective has no components, or the log is older than this table.
         """
-        order = 'ORDER BY seed, round, "index", place'
-        try:
-            columns = columns_of("components")
-            rows = self._db.execute(f"SELECT {columns} FROM components {order}").fetchall()
-        except sqlite3.OperationalError:  # no such table
-            return {}
         found: dict[tuple[int, int, int], tuple[ComponentValue, ...]] = {}
+        rows = self._rows("components", 'ORDER BY seed, round, "index", place')
         for *key, _, name, value, desirability in rows:
             known = found.get(tuple(key), ())
             found[tuple(key)] = (*known, ComponentValue(name, value, desirability))
         return found
+
+    def predictions(self) -> dict[tuple[int, int, int], PredictedScore]:
+        """The scores that the surrogate expected, by seed, round and index of the query.
+
+        It is empty if the proposer has no surrogate, or the log is older than this table.
+        """
+        rows = self._rows("predictions")
+        return {(seed, round, i): PredictedScore(*found) for seed, round, i, *found in rows}
+
+    def _rows(self, table: str, order: str = "") -> list[tuple]:
+        """The rows of a table, none if an earlier version made the file without it."""
+        if not self._columns(table):
+            return []
+        return self._db.execute(f"SELECT {columns_of(table)} FROM {table} {order}").fetchall()
 
     def rounds(self) -> list[Round]:
         """All retrainings in order."""

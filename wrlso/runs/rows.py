@@ -40,6 +40,15 @@ SCHEMA = (
     digest BLOB,
     PRIMARY KEY (seed, round, "index", place)
 ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS predictions (
+    seed INTEGER NOT NULL,
+    round INTEGER NOT NULL,
+    "index" INTEGER NOT NULL,      -- these three name the query
+    mean REAL NOT NULL,            -- of the score, as the surrogate expected it at the ask
+    deviation REAL NOT NULL,       -- its standard deviation, noise included
+    digest BLOB,
+    PRIMARY KEY (seed, round, "index")
+) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS rounds (
     seed INTEGER NOT NULL,
     round INTEGER NOT NULL,
@@ -80,6 +89,7 @@ COLUMNS = {
         "seed", "round", "index", "latent", "object", "score", "status", "reason", "text",
     ),
     "components": ("seed", "round", "index", "place", "name", "value", "desirability"),
+    "predictions": ("seed", "round", "index", "mean", "deviation"),
     "rounds": (
         "seed", "round", "steps", "loss", "effective_rows", "diverged", "uncharged", "refused",
         "fit_r2", "fit_spearman",
@@ -92,8 +102,8 @@ COLUMNS = {
 """The columns of each table, but for the digest."""
 
 _REAL = frozenset(
-    ("score", "value", "desirability", "loss", "effective_rows", "fit_r2", "fit_spearman",
-     "seconds")
+    ("score", "value", "desirability", "mean", "deviation", "loss", "effective_rows", "fit_r2",
+     "fit_spearman", "seconds")
 )  # fmt: skip
 
 
@@ -127,6 +137,18 @@ class Query:
     def id(self) -> str:
         """The name of a query within its seed, such as ``r0q7``."""
         return f"r{self.round}q{self.index}"
+
+
+class PredictedScore(NamedTuple):
+    """The score of a query as the surrogate expected it when it asked.
+
+    Attributes:
+      mean: in the task's units and sign.
+      deviation: the standard deviation of an observed score, in the task's units.
+    """
+
+    mean: float
+    deviation: float
 
 
 @dataclass(frozen=True)

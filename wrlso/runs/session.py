@@ -16,6 +16,7 @@ from wrlso.evaluation.objective import HostEvaluator
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import Candidates, prepare_base
 from wrlso.parallel import broadcast, plan_seeds, spread
+from wrlso.proposers.base import Prediction
 from wrlso.runs import checkpoints
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.compiled import Answer, CompiledLoop, answer_like
@@ -195,9 +196,8 @@ class Session:
         (history, memory), batches = self.compiled.search(tuple(changing), (params, inputs), shared)
         self.state = State(params, history, memory)
         first = fit * self.algorithm.asks * self.algorithm.proposer.batch
-        position = BatchPosition(self.seeds, self.logs, self.round, first, self.task.sign)
         batches = jax.tree.map(np.asarray, batches)
-        record_batches(position, batches)
+        record_batches(self.position(self.round, first), batches)
         self.measure(batches.measures)
         self.refused += batches.refused[: len(self.seeds)].sum(1)
         scores = np.asarray(history.scores, np.float64)[: len(self.seeds)] + self.offset
@@ -236,6 +236,22 @@ class Session:
         shared = self.lanes.shared_inputs(self.round, number)
         return self.compiled.on_host(self.compiled.ask(carried, inputs, shared))
 
+    def predict(self, candidates: Candidates) -> Prediction | None:
+        """The scores that the surrogate expects of candidates ``[lanes, q]``, without fantasies."""
+        if self.algorithm.proposer.predict is None:
+            return None
+        latents = spread(self.plan, candidates.latents)
+        shared = self.lanes.shared_inputs(self.round, 0)
+        return jax.tree.map(np.asarray, self.compiled.predict(self.surrogate, latents, shared))
+
+    def position(
+        self, round: int, first: int, prediction: Prediction | None = None
+    ) -> BatchPosition:
+        """The place of a batch whose first query has index ``first``."""
+        return BatchPosition(
+            self.seeds, self.logs, round, first, self.task.sign, self.offset, prediction
+        )
+
     def tell(self, answer: Answer) -> None:
         """Add an answer to the history, and to what the surrogate knows."""
         carried = self.state.history, self.surrogate
@@ -261,7 +277,7 @@ class Session:
         assert self.evaluator is not None
         self.refused += candidates.refused[: len(self.seeds)]
         first = ask * self.algorithm.proposer.batch
-        position = BatchPosition(self.seeds, self.logs, self.round, first, self.task.sign)
+        position = self.position(self.round, first, self.predict(candidates))
         with timed(self._clock, "score"):
             return evaluate_on_host(
                 self.evaluator, position, candidates, self.scored, self.task.dedup_key

@@ -170,6 +170,8 @@ def _group(
 def _run(view: RunView, cells: Cells, place: Callable[[Plot | None], str]) -> dict[str, Any]:
     found = run_charts.latent_map(view, cells, "score")
     latent, words = found if found else (None, "")
+    predicted = run_charts.predictions(view, "score")
+    expected, agreement = predicted if predicted else (None, "")
     command = reproduce.command_of(view.config)
     samples, why_not = _prior(view)
     training = [(name, place(chart)) for name, chart in run_charts.training(view)]
@@ -189,6 +191,8 @@ def _run(view: RunView, cells: Cells, place: Callable[[Plot | None], str]) -> di
         "prior": place(samples),
         "no_prior": why_not,
         "training": [chart for name, chart in training if not name.startswith("fit_")],
+        "predictions": place(expected),
+        "agreement": agreement,
         "fits": [chart for name, chart in training if name.startswith("fit_")],
         "failures": sections.failures(view, cells),
         "diverged": sum(r.diverged for r in view.rounds),

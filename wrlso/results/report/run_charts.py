@@ -11,8 +11,9 @@ from bokeh.transform import linear_cmap
 
 from wrlso.results.plane import plane
 from wrlso.results.report.charts import OBJECT, columns, finish, plot, rounds_ticker
-from wrlso.results.report.objects import Cells
+from wrlso.results.report.objects import Cells, key_of
 from wrlso.results.report.view import RunView
+from wrlso.results.statistics import Calibration, calibration
 from wrlso.results.style import GREY, PALETTE, color_of
 from wrlso.runs.log import Query, Round, latent_of
 
@@ -122,6 +123,59 @@ def distributions(groups: Mapping[str, np.ndarray], x: str, label: str, sign: fl
     @q75{0.[000]}, best @best{0.[000]}"""
     made.add_tools(HoverTool(renderers=[boxes], tooltips=tips))
     return finish(made)
+
+
+def predictions(view: RunView, label: str) -> tuple[Plot, str] | None:
+    """The scores that came against those that the surrogate expected, and a sentence about them.
+
+    Each point has a line of one standard deviation, and is coloured by its round. Returns None if
+    no query with a score has a prediction.
+    """
+    scored = [q for q in view.queries if q.score is not None and key_of(q) in view.predictions]
+    if not scored:
+        return None
+    came = np.array([q.score for q in scored], float)
+    mean, deviation = np.array([view.predictions[key_of(q)] for q in scored], float).T
+    data = {
+        "predicted": mean, "deviation": deviation, "score": came,
+        "low": mean - deviation, "high": mean + deviation,
+        "seed": np.array([q.seed for q in scored], np.int32),
+        "round": np.array([q.round for q in scored], np.int32),
+        "name": [q.id for q in scored],
+    }  # fmt: skip
+    made = plot(420, f"{label} that the surrogate predicted", f"{label} that came")
+    source = ColumnDataSource(data)
+    last = max(1, int(data["round"].max()))
+    colour = linear_cmap("round", "Cividis256", 0, last)
+    made.segment("low", "score", "high", "score", source=source, color=GREY, alpha=0.3)
+    dots = made.scatter(
+        "predicted", "score", source=source, size=7, color=colour, alpha=0.8, line_color="white",
+        line_width=0.5,
+    )  # fmt: skip
+    ends = [float(came.min()), float(came.max())]
+    made.line(ends, ends, line_dash="dashed", color="black")
+    made.x_range = _around(mean, came)
+    made.add_layout(ColorBar(color_mapper=colour["transform"], title="round", width=12), "right")
+    tips = """<b>predicted @predicted{0.[0000]} ± @deviation{0.[0000]}, came @score{0.[0000]}</b>
+    <div style="color: #555">seed @seed, query @name</div>"""
+    made.add_tools(HoverTool(renderers=[dots], tooltips=tips, name="prediction"))
+    return finish(made), _agreement(calibration(mean, deviation, came))
+
+
+def _around(mean: np.ndarray, came: np.ndarray) -> Range1d:
+    """A range that holds all predicted means and, for the diagonal, the middle of the scores."""
+    low, high = float(min(mean.min(), came.min())), float(max(mean.max(), came.max()))
+    margin = 0.05 * (high - low) or 0.1 * abs(high) or 1.0
+    return Range1d(low - margin, high + margin)
+
+
+def _agreement(found: Calibration) -> str:
+    ranks = f" The rank correlation is {found.rank_correlation:.2f}."
+    return (
+        f"Of {found.number:,} scores, {found.within_one:.0%} came within one predicted standard "
+        f"deviation (line) and {found.within_two:.0%} within two; 68% and 95% would be ideal."
+        f"{'' if np.isnan(found.rank_correlation) else ranks}"
+    )
 
 
 _KNOWN = ("seed", "round", "diverged", "uncharged")

@@ -15,6 +15,7 @@ from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, Round
+from wrlso.runs.rows import PredictedScore
 from wrlso.tasks.base import Task
 
 
@@ -34,6 +35,7 @@ class RunView:
       base_scores: ``[N]`` scores of the starting data; None if the task is not known, or its data
         cannot be read.
       components: the parts of the scores, by seed, round and index of the query.
+      predictions: the scores that the surrogate expected, in the same way.
       missing: what is not shown, and why, one sentence each.
     """
 
@@ -49,6 +51,7 @@ class RunView:
     components: Mapping[tuple[int, int, int], Sequence[ComponentValue]] = field(
         default_factory=dict
     )
+    predictions: Mapping[tuple[int, int, int], PredictedScore] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -131,23 +134,24 @@ def _read(
 ) -> RunView:
     finished = folder.summary_file.exists()  # before the log, which may go on meanwhile
     summary: dict[str, Any] = folder.load_summary() if finished else _NOTHING
-    queries, rounds, seconds, parts = [], [], {}, {}
+    queries, rounds, seconds, parts, expected = [], [], {}, {}, {}
     if (folder.path / "queries.sqlite").exists():
         log = folder.open_log(read_only=True)
         try:
             queries, rounds = log.queries(), log.rounds()
-            seconds, parts = log.seconds(), log.components()
+            seconds, parts, expected = log.seconds(), log.components(), log.predictions()
             if not finished:
                 describe = None if task is None else describer(task)
                 stated = {} if task is None else task.stated
                 summary = summarize(folder.config, log, {}, 1, stated, describe)
         except sqlite3.OperationalError:  # the file has been made, its tables have not
-            queries, rounds, seconds, parts = [], [], {}, {}
+            queries, rounds, seconds, parts, expected = [], [], {}, {}, {}
         finally:
             log.close()
     return RunView(
-        name, folder, summary, finished, queries, rounds, seconds, task, base_scores, parts, missing
-    )
+        name, folder, summary, finished, queries, rounds, seconds, task, base_scores, parts,
+        expected, missing,
+    )  # fmt: skip
 
 
 def _find_task(config: RunConfig, given: Task | None, missing: list[str]) -> Task | None:
