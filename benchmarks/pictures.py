@@ -154,7 +154,11 @@ def _molecules(part: Figure, result: wrlso.Result) -> None:
     from rdkit import Chem
     from rdkit.Chem import Draw
 
-    shown = [(found.text, f"found: {found.score:.3f}") for found in result.best_objects(2)]
+    start, found = result.summary["starting"], result.best_objects(1)[0]
+    shown = [
+        (start["best_object"], f"in the file: {start['best']:.2f}"),
+        (found.text, f"found: {found.score:.2f}"),
+    ]
     for axis, (smiles, name) in zip(part.subplots(1, 2), shown, strict=True):
         axis.imshow(Draw.MolToImage(Chem.MolFromSmiles(smiles), (520, 420)))
         axis.set(xticks=[], yticks=[], title=name)

@@ -6,15 +6,18 @@ import shutil
 import threading
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import wrlso
-from tests.builders import METHOD, count_bits_on_host, host_task, tiny_run, unfinish
+from tests.builders import METHOD, count_bits, count_bits_on_host, host_task, tiny_run, unfinish
 from tests.results.browser import hover, needs_chromium, opened
 from wrlso.cli.main import main
 from wrlso.cli.options import parse_run_options
 from wrlso.methods import get_method
+from wrlso.proposers import prior
+from wrlso.proposers.base import Prediction
 from wrlso.results.plane import plane
 from wrlso.results.report import reproduce
 from wrlso.results.report.objects import cells_of
@@ -55,6 +58,44 @@ def second(run):
 @pytest.fixture(scope="module")
 def page(run, second, tmp_path_factory):
     return wrlso.report([run, second], tmp_path_factory.mktemp("page") / "all.html", task=task())
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory):
+    """A run whose surrogate is always three too high, and says so by its standard deviation."""
+
+    made = task()
+
+    def predict(params, latents):
+        bits = count_bits(made.vae.decode(params, latents))
+        return Prediction(bits + 3.0, jnp.full(len(latents), 2.0))
+
+    proposer = replace(
+        prior(made.vae, 4), fit=lambda key, view, memory: (memory, view.params), predict=predict
+    )
+    return tiny_run(tmp_path_factory.mktemp("predicted") / "run", made, proposer=proposer)
+
+
+def test_the_page_says_how_well_the_surrogate_predicted(predicted, page, tmp_path):
+    scored = sum(q.status == Status.OK for q in predicted.queries())
+    words = f"Of {scored} scores, 0% came within one predicted standard deviation (line) and 100% "
+    alone = wrlso.report(predicted, tmp_path / "predicted.html").read_text()
+    assert words + "within two" in alone
+    assert "The rank correlation is 1.00" in alone
+    assert "score that the surrogate predicted" in alone
+    assert "score that the surrogate predicted" not in page.read_text()
+    assert "The run has no surrogate" in page.read_text()
+
+
+@needs_chromium
+def test_a_point_shows_what_was_predicted_and_what_came(predicted, tmp_path):
+    with opened(wrlso.report(predicted, tmp_path / "predicted.html")) as (tab, errors, _):
+        shown = hover(tab, "prediction", renderer=1)
+        mean, came = map(
+            float, re.search(r"predicted ([\d.]+) ± 2.*?came ([\d.]+)", shown, re.DOTALL).groups()
+        )
+        assert mean == came + 3
+        assert errors == []
 
 
 def going(run, tmp_path):

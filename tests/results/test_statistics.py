@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wrlso.results.statistics import curve_interval, difference_interval, held, mean_interval
+from wrlso.results.statistics import (
+    calibration,
+    curve_interval,
+    difference_interval,
+    held,
+    mean_interval,
+)
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -40,3 +46,22 @@ def test_curves_of_different_lengths_are_held_at_their_last_value():
     np.testing.assert_array_equal(mean, [1, 2.5, 3.5])
     assert np.isnan(half[0])
     assert half[2] == pytest.approx(stats.t.ppf(0.975, 1) * 1.5)
+
+
+def test_a_true_prediction_holds_the_shares_of_a_normal_distribution():
+    rng = np.random.default_rng(0)
+    mean, deviation = rng.normal(size=20_000), rng.uniform(0.5, 2.0, 20_000)
+    came = mean + deviation * rng.normal(size=20_000)
+    found = calibration(mean, deviation, came)
+    assert found.number == 20_000
+    assert found.within_one == pytest.approx(stats.norm.cdf(1) - stats.norm.cdf(-1), abs=0.01)
+    assert found.within_two == pytest.approx(stats.norm.cdf(2) - stats.norm.cdf(-2), abs=0.01)
+    assert found.rank_correlation == pytest.approx(stats.spearmanr(mean, came)[0])
+    assert calibration(mean, deviation / 10, came).within_two < 0.3
+
+
+def test_constant_predictions_have_no_rank_correlation():
+    found = calibration(np.ones(3), np.ones(3), np.array([1.0, 2.5, 9.0]))
+    assert np.isnan(found.rank_correlation)
+    assert (found.within_one, found.within_two) == (1 / 3, 2 / 3)
+    assert np.isnan(calibration(np.ones(1), np.ones(1), np.ones(1)).rank_correlation)

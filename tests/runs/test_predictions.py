@@ -31,13 +31,13 @@ FAR = -76_000_000
 """So far from zero that programs compute with an offset."""
 
 
-def knowing(task):
+def knowing(task, batch=4):
     """A proposer whose surrogate knows a formula: the first latent, in units of the loop."""
 
     def predict(surrogate, latents):
         return Prediction(latents[:, 0], 0.5 + latents[:, 1] ** 2)
 
-    return replace(prior(task.vae, 4), predict=predict)
+    return replace(prior(task.vae, batch), predict=predict)
 
 
 def far_data():
@@ -157,14 +157,14 @@ def test_a_log_of_an_earlier_version_is_read_and_goes_on(searched, tmp_path):
 def test_people_see_what_was_expected_of_each_object_when_it_was_asked_for(tmp_path):
     """Also of a batch that is asked for while others are open; results change none of it."""
     task = host_task(count_bits_on_host)
-    settings = dict(budget=12, batch=2, progress=False)
+    settings = dict(budget=12, progress=False, proposer=knowing(task, 2))
     path = tmp_path / "lab"
-    with wrlso.open(path, task, METHOD, proposer=knowing(task), **settings) as study:
+    with wrlso.open(path, task, METHOD, **settings) as study:
         first, second = study.ask(2), study.ask(2)
         assert not {c.id for c in first} & {c.id for c in second}
     before = wrlso.Result(path).predictions()
     assert len(before) >= 4
-    with wrlso.open(path, task, METHOD, proposer=knowing(task), **settings) as study:
+    with wrlso.open(path, task, METHOD, **settings) as study:
         study.tell({c: count_bits_on_host(c.object) for c in (*second, *first)})
     result = wrlso.Result(path)
     assert result.predictions() == before

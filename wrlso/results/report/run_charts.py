@@ -155,7 +155,10 @@ def predictions(view: RunView, label: str) -> tuple[Plot, str] | None:
     ends = [float(came.min()), float(came.max())]
     made.line(ends, ends, line_dash="dashed", color="black")
     made.x_range = _around(mean, came)
-    made.add_layout(ColorBar(color_mapper=colour["transform"], title="round", width=12), "right")
+    bar = ColorBar(
+        color_mapper=colour["transform"], title="round", width=12, ticker=rounds_ticker(last + 1)
+    )
+    made.add_layout(bar, "right")
     tips = """<b>predicted @predicted{0.[0000]} ± @deviation{0.[0000]}, came @score{0.[0000]}</b>
     <div style="color: #555">seed @seed, query @name</div>"""
     made.add_tools(HoverTool(renderers=[dots], tooltips=tips, name="prediction"))
@@ -173,7 +176,8 @@ def _agreement(found: Calibration) -> str:
     ranks = f" The rank correlation is {found.rank_correlation:.2f}."
     return (
         f"Of {found.number:,} scores, {found.within_one:.0%} came within one predicted standard "
-        f"deviation (line) and {found.within_two:.0%} within two; 68% and 95% would be ideal."
+        f"deviation (line) and {found.within_two:.0%} within two. 68% and 95% would be "
+        "ideal; fewer mean that the surrogate is too sure."
         f"{'' if np.isnan(found.rank_correlation) else ranks}"
     )
 
