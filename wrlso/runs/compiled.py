@@ -244,9 +244,11 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
             now = State(params, history, state.memory)
             key = loop.query_key(inputs.seed, shared.round, shared.ask * asks + asked)
             candidates = loop.ask(algorithm, key, now, surrogate, shared.base, inputs.limit)
-            # The barrier keeps what is recorded from changing how the search rounds.
-            known = lax.optimization_barrier((surrogate, candidates.latents))
-            prediction = loop.predict(algorithm, *known)
+            prediction = None
+            if algorithm.proposer.predict is not None:
+                # The barrier keeps what is recorded from changing how the search rounds.
+                known = lax.optimization_barrier((surrogate, candidates.latents))
+                prediction = loop.predict(algorithm, *known)
             scores = raw_scores(objective, candidates.objects)
             evaluation = loop.judge(scores, candidates)
             now, surrogate = loop.tell(
