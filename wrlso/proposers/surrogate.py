@@ -6,6 +6,7 @@ sparse one more.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -213,6 +214,15 @@ def predict(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:
 
 def _predict(gp: exact.ExactGP | sparse.SparseGP, x: Array) -> tuple[Array, Array]:
     return exact.predict(gp, x) if isinstance(gp, exact.ExactGP) else sparse.predict(gp, x)
+
+
+def predict_with_covariance(
+    surrogate: Surrogate, x: Array
+) -> tuple[Array, Array, Callable[[Array], Array]]:
+    """Mean and variance ``[s]`` at ``x [s, d]``, and the covariance ``[s]`` of all with one row."""
+    if isinstance(surrogate.gp, exact.ExactGP):
+        return exact.predict_with_covariance(surrogate.gp, x)
+    return sparse.predict_with_covariance(surrogate.gp, x)
 
 
 def predict_joint(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:

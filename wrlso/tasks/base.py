@@ -16,7 +16,7 @@ from wrlso.loop.retraining import RetrainConfig
 from wrlso.models.elbo import BetaSchedule, constant_beta
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
-from wrlso.proposers.bayesian import BOConfig
+from wrlso.proposers.bo_config import BOConfig
 from wrlso.scores import Objective, negative
 from wrlso.storage.tensors import load_tree
 
