@@ -1,10 +1,11 @@
 """Tables of the four corners on molecules: a row per method, and paired differences."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_1samp
+from scipy.stats import nct, t, ttest_1samp
 
 from wrlso.results.tables import markdown
 
@@ -15,21 +16,48 @@ MOST_ATOMS = 38
 BLOCK = 50
 """Number of queries per median."""
 
+LEVEL, POWER = 0.01, 0.8
+
 Line = dict[str, Any]
 
 
-def paired(lines: Sequence[Line], objective: str, a: str, b: str, figure: str) -> str:
-    """Difference of two rows over the seeds that both have, and the p of a paired t-test."""
+def differences(lines: Sequence[Line], objective: str, a: str, b: str, figure: str) -> np.ndarray:
+    """Row a less row b, over the seeds that both have."""
     scores = [
         {x["seed"]: x[figure] for x in lines if (x["objective"], x["row"]) == (objective, row)}
         for row in (a, b)
     ]
-    seeds = sorted(scores[0].keys() & scores[1].keys())
-    if len(seeds) < 2:
+    return np.array([scores[0][i] - scores[1][i] for i in sorted(scores[0].keys() & scores[1])])
+
+
+def paired(difference: np.ndarray) -> str:
+    """Mean and s.d. of paired differences, and the p of a t-test."""
+    n = len(difference)
+    if n < 2:
         return "–"
-    difference = np.array([scores[0][i] - scores[1][i] for i in seeds])
     p = float(ttest_1samp(difference, 0.0).pvalue) if difference.any() else 1.0
-    return f"{difference.mean():+.3f} ± {difference.std(ddof=1):.3f} ({len(seeds)}, p = {p:.2g})"
+    return f"{difference.mean():+.3f} ± {difference.std(ddof=1):.3f} ({n}, p = {p:.2g})"
+
+
+def seeds_needed(effect: float, sd: float) -> int | None:
+    """Paired seeds with which a two-sided t-test sees an effect at p = 0.01, in 80% of cases.
+
+    None: more than 1,000.
+    """
+    for n in range(2, 1001):
+        limit = t.ppf(1 - LEVEL / 2, n - 1)
+        if nct.sf(limit, n - 1, abs(effect) / sd * math.sqrt(n)) >= POWER:
+            return n
+    return None
+
+
+def power(difference: np.ndarray) -> str:
+    """The seeds that would show a difference as large as the one found."""
+    sd = difference.std(ddof=1) if len(difference) > 1 else 0.0
+    if not sd > 0:
+        return "–"
+    needed = seeds_needed(difference.mean(), sd)
+    return "> 1,000" if needed is None else str(needed)
 
 
 def average(lines: Sequence[Line], figure: str, form: str) -> str:
@@ -69,19 +97,19 @@ def tables(lines: Sequence[Line], budget: int) -> str:
                     average(of, "refused", ".0f"),
                 ]
             )  # fmt: skip
-        compared = [
-            [
-                other,
-                *(
-                    paired(mine, objective, ROWS[0], other, f)
-                    for f in ("best", "top10", "auc_top10")
-                ),
+        compared = []
+        for other in ROWS[1:]:
+            found = [
+                differences(mine, objective, ROWS[0], other, f)
+                for f in ("best", "top10", "auc_top10")
             ]
-            for other in ROWS[1:]
-        ]
+            if len(found[0]):
+                compared.append([other, *map(paired, found), power(found[0])])
         parts.append(
             f"## {objective}\n\n{markdown(header, body)}\n\nWeighted retraining less another row, "
-            "over the seeds that both have (number of seeds, p of a two-sided paired t-test):\n\n"
-            + markdown(["against", "best", "top-10", "AUC top-10"], compared)
+            "over the seeds that both have (number of seeds, p of a two-sided paired t-test). "
+            "`needed`: the seeds with which such a test would see this difference of the best at "
+            f"p = {LEVEL:g} in {POWER:.0%} of cases:\n\n"
+            + markdown(["against", "best", "top-10", "AUC top-10", "needed"], compared)
         )
     return "\n\n".join(parts)
