@@ -5,7 +5,7 @@
 Sections: ``tiny`` (300 rounds of the tests' task of 16 bits), ``shapes`` (the headline run), and
 ``rounds`` (2,000 rounds: memory, descriptors, time per round). In memory the same session keeps its
 log in ``:memory:`` and writes no checkpoint. Writes benchmarks/results/durability.md and .csv.
-Ratios carry over, times do not. Run it alone on the machine.
+Ratios carry over, times do not. Run it alone on the machine; ``--only`` measures one section.
 """
 
 import os
@@ -50,7 +50,7 @@ def _rounds_seconds(
         def checkpoints(self) -> list[int]:
             return []
 
-        def save_checkpoint(self, rounds_done: int, state: Any) -> None:
+        def save_checkpoint(self, rounds_done: int, state: Any, durable: bool = True) -> None:
             pass
 
         def forget_checkpoints(self, rounds_done: int, keep: set[int]) -> None:
