@@ -192,7 +192,7 @@ def tiny_sweep(out, swept=SWEPT, task=None, **changes):
     return sweep(task or make_tiny_task(), swept, out=out, **(settings | changes))
 
 
-class Killed(BaseException):
+class Killed(KeyboardInterrupt):
     """Stands for anything that ends the process in the middle."""
 
 

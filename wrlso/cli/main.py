@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -137,6 +138,8 @@ Python and JAX, and the devices that JAX sees."""
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
         with terminated_as_interrupted(), remembered_interrupts():

@@ -1,8 +1,9 @@
 """The query log: one SQLite file that holds every query; each is committed once it is scored.
 
 Every row has a digest, and the file has the run's id. Both are checked when it is opened. Commits
-go to a write-ahead log beside the file. It is folded into the file after each round, and with the
-first commit a second after the last time: a copy of the file alone has all but the last answers.
+go to a write-ahead log beside the file. It is folded into the file after a round, at most once a
+second, and with the first commit a second after the last time: a copy of the file alone has all but
+the last answers.
 """
 
 import sqlite3
@@ -28,7 +29,7 @@ from wrlso.runs.rows import (
     write_rows,
 )
 from wrlso.status import Status
-from wrlso.storage.sqlite import check_structure, damage_is_told
+from wrlso.storage.sqlite import check_structure, damage_is_told, errors_name
 
 __all__ = ["Describe", "Query", "QueryLog", "Round", "Told", "latent_of"]
 
@@ -53,7 +54,8 @@ class QueryLog:
       describe: function that gives the text of new queries; None: they have none.
       run: the id of the run that must have written it; None: whichever has.
       fresh: the file may be new, or empty.
-      durable: whether a commit survives a power failure at once. Otherwise it does after its round.
+      durable: whether a commit survives a power failure at once. Otherwise it does once the file is
+        folded.
 
     Attributes:
       path: the SQLite file.
@@ -118,6 +120,11 @@ class QueryLog:
         for table in COLUMNS:
             check_rows(self._db, table)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the file has its tables."""
+        return bool(self._columns("queries"))
+
     def forget_from(self, round: int) -> None:
         """Delete the queries of a round and of later rounds, before the round runs again."""
         with self._transaction():
@@ -165,7 +172,7 @@ class QueryLog:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """A transaction that is whole or not there; Ctrl-C waits until its end."""
-        with shielded():
+        with shielded(), errors_name(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wrlso.evaluation.values import LONGEST_REASON, shorten
 from wrlso.status import Status
 from wrlso.storage.sealed import digest_of
 
@@ -90,6 +91,12 @@ COLUMNS = {
     ),
 }  # fmt: skip
 """The columns of each table, but for the digest."""
+
+_LONGEST_TEXT = 10_000
+"""Maximum number of characters of an object's text; longer ones lose their middle."""
+
+_TEXTS = {"reason": LONGEST_REASON, "source": LONGEST_REASON, "text": _LONGEST_TEXT}
+"""Columns of texts that come from users' functions and files, and their maximum lengths."""
 
 _REAL = frozenset(
     ("score", "value", "desirability", "loss", "effective_rows", "fit_r2", "fit_spearman",
@@ -232,7 +239,9 @@ def _sealed(table: str, row: Sequence[Any]) -> list[Any]:
 
 
 def _stored(name: str, value: Any) -> Any:
-    """A value as SQLite gives it back: NaN is NULL there."""
+    """A value as SQLite gives it back: NaN is NULL there, and no text has a lone surrogate."""
+    if isinstance(value, str) and name in _TEXTS:
+        return shorten(value, _TEXTS[name])
     if value is None or name not in _REAL:
         return value
     return None if math.isnan(value) else float(value)

@@ -1,5 +1,7 @@
 """One process's part of a run: round after round, ask after ask."""
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -32,6 +34,10 @@ EXTRA_ROUNDS = 2
 
 FITS = 12
 """Maximum number of surrogates per round, each with as many asks as r takes where all are new."""
+
+_FORCE = 1.0
+"""Minimum number of seconds between two rounds whose log and checkpoint are forced to the disk. A
+kill loses nothing of the others; after a power failure a run goes on from the last forced one."""
 
 
 class Session:
@@ -69,6 +75,7 @@ class Session:
         self.compiled, self._compiled_before = self._programs(), Counter[str]()
         start = broadcast(self.plan, first)
         self.round, self.state = checkpoints.restore(runs, self.plan, start)
+        self._forced, self._forced_round, self._forced_at = False, self.round, -math.inf
         if not keep_log:
             self.state = checkpoints.with_late_results(
                 self.logs, self.seeds, self.plan, self.state, task.sign, self.offset
@@ -116,6 +123,11 @@ class Session:
         self.compiled = self._programs()
 
     @property
+    def kept(self) -> set[int]:
+        """The rounds whose checkpoints stay, for figures."""
+        return {1, self.algorithm.rounds // 2}
+
+    @property
     def counts(self) -> np.ndarray:
         """``[seeds]`` charged queries so far."""
         return np.asarray(self.state.history.used)[: len(self.seeds)]
@@ -127,6 +139,8 @@ class Session:
         with self.evaluator or nullcontext():
             while self.round < last and (self.counts < self.algorithm.budget).any():
                 self._run_round(check_interrupt)
+        if not self._forced:
+            checkpoints.force(self.runs, self.round, self.kept)
 
     def _run_round(self, check_interrupt: Callable[[], None]) -> None:
         ends = self.counts + self.algorithm.retrain_every
@@ -281,8 +295,10 @@ class Session:
     def end_round(self, done: Mapping[QueryLog, Sequence[Round]]) -> None:
         """Save the state after a round whose rows were logged, and tell the callback."""
         self.round += 1
-        keep = {1, self.algorithm.rounds // 2}
-        checkpoints.save(self.runs, self.round, self.state, keep)
+        if self._forced:
+            self._forced_round, self._forced_at = self.round, time.monotonic()
+        keep = self.kept | {self._forced_round}
+        checkpoints.save(self.runs, self.round, self.state, keep, durable=self._forced)
         parts: dict[tuple[QueryLog, int], dict[str, float]] = {}
         if self.callback is not None:
             lanes = zip(self.logs, self.seeds, strict=True)
@@ -313,6 +329,8 @@ class Session:
                 done[self.logs[i]].append(replace(round, **counts, **measured))
         for log, rounds in done.items():
             log.add_rounds(rounds)
+        self._forced = time.monotonic() - self._forced_at > _FORCE
+        for log in done if self._forced else ():
             log.fold()  # before the checkpoint, which counts on it
         return done
 

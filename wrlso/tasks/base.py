@@ -195,7 +195,7 @@ def describer(task: Task) -> Callable[[bytes], str] | None:
     def describe(stored: bytes) -> str:
         try:
             return str(to_text(np.frombuffer(stored, like.dtype).reshape(like.shape)))
-        except Exception:  # an error of the user's function must not fail a run
+        except (Exception, SystemExit):  # an error of the user's function must not fail a run
             return ""
 
     return describe
