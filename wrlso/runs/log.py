@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from wrlso.runs.rows import (
     check_rows,
     columns_of,
     latent_of,
+    values_of,
     write_rows,
 )
 from wrlso.status import Status
@@ -194,7 +194,7 @@ class QueryLog:
         queries = list(queries)
         texts = [self._text(q) for q in queries]
         rows = [
-            (*astuple(q)[:6], q.status.name, q.reason, text)
+            (*values_of(q)[:6], q.status.name, q.reason, text)
             for q, text in zip(queries, texts, strict=True)
         ]
         with self._transaction():
@@ -222,7 +222,7 @@ class QueryLog:
                 known = None if told.query is None else self.find(*told.query)
                 if known is not None:
                     status = Status.FAILED if told.score is None else Status.OK
-                    settled = (*astuple(known)[:5], told.score, status.name, told.reason)
+                    settled = (*values_of(known)[:5], told.score, status.name, told.reason)
                     write_rows(self._db, "queries", [(*settled, known.text)])
 
     def elsewhere(self) -> list[Told]:
@@ -252,7 +252,7 @@ class QueryLog:
     def add_rounds(self, rounds: Iterable[Round]) -> None:
         """Record retrainings, and the times since the last call."""
         with self._transaction():
-            write_rows(self._db, "rounds", [astuple(r) for r in rounds])
+            write_rows(self._db, "rounds", [values_of(r) for r in rounds])
             self._write_times()
 
     def add_time(self, phase: str, round: int, seconds: float) -> None:

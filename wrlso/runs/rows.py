@@ -217,6 +217,12 @@ def columns_of(table: str) -> str:
     return ", ".join(f'"{name}"' for name in COLUMNS[table])
 
 
+def values_of(row: Query | Round) -> tuple[Any, ...]:
+    """The fields in order. ``dataclasses.astuple`` would copy each deeply, which takes longer than
+    the digest and the insertion."""
+    return tuple(vars(row).values())
+
+
 def write_rows(db: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
     """Write rows with their digests, in place of rows with the same key."""
     marks = ", ".join("?" * (len(COLUMNS[table]) + 1))

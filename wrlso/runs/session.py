@@ -165,6 +165,7 @@ class Session:
         inputs = self.lanes.seed_inputs(self.limits, steps)
         shared = self.lanes.shared_inputs(self.round, 0)
         self.state, info = self.compiled.retrain(self.state, inputs, shared)
+        info = jax.tree.map(np.asarray, info)  # an index into an array of JAX is a program
         return [
             Round(
                 seed=seed,
