@@ -9,6 +9,7 @@ import pytest
 import wrlso
 from tests.builders import (
     METHOD,
+    Killed,
     all_queries,
     count_bits_on_host,
     host_task,
@@ -19,8 +20,11 @@ from tests.builders import (
 from tests.damage import full_disk
 from wrlso import Result, resume
 from wrlso.cli.main import main
+from wrlso.runs import session
+from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, QueryLog
 from wrlso.runs.rows import COLUMNS, check_rows
+from wrlso.runs.session import Session
 from wrlso.status import Status
 
 ODD_TEXTS = ["\udcff is lone", "a\0b", "x" * 3_000_000, "\n", 7]
@@ -124,3 +128,31 @@ def test_links_in_a_circle_are_an_error_of_the_machine_or_replaced(tmp_path):
     links[1].unlink()
     assert resume(path, task=make_tiny_task(), progress=False).finished
     assert links[0].is_file()
+
+
+def test_a_power_failure_costs_the_rounds_that_were_not_forced_to_the_disk(tmp_path, monkeypatch):
+    """The last checkpoint is empty, and the log has the rows of the first round only."""
+    settings = dict(seeds=1, budget=40, proposer="prior")
+    whole = tiny_run(tmp_path / "whole", **settings)
+    path, original = tmp_path / "run", Session._run_round
+
+    def dies(self, check_interrupt):
+        if self.round == 4:
+            raise Killed
+        original(self, check_interrupt)
+
+    monkeypatch.setattr(session, "_FORCE", 1e9)  # the first round is forced
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_run_round", dies)
+        with pytest.raises(Killed):
+            tiny_run(path, **settings)
+    folder = RunFolder(path)
+    assert folder.checkpoints() == [1, 4]
+    folder.checkpoint_file(4).write_bytes(b"")
+    with closing(folder.open_log()) as log:
+        log.forget_from(1)
+    with pytest.raises(ValueError, match=r"round00004\.safetensors is damaged: .*delete it, and"):
+        resume(path, task=make_tiny_task(), progress=False)
+    folder.checkpoint_file(4).unlink()
+    assert resume(path, task=make_tiny_task(), progress=False).queries() == whole.queries()
+    assert folder.checkpoints() == RunFolder(tmp_path / "whole").checkpoints() == [1, 5, 10]

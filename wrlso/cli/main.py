@@ -143,7 +143,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
         with terminated_as_interrupted(), remembered_interrupts():
-            return _dispatch(argv)
+            status = _dispatch(argv)
+            if sys.stdout is not None:  # a process may have none
+                sys.stdout.flush()  # an error should not come after this block
+            return status
     except Exception as error:
         return say_error(error)
     except KeyboardInterrupt as error:

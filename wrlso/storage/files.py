@@ -40,12 +40,12 @@ def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
     Raises:
       OSError: naming the file.
     """
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))  # unlike resolve, it takes links in a circle
     with _named(path):
         if path.exists() and not path.is_file() and not path.is_dir():
             path.write_bytes(content)
             return
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))  # unlike resolve, it takes links in a circle
         with _temporary_file(path, content, durable) as temporary:
             os.replace(temporary, path)
 
