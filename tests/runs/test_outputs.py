@@ -2,11 +2,13 @@
 
 import csv
 import os
+import signal
 
 import pytest
 
 from tests.builders import tiny_run
 from wrlso.cli.main import main
+from wrlso.runs import molecule_training
 from wrlso.runs.outputs import check_output
 
 MOLECULES = "CCO\nCCN\nnot a molecule\nCCO\n"
@@ -70,6 +72,19 @@ def test_a_model_replaces_neither_its_molecules_nor_another_model(tmp_path, caps
     assert data.read_text() == MOLECULES
     assert model.read_bytes() == b"a model"
     assert not list(tmp_path.glob("*.training"))
+
+
+def test_a_training_that_is_interrupted_says_how_it_goes_on(tmp_path, capsys, monkeypatch):
+    """Ctrl-C while the molecules are read."""
+    (tmp_path / "mine.smi").write_text(MOLECULES)
+
+    def interrupted(*arguments, **keywords):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(molecule_training, "prepare", interrupted)
+    words = ["--data", str(tmp_path / "mine.smi"), "--out", str(tmp_path / "model.safetensors")]
+    assert main(["train", "molecules", *words]) == 130
+    assert "nothing is lost; the same command goes on" in capsys.readouterr().err
 
 
 def test_a_name_that_is_no_text_is_written_and_shown(tmp_path):

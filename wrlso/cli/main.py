@@ -171,7 +171,7 @@ def _dispatch(argv: list[str]) -> int:
         reports.Report: reports.report,
         export.Export: export.export,
         study.Open: _task_is_missing,
-        study.Ask: study.ask,
+        study.Ask: _ask,
         study.Tell: study.tell,
         molecules.Data: molecules.data,
         Train: _task_is_missing,
@@ -226,7 +226,23 @@ def _train(name: str, argv: list[str]) -> int:
         raise ValueError(f"no model of {name!r} can be trained; there is: molecules")
     prog = f"wrlso train {name}"
     command = describe(molecules.TrainMolecules)
-    return molecules.train_molecules(tyro.cli(command, prog=prog, args=argv))
+    with _says_when_interrupted("the same command goes on from the last checkpoint"):
+        return molecules.train_molecules(tyro.cli(command, prog=prog, args=argv))
+
+
+def _ask(command: study.Ask) -> int:
+    again = f"what was asked for: wrlso ask {command.run} --pending"
+    with _says_when_interrupted(again):
+        return study.ask(command)
+
+
+@contextlib.contextmanager
+def _says_when_interrupted(remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nwrlso: nothing is lost; {remedy}", file=sys.stderr)
+        raise
 
 
 def _completion(command: Completion) -> int:
