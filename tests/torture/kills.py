@@ -31,7 +31,7 @@ _PATIENCE = 20.0
 _LIMIT = 1200.0
 """Maximum number of seconds of one process."""
 
-_AGAIN = 0.4
+_AGAIN = 0.7
 """Probability that a resumed process is killed, too."""
 
 
