@@ -18,7 +18,7 @@ from wrlso.loop.retraining import RetrainConfig
 from wrlso.models.elbo import bernoulli_log_likelihood
 from wrlso.models.vae import VAE, Relaxation
 from wrlso.proposers.base import Pool, Proposer
-from wrlso.proposers.bayesian import BOConfig
+from wrlso.proposers.bo_config import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.runs.log import QueryLog
 from wrlso.tasks.base import Task
@@ -192,7 +192,7 @@ def tiny_sweep(out, swept=SWEPT, task=None, **changes):
     return sweep(task or make_tiny_task(), swept, out=out, **(settings | changes))
 
 
-class Killed(BaseException):
+class Killed(KeyboardInterrupt):
     """Stands for anything that ends the process in the middle."""
 
 

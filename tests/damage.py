@@ -1,5 +1,8 @@
 """Damage to a file: each kind as a function from its path to the file's new content."""
 
+import resource
+from contextlib import contextmanager
+
 import numpy as np
 
 TRUNCATIONS = 20
@@ -28,3 +31,14 @@ def damages(content: bytes, other: bytes | None, flips: int, seed: int = 0):
         flipped = bytearray(content)
         flipped[place] ^= 1 << bit
         yield f"bit {bit} of byte {place} flipped", bytes(flipped)
+
+
+@contextmanager
+def full_disk(size):
+    """No file of this process grows beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

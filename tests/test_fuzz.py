@@ -4,11 +4,13 @@ The default suite tries a few of each kind. ``pytest -m slow tests/test_fuzz.py`
 """
 
 import contextlib
+import copy
 import io
 import json
 import math
 import signal
 import string
+import tomllib
 
 import numpy as np
 import pytest
@@ -21,6 +23,8 @@ import wrlso
 from tests.builders import METHOD, make_tiny_task
 from wrlso import RunSettings, methods
 from wrlso.chem.checks import Checks, _examine
+from wrlso.chem.composite import Composite
+from wrlso.chem.objective_file import from_mapping, read_objective
 from wrlso.cli.errors import FAULT
 from wrlso.cli.main import main
 from wrlso.runs.config import RunConfig, plan_run
@@ -328,10 +332,88 @@ def model_files(folder, examples):
     fuzz(st.tuples(names, texts, st.booleans()), described, examples // 2)
 
 
+def objectives(folder, examples):
+    """Objectives in TOML, with values and keys of other kinds: an error that names the file."""
+    text = """
+name = "lead"
+aggregate = "geometric_mean"
+[[component]]
+property = "molecular_weight"
+transform = {type = "double_sigmoid", low = 200, high = 500, coef_div = 500, coef_si = 20, coef_se = 20}
+weight = 0.25
+[[component]]
+similarity = ["CCO"]
+fingerprint = "FCFP6"
+counts = false
+transform = {type = "linear", at_0 = 0, at_1 = 0.7}
+[[component]]
+substructure = "CO"
+factor = true
+transform = {type = "value_mapping", mapping = {0 = 0.5, 1 = 1.0}}
+[filter]
+alerts = ["pains"]
+max_weight = 500
+windows = {logp = [0, 5]}
+"""  # noqa: E501
+    whole = tomllib.loads(text)
+    assert isinstance(from_mapping(whole), Composite)
+    places = list(_places(whole))
+    file = folder.path.parent / "lead.toml"
+
+    def changed(change):
+        place, value, how = change
+        content = copy.deepcopy(whole)
+        *path, last = place
+        inside = content
+        for key in path:
+            inside = inside[key]
+        if how == "deleted":
+            del inside[last]
+        elif how == "more" and isinstance(inside[last], dict):
+            inside[last][str(value)[:20]] = value
+        else:
+            inside[last] = value
+        try:
+            assert isinstance(from_mapping(content, "lead.toml"), Composite)
+        except ValueError as error:
+            says(error, "lead.toml")
+
+    def bytes_(edit):
+        place, new, cut = edit
+        stored = text.encode()
+        at = place % len(stored)
+        stored = stored[:at] + new + stored[at + 1 :]
+        file.write_bytes(stored[: cut % len(stored)] if cut else stored)
+        try:
+            assert isinstance(read_objective(file), Composite)
+        except ValueError as error:
+            says(error, "lead.toml")
+
+    pieces = st.one_of(
+        st.binary(max_size=3),
+        st.sampled_from([b"[" * 3000, b"9" * 5000, b"a.", b"nan", b"'", b"{"]),
+    )
+    odd = st.one_of(ODD, st.sampled_from(["logp", "linear", "CCO", "[C", "qed", "pains"]))
+    how = st.sampled_from(["value", "deleted", "more"])
+    fuzz(st.tuples(st.sampled_from(places), odd, how), changed, examples - examples // 2)
+    edits = st.tuples(st.integers(0, 10**4), pieces, st.sampled_from([0, 0, 100, 333, 500]))
+    fuzz(edits, bytes_, examples // 2)
+
+
+def _places(content, path=()):
+    """The path of each value in nested tables and lists."""
+    pairs = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in pairs:
+        yield (*path, key)
+        if isinstance(value, (dict, list)):
+            yield from _places(value, (*path, key))
+
+
 KINDS = {
     configurations: 3000,
     command_lines: 1500,
-    smiles: 2500,
+    smiles: 2000,
+    objectives: 500,
     expressions: 1500,
     tables: 1000,
     model_files: 500,

@@ -15,7 +15,8 @@ from benchmarks.accelerator.measure import Deadline, Row, measured
 from benchmarks.speed.gp_problems import draw_problem, standard_surrogate
 from wrlso.gp.kernels import Matern52
 from wrlso.gp.sparse import log_marginal_bound
-from wrlso.proposers.bayesian import BOConfig, optimize
+from wrlso.proposers.bayesian import optimize
+from wrlso.proposers.bo_config import BOConfig
 from wrlso.proposers.surrogate import predict
 from wrlso.weighting import rank_weights
 

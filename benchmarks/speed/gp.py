@@ -94,7 +94,8 @@ def compare_asks(n: int, d: int, problems: int = 3, rounds: int = 2) -> Row:
     """Both libraries ask in turn about the same posteriors, which are conditioned beforehand."""
     import jax
 
-    from wrlso.proposers.bayesian import BOConfig, optimize
+    from wrlso.proposers.bayesian import optimize
+    from wrlso.proposers.bo_config import BOConfig
 
     config = BOConfig(starts=STARTS, candidates=CANDIDATES, bound=BOUND)
     drawn = [draw_problem(np.random.default_rng([n, d, trial]), n, d) for trial in range(problems)]
@@ -157,7 +158,8 @@ def section_seeds() -> list[Row]:
     import jax.numpy as jnp
 
     from wrlso.parallel import over_seeds, plan_seeds, spread
-    from wrlso.proposers.bayesian import BOConfig, optimize
+    from wrlso.proposers.bayesian import optimize
+    from wrlso.proposers.bo_config import BOConfig
 
     config = BOConfig(starts=STARTS, candidates=CANDIDATES, bound=BOUND)
     n, d = 500, 25

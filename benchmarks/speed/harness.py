@@ -88,7 +88,10 @@ def main(
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
+    parser.add_argument(
+        "--only", nargs="+", choices=sections, default=list(sections),
+        help="sections to measure; the figures of the others stay in the file as they are",
+    )  # fmt: skip
     parser.add_argument("--section", choices=sections, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.section:
@@ -103,4 +106,22 @@ def main(
         rows += new  # type: ignore[arg-type]
         for row in new:
             print(" | ".join(row), flush=True)
+    if set(options.only) < set(sections):
+        rows = merged(rows_of(stem), rows)
     write(stem, module, title, rows)
+
+
+def rows_of(stem: str) -> list[Row]:
+    """The rows of STEM.csv; none if there is no such file."""
+    path = RESULTS / f"{stem}.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [tuple(row) for row in list(csv.reader(file))[1:]]  # type: ignore[misc]
+
+
+def merged(old: list[Row], new: list[Row]) -> list[Row]:
+    """The old rows, with new ones in the places of the same figures, and the others after them."""
+    by_figure = {row[0]: row for row in new}
+    kept = [by_figure.pop(row[0], row) for row in old]
+    return kept + list(by_figure.values())

@@ -146,7 +146,8 @@ def test_salts_are_told_from_unknown_pieces(tmp_path):
     [
         ("a.smi", b"", "a.smi is empty: give a file with a SMILES on each line"),
         ("a.csv", b"\n \n", "a.csv is empty"),
-        ("a.csv", b"smiles\n", "a.csv is empty"),
+        ("a.csv", b"smiles\n", "a.csv holds no molecule, but a header or comments"),
+        ("a.smi", b"# mine\n\n", "a.smi holds no molecule, but a header or comments"),
         ("a.csv", b"name,score\nx,1\n", "no column 'smiles': give one of name, score"),
         ("a.smi", b"foo\nbar\n", "no molecule in .*a.smi can be used:\n2 lines rejected"),
         ("a.smi.gz", gzip.compress(b"CCO" * 99, mtime=0)[:-9], "a.smi.gz is damaged: it begins as"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import ROOT
 from wrlso.chem.objective import OBJECTIVES
 from wrlso.cli.main import main
 
@@ -209,3 +210,25 @@ def test_help_names_every_command_and_option(capsys):
 def test_help_names_every_objective_of_molecules(capsys):
     help_of_molecules = printed(capsys, "run", "molecules", "--help")
     assert [name for name in OBJECTIVES if name not in help_of_molecules] == []
+
+
+def said_by(words, **streams):
+    """Exit status and errors of the command in a process of its own."""
+    command = [sys.executable, "-m", "wrlso", *words]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **streams)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
+def test_an_output_that_cannot_be_written_is_said_in_words():
+    with open("/dev/full", "w") as full:
+        status, said = said_by(["methods"], stdout=full)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "the output cannot be written (No space left on device)" in said
+
+
+def test_an_output_that_nobody_reads_ends_the_command_in_silence():
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert said_by(["completion", "bash"], stdout=writer) == (141, "")
+    os.close(writer)

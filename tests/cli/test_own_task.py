@@ -115,6 +115,35 @@ def test_a_task_that_is_not_there_is_named_with_the_remedy(file, name, reason, c
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def f(:\n", "cannot be loaded (line 1): SyntaxError"),
+        ("x = 1\nx.y\n", "cannot be loaded (line 2): AttributeError"),
+        ("import sys\nsys.exit(3)\n", "cannot be loaded (line 2): SystemExit: 3"),
+        ("def f():\n    f()\nf()\n", "cannot be loaded (line 2): RecursionError"),
+        ("int('many')\n", "cannot be loaded (line 1): invalid literal for int()"),
+        ("\0", "cannot be loaded"),
+        ("import no_such_module\n", "cannot be loaded (line 1): No module named"),
+        ("def task():\n    return {}['x']\n", "made no task (line 2): KeyError: 'x'"),
+        ("def task():\n    raise SystemExit(0)\n", "made no task (line 2): SystemExit: 0"),
+        ("def task(n: int = 'x' * 3): pass\n", "returned NoneType: return a wrlso.Task"),
+    ],
+)
+def test_a_file_that_fails_is_named_with_its_line(code, reason, tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "faulty.py"
+    file.write_text(code)
+    for verb in ("open", "run"):
+        words = [verb, f"{file}:task", "--out", str(tmp_path / "run")]
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert said.count("wrlso: error: ") == 1
+        assert str(file) in said
+        assert reason in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_of_an_own_task_says_how_to_name_it(file, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["open", f"{file}:task", *OPTIONS, "--out", str(run)]) == 0

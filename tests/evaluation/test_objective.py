@@ -1,5 +1,6 @@
 """Where an objective in Python is evaluated."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -74,6 +75,35 @@ def test_an_objective_in_this_process_is_isolated_as_far_as_it_can_be():
     found = list(HostEvaluator(score).outcomes("score", given))
     assert [o.reason for o in found] == ["SystemExit: 3"] * 2
     assert [int(thing[0]) for thing in given] == [4, 5]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        asyncio.CancelledError,
+        GeneratorExit,
+        SystemExit,
+        type("PanicException", (BaseException,), {}),
+    ],
+)
+def test_only_interrupts_of_the_user_end_an_evaluation_in_this_process(kind):
+
+    def score(thing):
+        if thing[0] == 1:
+            raise kind
+        if thing[0] == 2:
+            raise BaseExceptionGroup("two", [kind(), ValueError()])
+        return 1.0
+
+    found = list(HostEvaluator(score).outcomes("score", [np.array([n]) for n in range(4)]))
+    assert [o.kind for o in found] == ["ok", "failed", "failed", "ok"]
+    assert kind.__name__ in found[1].reason
+
+    def interrupted(thing):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(HostEvaluator(interrupted).outcomes("score", [np.array([0])]))
 
 
 def test_canonical_objects_of_another_form_fail_by_themselves():

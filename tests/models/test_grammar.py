@@ -10,6 +10,7 @@ from wrlso.models.grammar import (
     allowed,
     begin,
     expand,
+    likeliest,
     make_grammar,
     stacks,
 )
@@ -111,3 +112,18 @@ def test_one_program_serves_all_steps():
     for left in range(15, 10, -1):
         mask(stack, left)
     assert len(traced) == 1
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_likeliest_symbol_is_the_first_of_the_highest_that_is_possible(dtype):
+    key, mask_key = jax.random.split(jax.random.key(0))
+    logits = jnp.round(3 * jax.random.normal(key, (200, 40)), 0).astype(dtype)  # with ties
+    possible = jax.random.bernoulli(mask_key, 0.3, logits.shape).at[:, 7].set(True)
+    expected = np.argmax(np.where(possible, np.asarray(logits, np.float32), -np.inf), -1)
+    np.testing.assert_array_equal(jax.jit(likeliest)(logits, possible), expected)
+    lost = likeliest(logits.at[:, 3].set(jnp.nan), possible)
+    without = likeliest(logits, possible.at[:, 3].set(False))
+    np.testing.assert_array_equal(lost, without)
+    for nothing in (-jnp.inf, jnp.nan):
+        none = likeliest(jnp.full_like(logits, nothing), possible)
+        np.testing.assert_array_equal(none, np.argmax(possible, -1))

@@ -11,15 +11,18 @@ from tests.builders import make_tiny_task, simulation, tiny_algorithm
 from wrlso.acquisition import log_expected_improvement
 from wrlso.data import Dataset, empty_history
 from wrlso.gp import exact
+from wrlso.gp.fit import FitConfig
 from wrlso.gp.kernels import Matern52
 from wrlso.gp.standardize import Standardizer
 from wrlso.loop.candidates import prepare_base
 from wrlso.models.vae import encode_all
 from wrlso.proposers.base import View
-from wrlso.proposers.bayesian import BOConfig, _best_data, _draws, _within, bo, optimize
+from wrlso.proposers.bayesian import _acquire, _rank, _within, bo, optimize
+from wrlso.proposers.bo_config import BOConfig
 from wrlso.proposers.gradient import gradient_ascent
 from wrlso.proposers.held_out import HeldOutFit
-from wrlso.proposers.surrogate import Surrogate, fantasize, predict
+from wrlso.proposers.starts import best_data, draw
+from wrlso.proposers.surrogate import Surrogate, SurrogateConfig, fantasize, predict
 
 
 def hill(x):
@@ -53,8 +56,8 @@ def test_draws_are_from_the_prior_and_around_good_data():
         latents=far, scores=surrogate.scores.at[:3].set(jnp.array([10.0, 11.0, 12.0]))
     )
     config = BOConfig(starts=3, candidates=400)
-    good = _best_data(surrogate, config.starts)
-    draws = np.asarray(_draws(jax.random.key(0), surrogate, config, good).points)
+    good = best_data(surrogate, config.starts)
+    draws = np.asarray(draw(jax.random.key(0), surrogate, config, good).points)
     assert draws.shape == (400, 2)
     assert (np.abs(draws) <= config.bound + 1e-6).all()
     away = np.linalg.norm(draws - 2.6, axis=1)
@@ -78,7 +81,7 @@ def test_climbs_stay_in_the_region_of_their_start():
     inside = distance <= 0.25 + 1e-6
     assert inside.sum() >= 4
     assert (np.abs(points[:8] - jnp.array([1.0, -0.5])).max(1) < 0.25).sum() >= 1
-    draws = _draws(jax.random.key(0), surrogate, config, _best_data(surrogate, config.starts))
+    draws = draw(jax.random.key(0), surrogate, config, best_data(surrogate, config.starts))
     near = slice(32, None)
     assert (draws.upper - draws.lower).max() <= 0.5 + 1e-6
     assert ((draws.points <= draws.upper) & (draws.points >= draws.lower)).all()
@@ -103,9 +106,9 @@ def test_good_data_differ_in_score():
     scores = jnp.array([5.0, 1.0, 5.0, 4.0, 5.0, 3.0, 9.0, 2.0])
     mask = surrogate.mask.at[6].set(False)
     surrogate = surrogate._replace(scores=scores, mask=mask)
-    best = _best_data(surrogate, 4)
+    best = best_data(surrogate, 4)
     np.testing.assert_array_equal(best, surrogate.latents[jnp.array([0, 3, 5, 7])])
-    everything = _best_data(surrogate, 20)
+    everything = best_data(surrogate, 20)
     np.testing.assert_array_equal(everything[5:], surrogate.latents[jnp.array([2, 4, 6])])
 
 
@@ -149,6 +152,50 @@ def test_reencoded_points_stand_at_the_encodings_of_their_decodes():
     assert len(pool.latents) == 6 + 32 - 3
 
 
+@pytest.mark.parametrize(("kind", "acquisition"), [("exact", "log_ei"), ("sparse", "ucb")])
+def test_ranks_are_those_of_a_posterior_after_each_fantasy(kind, acquisition):
+    task = make_tiny_task()
+    config = BOConfig(
+        acquisition,
+        surrogate=SurrogateConfig(
+            kind, inducing=20, best=10, random=40, fit=FitConfig(restarts=1, evaluations=3)
+        ),
+    )
+    shared = prepare_base(task.load_data())
+    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
+    proposer = bo(task.vae, batch=6, max_observations=8, config=config)
+    _, surrogate = jax.jit(proposer.fit)(jax.random.key(0), view, proposer.memory)
+    x = 2 * jax.random.normal(jax.random.key(1), (40, task.vae.latent_dim))
+
+    @jax.jit
+    def value_of(known, x):
+        return _acquire(surrogate, config, *predict(known, x))
+
+    def values(known):
+        return np.array(value_of(known, x))
+
+    known, expected = surrogate, []
+    for _ in range(5):
+        value = values(known)
+        value[expected] = -np.inf
+        expected.append(int(value.argmax()))
+        known = fantasize(known, x[expected[-1]])
+    alone = jax.jit(lambda s, x: _rank(s, config, x, 1))(surrogate, x)
+    np.testing.assert_array_equal(alone, np.argsort(-values(surrogate), stable=True))
+    order = np.asarray(jax.jit(lambda s, x: _rank(s, config, x, 6))(surrogate, x))
+    assert order[:5].tolist() == expected
+    assert sorted(order.tolist()) == list(range(40))
+    rest = values(known)[order[5:]]
+    np.testing.assert_allclose(rest, np.sort(rest)[::-1], rtol=1e-3, atol=1e-4)
+
+
+def test_draws_grow_with_the_batch():
+    config = BOConfig(candidates=60, candidates_per_query=30)
+    assert [config.for_batch(q).candidates for q in (1, 2, 3, 10)] == [60, 60, 90, 300]
+    assert BOConfig().for_batch(10) == BOConfig()
+    bo(make_tiny_task().vae, batch=100, config=BOConfig(candidates=60, candidates_per_query=1))
+
+
 @pytest.mark.parametrize("batch", [None, 5])
 @pytest.mark.slow
 def test_bo_beats_samples_from_the_prior(batch):
@@ -180,6 +227,7 @@ def test_without_retraining_the_surrogate_is_fitted_every_50_queries():
         (lambda: BOConfig(acquisition="pi"), "acquisition must be"),
         (lambda: BOConfig(starts=200), "starts must be between 1 and a third of candidates = 256"),
         (lambda: BOConfig(bound=0.0), "bound = 0"),
+        (lambda: BOConfig(candidates_per_query=-1), "candidates_per_query must not be negative"),
         (lambda: BOConfig(near=1.5), "near must be a share in"),
         (lambda: BOConfig(reencode=True, acquisition="thompson"), "choose another acquisition"),
         (lambda: bo(make_tiny_task().vae, batch=300), "between 1 and candidates = 256"),

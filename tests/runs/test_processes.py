@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -111,7 +112,8 @@ def split_run(tmp_path):
     folder = RunFolder.create(tmp_path / "split", whole.folder.config)
     for number, share in enumerate(processes._split(folder.config, 2)):
         path = folder.path / "processes" / f"{number:05d}"
-        tiny_run(path, seeds=share.seeds, first_seed=share.first_seed, proposer="prior")
+        RunFolder.create(path, share)
+        resume(path, task=make_tiny_task(), progress=False)
     (folder.path / "processes" / "all").touch()
     return whole, folder
 
@@ -133,3 +135,22 @@ def test_one_process_joins_what_several_began(tmp_path):
     assert (
         json.loads((folder.path / "summary.json").read_text())["seeds"] == joined.summary["seeds"]
     )
+
+
+def test_shares_that_are_not_as_they_were_left_are_refused(tmp_path):
+    """Nothing of what they hold is evaluated again, or left out, without a word."""
+    _, folder = split_run(tmp_path)
+    shares, away = folder.path / "processes", tmp_path / "away"
+    (shares / "all").unlink()  # the shares have queries, so they had all been made
+    assert processes.has_shares(folder.path)
+    (shares / "00001").rename(away)
+    with pytest.raises(ValueError, match=r"processes is damaged: .*seeds \[0, 1\], and the run"):
+        resume(folder.path, task=make_tiny_task(), progress=False)
+    tiny_run(shares / "00001", seeds=1, first_seed=2, proposer="prior")
+    with pytest.raises(ValueError, match="00001 is damaged: it belongs to run"):
+        resume(folder.path, task=make_tiny_task(), progress=False)
+    assert not folder.summary_file.exists()
+    shutil.rmtree(shares / "00001")
+    away.rename(shares / "00001")
+    joined = resume(folder.path, task=make_tiny_task(), progress=False)
+    assert len({query.seed for query in joined.queries()}) == 3

@@ -47,11 +47,11 @@ def test_a_killed_sweep_goes_on(tmp_path, monkeypatch, saved_before):
     original = RunFolder.save_checkpoint
     saved = []
 
-    def dies(self, done, state):
+    def dies(self, done, state, durable):
         if len(saved) == saved_before:
             raise Killed
         saved.append(done)
-        original(self, done, state)
+        original(self, done, state, durable)
 
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "save_checkpoint", dies)
@@ -70,8 +70,8 @@ def test_runs_of_a_sweep_that_stand_apart_go_on_apart(tmp_path, monkeypatch):
     original, saved = RunFolder.save_checkpoint, []
 
     def dies_after(count):
-        def save(self, done, state):
-            original(self, done, state)
+        def save(self, done, state, durable):
+            original(self, done, state, durable)
             saved.append((self.path.name, done))
             if len(saved) == count:
                 raise Killed

@@ -1,13 +1,15 @@
 """Files that say what they held: any damage is noticed."""
 
 import os
+import sqlite3
+from contextlib import closing
 
 import jax
 import numpy as np
 import pytest
 
 from tests.builders import make_tiny_task, tiny_data
-from tests.damage import damages
+from tests.damage import damages, full_disk
 from wrlso.chem.cache import read_arrays, write_arrays
 from wrlso.chem.score_cache import ScoreCache
 from wrlso.runs.pretrained import cache_path, pretrained_params
@@ -72,6 +74,21 @@ def test_damaged_scores_are_refused_by_name_or_computed_again(tmp_path):
             assert "delete it, and the scores are computed again" in told
         path.write_bytes(content)
     assert refused > FLIPS // 2
+
+
+def test_scores_that_a_full_disk_has_no_room_for_are_kept_later(tmp_path):
+    scores = {f"{'C' * 500}{i}": float(i) for i in range(100)}
+    with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+        cache.keep({"CCO": 1.0})
+        for _ in range(2):
+            with (
+                full_disk(40_000),
+                pytest.raises(sqlite3.OperationalError, match=r"scores\.sqlite: .*(full|I/O)"),
+            ):
+                cache.keep(scores)
+        assert cache.read([*scores, "CCO"]) == {"CCO": 1.0}
+        cache.keep(scores)
+        assert cache.read([*scores, "CCO"]) == {**scores, "CCO": 1.0}
 
 
 def test_a_damaged_program_is_compiled_again(tmp_path):

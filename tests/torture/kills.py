@@ -31,12 +31,49 @@ _PATIENCE = 20.0
 _LIMIT = 1200.0
 """Maximum number of seconds of one process."""
 
-_AGAIN = 0.4
+_AGAIN = 0.7
 """Probability that a resumed process is killed, too."""
 
 
+FAULTS = ("failed", "different", "lost", "repeated", "processes left", "files left")
+"""What may come of a kill, beside the end of the uninterrupted run."""
+
+
+_LATE = 0.5
+"""Share of the kills whose time counts from the first committed row, as compiling takes longest."""
+
+
 class Lost(AssertionError):
-    """A kill has changed something."""
+    """A kill has changed something.
+
+    Args:
+      kind: one of ``FAULTS``.
+      message: what exactly.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Kills:
+    """The kills of one trial.
+
+    Attributes:
+      begun: number of kills of the process that began the run.
+      resumed: number of kills of processes that resumed it.
+      committed: number of rows that the log had at each kill.
+    """
+
+    begun: int
+    resumed: int
+    committed: tuple[int, ...]
+
+    @property
+    def number(self) -> int:
+        """Of all kills."""
+        return self.begun + self.resumed
 
 
 @dataclass
@@ -47,26 +84,36 @@ class Case:
       name: in ``tests.torture.work.CASES``.
       folder: the folder of all its trials.
       seconds: wall seconds of the uninterrupted run, without the loading of modules.
+      first: wall seconds until its first row is committed.
+      truth: its contents.
     """
 
     name: str
     folder: Path
     seconds: float = 0.0
+    first: float = 0.0
     truth: dict = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Make the uninterrupted run."""
+        """Make the uninterrupted run twice, unless the folder has both."""
+        taken = self.folder / "seconds"
+        if taken.exists():
+            self.seconds, self.first = map(float, taken.read_text().split())
+            self.truth = contents(self.folder / "warm" / "run")
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
         for attempt in ("cold", "warm"):  # the first one compiles
             trial = Trial(self, attempt)
             start = trial.start()
+            self.first = trial.await_row() - start
             trial.finish()
             self.seconds = time.monotonic() - start
             found = contents(trial.run)
             if self.truth and found != self.truth:
-                raise Lost(
-                    f"{self.name}: two uninterrupted runs differ: {different(found, self.truth)}"
-                )
+                differs = different(found, self.truth)
+                raise Lost("different", f"{self.name}: two uninterrupted runs differ: {differs}")
             self.truth = found
+        taken.write_text(f"{self.seconds} {self.first}")
 
 
 class Trial:
@@ -78,6 +125,7 @@ class Trial:
         self.run, self.journal = self.folder / "run", self.folder / "journal"
         self.errors = self.folder / "errors"
         cache = self.folder / "cache"
+        shutil.rmtree(self.folder, ignore_errors=True)  # of a trial that was interrupted
         cache.mkdir(parents=True)
         shared = case.folder.parent / "compiled"
         shared.mkdir(exist_ok=True)
@@ -87,6 +135,8 @@ class Trial:
             "PYTHONPATH": str(ROOT),
             "WRLSO_CACHE": str(cache),
             "OPENBLAS_NUM_THREADS": "1",
+            # Otherwise the folder's name is a part of the key of each compiled program.
+            "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
             JOURNAL: str(self.journal),
             MARK: self.token,
         }
@@ -102,13 +152,23 @@ class Trial:
         self.process.stdout.readline()
         return time.monotonic()
 
+    def await_row(self) -> float:
+        """Wait for the first row, or for the end of the process; the time."""
+        while self.process.poll() is None:
+            with suppress(OSError, sqlite3.Error):  # the files change while they are copied
+                if any(committed_rows(self.run).values()):
+                    break
+            time.sleep(0.1)
+        return time.monotonic()
+
     def finish(self) -> None:
         """Wait for the process to end by itself."""
         assert self.process.stdout is not None
         self.process.stdout.read()
         if self.process.wait(_LIMIT):
             said = self.errors.read_text(errors="replace")
-            raise Lost(f"{self.case.name}: exit {self.process.returncode}: {said[-3000:]}")
+            exit = f"{self.case.name}: exit {self.process.returncode}: {said[-3000:]}"
+            raise Lost("failed", exit)
 
     def kill_after(self, seconds: float) -> bool:
         """Kill the process; False if it has ended before."""
@@ -121,42 +181,61 @@ class Trial:
         deadline = time.monotonic() + _PATIENCE
         while left := processes_with(self.token):
             if time.monotonic() > deadline:
-                raise Lost(f"{self.case.name}: processes are left: {left}")
+                raise Lost("processes left", f"{self.case.name}: processes are left: {left}")
             time.sleep(0.05)
         return True
+
+    def end(self) -> None:
+        """End what still runs, as after an interrupt of the harness."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def noted(self) -> list[str]:
         """The evaluations so far."""
         return self.journal.read_text().split() if self.journal.exists() else []
 
 
-def torture(case: Case, number: int, seed: int, most: int) -> int:
-    """Kill a run up to ``most`` times, let it end, and compare it; the number of kills.
+def torture(case: Case, number: int, seed: int, most: int) -> Kills:
+    """Kill a run up to ``most`` times, let it end, and compare it.
+
+    The instants depend on the seed, the case's name, and the trial's number alone.
 
     Raises:
       Lost: if a committed row is lost or changed, an object is evaluated again after its commit, a
         process is left, or the end differs from that of the uninterrupted run.
     """
-    rng = np.random.default_rng([seed, number])
-    trial, kills = Trial(case, f"{number:04d}"), 0
+    rng = np.random.default_rng([seed, *case.name.encode(), number])
+    trial = Trial(case, f"{number:04d}")
+    kills: list[bool] = []
     committed: list[tuple[dict, int]] = []
-    while kills < most and (kills == 0 or rng.random() < _AGAIN):
+    try:
+        while len(kills) < most and (not kills or rng.random() < _AGAIN):
+            begun = (trial.run / "config.json").exists() or any(trial.run.glob("*/config.json"))
+            trial.start()
+            seconds = case.seconds
+            if rng.random() < _LATE:
+                trial.await_row()
+                seconds -= case.first
+            if not trial.kill_after(float(rng.uniform(0, seconds))):
+                break
+            kills.append(begun)
+            committed.append((committed_rows(trial.run), len(trial.noted())))
         trial.start()
-        if not trial.kill_after(float(rng.uniform(0, case.seconds))):
-            break
-        kills += 1
-        committed.append((committed_rows(trial.run), len(trial.noted())))
-    trial.start()
-    trial.finish()
+        trial.finish()
+    finally:
+        trial.end()
     found = contents(trial.run)
-    if found != case.truth:
-        raise Lost(f"{trial.folder}: the run differs: {different(found, case.truth)}")
     for rows, noted in committed:
         check_committed(trial, rows, noted, found)
+    if found != case.truth:
+        differs = different(found, case.truth)
+        raise Lost("different", f"{trial.folder}: the run differs: {differs}")
     if parts := [str(p) for p in trial.run.rglob("*.part")]:
-        raise Lost(f"{trial.folder}: unfinished files are left: {parts}")
+        raise Lost("files left", f"{trial.folder}: unfinished files are left: {parts}")
     shutil.rmtree(trial.folder)
-    return kills
+    counts = tuple(sum(map(len, rows.values())) for rows, _ in committed)
+    return Kills(kills.count(False), kills.count(True), counts)
 
 
 def check_committed(trial: Trial, rows: dict, noted: int, found: dict) -> None:
@@ -166,13 +245,15 @@ def check_committed(trial: Trial, rows: dict, noted: int, found: dict) -> None:
         after = found[folder]["queries"]
         settled = [row for row in before if row[6] != "PENDING"]
         if lost := [row for row in settled if row not in after]:
-            raise Lost(f"{trial.folder}: {len(lost)} committed rows are lost or changed")
+            told = f"{trial.folder}: {len(lost)} committed rows are lost or changed"
+            raise Lost("lost", told)
         if trial.case.name.startswith("ask"):
             continue  # whoever tells decides what is measured
         done, in_all = evaluated(settled), evaluated(after)
         again = [name for name in done if done[name] == in_all[name] and later[name]]
         if again:
-            raise Lost(f"{trial.folder}: evaluated again after the commit: {again}")
+            told = f"{trial.folder}: evaluated again after the commit: {again}"
+            raise Lost("repeated", told)
 
 
 def evaluated(rows: list[tuple]) -> Counter[str]:

@@ -11,4 +11,4 @@ from tests.torture.work import CASES
 def test_a_killed_run_ends_as_the_uninterrupted_one(name, tmp_path):
     case = Case(name, tmp_path / "case")
     case.begin()
-    assert sum(torture(case, number, seed=1, most=2) for number in range(2)) >= 1
+    assert sum(torture(case, number, seed=1, most=2).number for number in range(2)) >= 1

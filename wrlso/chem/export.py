@@ -15,7 +15,7 @@ from rdkit.DataStructs import BulkTanimotoSimilarity, ExplicitBitVect
 from wrlso.chem.descriptors import describe
 from wrlso.chem.draw import place_atoms
 from wrlso.chem.molecule import parse
-from wrlso.storage.files import write_atomically
+from wrlso.storage.files import write_text
 
 PROPERTIES = (
     "molecular_weight", "heavy_atoms", "logp", "tpsa", "qed", "sa", "h_bond_donors",
@@ -83,7 +83,7 @@ def write_sdf(path: Path, smiles: Sequence[str], fields: Sequence[Mapping[str, A
     with SDWriter(stream) as writer:
         for text, data in zip(smiles, fields, strict=True):
             writer.write(_with_data(text, data))
-    write_atomically(path, stream.getvalue().encode())
+    write_text(path, stream.getvalue())
 
 
 def _with_data(smiles: str, data: Mapping[str, Any]) -> Mol:

@@ -1,13 +1,16 @@
 """The outcome of reading a file of molecules: those used, their scores, and all other lines."""
 
 import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from wrlso.chem.files.records import Account, Rejection
 from wrlso.replicates import Replicates
+from wrlso.storage.files import write_text
 
 
 class Duplicate(NamedTuple):
@@ -83,18 +86,17 @@ def write_rejected(path: Path, molecules: Molecules) -> None:
         Rejection(one.line, one.text, "duplicates", f"the molecule of line {one.first}")
         for one in molecules.duplicates
     ]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(Rejection._fields)
-        writer.writerows(sorted([*molecules.rejected, *repeated]))
+    _write(path, [Rejection._fields, *sorted([*molecules.rejected, *repeated])])
 
 
 def write_used(path: Path, molecules: Molecules) -> None:
     """Write the molecules that a run uses to a CSV file."""
     scores = [""] * len(molecules.smiles) if molecules.scores is None else molecules.scores.tolist()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("line", "name", "smiles", "score"))
-        writer.writerows(
-            zip(molecules.lines.tolist(), molecules.names, molecules.smiles, scores, strict=True)
-        )
+    rows = zip(molecules.lines.tolist(), molecules.names, molecules.smiles, scores, strict=True)
+    _write(path, [("line", "name", "smiles", "score"), *rows])
+
+
+def _write(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    with io.StringIO(newline="") as text:
+        csv.writer(text).writerows(rows)
+        write_text(path, text.getvalue())

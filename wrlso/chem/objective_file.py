@@ -52,7 +52,9 @@ def read_objective(path: str | Path) -> Composite:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: save it in that encoding ({error})") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
+    except ValueError as error:  # also numbers of thousands of digits
         raise ValueError(
             f"{path} is not TOML: {error}; put texts in quotes, SMILES and SMARTS in single ones"
         ) from error

@@ -65,8 +65,13 @@ class ScoreCache:
         rows = [(text, score, self._digest(text, score)) for text, score in scores.items()]
         with self._reading():
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
-            self._db.execute("COMMIT")
+            try:
+                self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
     def forget(self) -> None:
         """Forget all kept scores of the objective."""

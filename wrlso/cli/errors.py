@@ -1,9 +1,11 @@
 """Errors in words, for the command line: the one place that knows their types."""
 
+import errno
 import os
 import sqlite3
 import sys
 import traceback
+from contextlib import suppress
 
 from wrlso.evaluation.values import EvaluationError
 
@@ -17,11 +19,18 @@ TRACEBACK = "WRLSO_TRACEBACK"
 FAULT = 70
 """Exit status of a fault of the program."""
 
+PIPE = 141
+"""Exit status of a program whose output nobody reads, as shells state it: 128 + SIGPIPE."""
+
+_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT)
+
 
 def say_error(error: Exception) -> int:
     """Print an error in words; returns the exit status."""
     if os.environ.get(TRACEBACK):
         traceback.print_exception(error)
+    if isinstance(error, OSError) and error.filename is None and error.errno in _OF_OUTPUT:
+        return _say_output_failed(error)
     if isinstance(error, EXPECTED):
         print(f"wrlso: error: {error}", file=sys.stderr)
         return 2
@@ -38,6 +47,23 @@ def say_error(error: Exception) -> int:
         file=sys.stderr,
     )
     return FAULT
+
+
+def _say_output_failed(error: OSError) -> int:
+    """Whoever read the output has gone, such as 'head', or its disk is full."""
+    with (
+        suppress(Exception),
+        open(os.devnull, "w") as nothing,
+    ):  # what is left in the buffer has no place to go
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return PIPE
+    print(
+        f"wrlso: error: the output cannot be written ({error.strerror}). What a run keeps in its "
+        "folder is there: 'wrlso report' and 'wrlso ask --pending' show it again",
+        file=sys.stderr,
+    )
+    return 2
 
 
 def _is_out_of_memory(error: Exception) -> bool:

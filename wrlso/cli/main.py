@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -137,10 +138,15 @@ Python and JAX, and the devices that JAX sees."""
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
         with terminated_as_interrupted(), remembered_interrupts():
-            return _dispatch(argv)
+            status = _dispatch(argv)
+            if sys.stdout is not None:  # a process may have none
+                sys.stdout.flush()  # an error should not come after this block
+            return status
     except Exception as error:
         return say_error(error)
     except KeyboardInterrupt as error:
@@ -165,7 +171,7 @@ def _dispatch(argv: list[str]) -> int:
         reports.Report: reports.report,
         export.Export: export.export,
         study.Open: _task_is_missing,
-        study.Ask: study.ask,
+        study.Ask: _ask,
         study.Tell: study.tell,
         molecules.Data: molecules.data,
         Train: _task_is_missing,
@@ -220,7 +226,23 @@ def _train(name: str, argv: list[str]) -> int:
         raise ValueError(f"no model of {name!r} can be trained; there is: molecules")
     prog = f"wrlso train {name}"
     command = describe(molecules.TrainMolecules)
-    return molecules.train_molecules(tyro.cli(command, prog=prog, args=argv))
+    with _says_when_interrupted("the same command goes on from the last checkpoint"):
+        return molecules.train_molecules(tyro.cli(command, prog=prog, args=argv))
+
+
+def _ask(command: study.Ask) -> int:
+    again = f"what was asked for: wrlso ask {command.run} --pending"
+    with _says_when_interrupted(again):
+        return study.ask(command)
+
+
+@contextlib.contextmanager
+def _says_when_interrupted(remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nwrlso: nothing is lost; {remedy}", file=sys.stderr)
+        raise
 
 
 def _completion(command: Completion) -> int:

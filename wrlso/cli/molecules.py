@@ -122,6 +122,7 @@ def data(command: Data) -> int:
     from wrlso.chem.loaded import write_rejected, write_used
     from wrlso.chem.report import first_molecules, report
     from wrlso.chem.zinc import ZINC_NAME, ZINC_SHA256, find_zinc
+    from wrlso.runs.outputs import check_output
     from wrlso.storage.cache import cache_dir
     from wrlso.tasks.molecule.model import load_model
     from wrlso.tasks.molecule.task import MOST_HEAVY_ATOMS, SHIPPED
@@ -135,6 +136,8 @@ def data(command: Data) -> int:
         return 0
     if str(path) != ZINC_NAME and not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
+    for output in filter(None, (command.rejected, command.used)):
+        check_output(output, filter(None, (path, command.model)))
     model = None if command.any_model else load_model(command.model or SHIPPED)
     limit = command.max_heavy_atoms or (None if command.any_model else MOST_HEAVY_ATOMS)
     loaded = load_molecules(

@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import cloudpickle
 
+from wrlso.evaluation.values import describe_error
 from wrlso.runs.config import RunConfig
 from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
@@ -31,7 +33,7 @@ def factory_of(name: str) -> Callable[..., Task]:
         that returns one. Its annotated parameters are options.
 
     Raises:
-      ValueError: naming the remedy, if there is no such task.
+      ValueError: naming the remedy, if there is no such task, or the file fails.
       OSError: if there is no such file.
     """
     if not is_own(name):
@@ -96,7 +98,11 @@ def _checked(function: Callable[..., Any], name: str) -> Callable[..., Task]:
             )
 
     def factory(**options: Any) -> Task:
-        task = function(**options)
+        try:
+            task = function(**options)
+        except (Exception, SystemExit) as error:
+            told = _told(Path(name.rpartition(":")[0]).resolve(), error)
+            raise ValueError(f"{name} made no task{told}") from error
         if not isinstance(task, Task):
             raise ValueError(f"{name} returned {type(task).__name__}: return a wrlso.Task")
         plain = {k: str(v) if isinstance(v, Path) else v for k, v in options.items()}
@@ -131,6 +137,21 @@ def _load(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look for their module there
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise ValueError(f"{path} cannot be loaded{_told(path, error)}") from error
     cloudpickle.register_pickle_by_value(module)  # worker processes may not find it
     return module
+
+
+def _told(path: Path, error: BaseException) -> str:
+    """An error of the user's file in words, with the line if it is in that file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines = [error.lineno]
+    at = f" (line {lines[-1]})" if lines else ""
+    meant = isinstance(error, (ValueError, OSError, ImportError))  # for people to read, whole
+    return f"{at}: {error if meant else describe_error(error)}"

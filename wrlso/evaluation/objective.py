@@ -152,7 +152,9 @@ class HostEvaluator:
                 outcome = Outcome(position, "ok", value)
                 if reason is not None:
                     outcome = Outcome(position, "failed", None, reason)
-            except (Exception, SystemExit, GeneratorExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # also what asyncio and extensions in Rust raise
                 outcome = Outcome(position, "failed", None, describe_error(error))
             if os.getpid() != owner:  # a child that the function has forked
                 os._exit(0)

@@ -14,6 +14,7 @@ and a new observation replaces one row of W.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -92,9 +93,26 @@ def predict(
     gp: ExactGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[AnyArray, " s"], Float[AnyArray, " s"]]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s n^2)."""
+    return predict_with_covariance(gp, x)[:2]
+
+
+def predict_with_covariance(
+    gp: ExactGP, x: Float[AnyArray, "s d"]
+) -> tuple[
+    Float[AnyArray, " s"],
+    Float[AnyArray, " s"],
+    Callable[[ArrayLike], Float[AnyArray, " s"]],
+]:
+    """Mean and variance ``[s]`` at ``x [s, d]`` in O(s n^2), and a function of the number of a row
+    to the covariance ``[s]`` of all rows with it, in O(s n)."""
     cross = _cross(gp, x)
-    explained = (times_lower(cross, gp.whitening) ** 2).sum(1)
-    return matmul(cross, gp.alpha), jnp.maximum(gp.kernel(x) - explained, 0.0)
+    root = times_lower(cross, gp.whitening)
+
+    def covariance(row: ArrayLike) -> Float[AnyArray, " s"]:
+        return gp.kernel(x, x[row][None])[:, 0] - matmul(root, root[row])
+
+    variance = jnp.maximum(gp.kernel(x) - (root**2).sum(1), 0.0)
+    return matmul(cross, gp.alpha), variance, covariance
 
 
 def predict_joint(

@@ -11,6 +11,7 @@ work in double precision. Below, bound and posterior are finite, but rough.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -108,12 +109,30 @@ def predict(
     gp: SparseGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[AnyArray, " s"], Float[AnyArray, " s"]]:
     """Mean and variance ``[s]`` of the function (without noise) at ``x [s, d]``; O(s M^2)."""
+    return predict_with_covariance(gp, x)[:2]
+
+
+def predict_with_covariance(
+    gp: SparseGP, x: Float[AnyArray, "s d"]
+) -> tuple[
+    Float[AnyArray, " s"],
+    Float[AnyArray, " s"],
+    Callable[[ArrayLike], Float[AnyArray, " s"]],
+]:
+    """Mean and variance ``[s]`` at ``x [s, d]`` in O(s M^2), and a function of the number of a row
+    to the covariance ``[s]`` of all rows with it, in O(s M). It is the part that the inducing
+    points carry: an observation at the row teaches about nothing else."""
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     explained = (a * a).sum(1)
+    root = matmul(a, gp.root.T)
+
+    def covariance(row: ArrayLike) -> Float[AnyArray, " s"]:
+        return matmul(root, root[row])
+
     # The variance that Z leaves unexplained, and that the data leave uncertain about Z.
-    uncertain = (matmul(a, gp.root.T) ** 2).sum(1)
-    return matmul(cross, gp.alpha), jnp.maximum(gp.kernel(x) - explained, 0.0) + uncertain
+    variance = jnp.maximum(gp.kernel(x) - explained, 0.0) + (root**2).sum(1)
+    return matmul(cross, gp.alpha), variance, covariance
 
 
 def predict_joint(

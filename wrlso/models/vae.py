@@ -71,7 +71,7 @@ def object_like(vae: VAE) -> jax.ShapeDtypeStruct:
 
 
 _SLICE = 250
-"""Rows per slice of :func:`decode_all` and :func:`encode_all`."""
+"""Maximum number of rows per slice of :func:`decode_all` and :func:`encode_all`."""
 
 
 def decode_all(vae: VAE, params: Any, latents: Array) -> Array:
@@ -97,11 +97,13 @@ def encode_all(vae: VAE, params: Any, objects: Array) -> Array:
 def _in_slices(function: Callable[[Array], Array], rows: Array) -> Array:
     """``function(rows)`` for a function whose rows do not depend on one another.
 
-    The last slice is filled up with copies of the last row.
+    Slices are of one size, so the last one is filled up with copies of the last row, which are few.
     """
     n = rows.shape[0]
-    if n <= _SLICE:
+    slices = -(-n // _SLICE)
+    if slices <= 1:
         return function(rows)
-    filled = rows[jnp.minimum(jnp.arange(-(-n // _SLICE) * _SLICE), n - 1)]
-    out = lax.map(function, filled.reshape(-1, _SLICE, *rows.shape[1:]))
+    size = -(-n // slices)
+    filled = rows[jnp.minimum(jnp.arange(slices * size), n - 1)]
+    out = lax.map(function, filled.reshape(slices, size, *rows.shape[1:]))
     return out.reshape(-1, *out.shape[2:])[:n]

@@ -6,6 +6,7 @@ sparse one more.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -226,6 +227,15 @@ def predict_scores(surrogate: Surrogate, latents: Array) -> Prediction:
     units = surrogate.score_units
     deviation = units.deviation * jnp.sqrt(variance + surrogate.gp.noise)
     return Prediction(units.invert(mean), deviation)
+
+
+def predict_with_covariance(
+    surrogate: Surrogate, x: Array
+) -> tuple[Array, Array, Callable[[Array], Array]]:
+    """Mean and variance ``[s]`` at ``x [s, d]``, and the covariance ``[s]`` of all with one row."""
+    if isinstance(surrogate.gp, exact.ExactGP):
+        return exact.predict_with_covariance(surrogate.gp, x)
+    return sparse.predict_with_covariance(surrogate.gp, x)
 
 
 def predict_joint(surrogate: Surrogate, x: Array) -> tuple[Array, Array]:

@@ -1,6 +1,7 @@
 """Export of all queries of some runs to one CSV file."""
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from wrlso.results.best import component_columns
 from wrlso.results.record import RunRecord
 from wrlso.results.texts import texts_of
 from wrlso.runs.log import latent_of
+from wrlso.runs.outputs import check_output, files_named
+from wrlso.storage.files import write_text
 from wrlso.storage.numbers import exact
 
 _COLUMNS = (
@@ -24,7 +27,12 @@ def write_csv(results: Sequence[RunRecord], path: Path) -> None:
 
     Objects are written as text where the log or a built-in task knows it. The components of scores
     follow, each in a column of its own.
+
+    Raises:
+      ValueError: if the file is a folder, an input of a run, or a file of a run.
     """
+    inputs = [one for r in results for one in files_named(r.folder.config.task_options)]
+    check_output(path, inputs)
     components = [result.components() for result in results]
     names = dict.fromkeys(
         name
@@ -32,7 +40,7 @@ def write_csv(results: Sequence[RunRecord], path: Path) -> None:
         for parts in found.values()
         for name in component_columns(parts)
     )
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with io.StringIO(newline="") as file:
         writer = csv.writer(file)
         writer.writerow((*_COLUMNS, *names))
         for result, found in zip(results, components, strict=True):
@@ -54,3 +62,4 @@ def write_csv(results: Sequence[RunRecord], path: Path) -> None:
                     (*run_columns, *key, score, *expected, query.status.name, query.reason or "",
                      text_of(query), latent, *(parts.get(name, "") for name in names))
                 )  # fmt: skip
+        write_text(path, file.getvalue())

@@ -9,7 +9,8 @@ from typing import Any
 from wrlso.results.best import FoundObject, best_objects, component_columns
 from wrlso.results.record import RunRecord
 from wrlso.runs.config import RunConfig
-from wrlso.storage.files import write_atomically
+from wrlso.runs.outputs import check_output, files_named
+from wrlso.storage.files import write_text
 from wrlso.storage.numbers import exact
 from wrlso.tasks.base import Task
 
@@ -44,8 +45,8 @@ def export_best(
       The number of objects.
 
     Raises:
-      ValueError: if the ending is none of them, the run has scored nothing, or SMILES are asked of
-        a task without molecules.
+      ValueError: if the ending is none of them, the file is an input or a file of a run, the run
+        has scored nothing, or SMILES are asked of a task without molecules.
     """
     path, config = Path(path), record.folder.config
     if path.suffix.lower() not in FORMATS:
@@ -56,6 +57,7 @@ def export_best(
             f"{path}: task {config.task!r} has no molecules, which {path.suffix} holds: give a "
             "file that ends in .csv"
         )
+    check_output(path, files_named(config.task_options))
     found = best_objects(record, top, diverse, task)
     if not found:
         raise ValueError(f"{record.folder.path} has no object with a score yet")
@@ -112,7 +114,7 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({k: exact(v) if isinstance(v, float) else v for k, v in row.items()})
-    write_atomically(path, stream.getvalue().encode())
+    write_text(path, stream.getvalue())
 
 
 def _write_sdf(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -123,7 +125,7 @@ def _write_sdf(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _write_smi(path: Path, rows: list[dict[str, Any]]) -> None:
     lines = (f"{row['smiles']}\t{row['name']}\n" for row in rows)
-    write_atomically(path, "".join(lines).encode())
+    write_text(path, "".join(lines))
 
 
 _WRITERS = {".csv": _write_csv, ".sdf": _write_sdf, ".smi": _write_smi}

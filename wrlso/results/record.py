@@ -1,6 +1,5 @@
 """A run read from its folder: queries, scores, curves, models."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import cut, read_state
-from wrlso.runs.log import REMEDY, Query, QueryLog
+from wrlso.runs.log import REMEDY, Query
 from wrlso.runs.rows import PredictedScore
 from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks import TASKS
@@ -61,12 +60,8 @@ class RunRecord:
     def _summary_so_far(self) -> dict[str, Any]:
         """The summary of a run that is not finished, from its log."""
         config = self.folder.config
-        try:
-            with closing(self.folder.open_log(read_only=True)) as log:
-                found = summarize(config, log, {}, stated=config.stated)
-        except sqlite3.OperationalError:  # the file has been made, its tables have not
-            with closing(QueryLog(Path(":memory:"))) as log:
-                found = summarize(config, log, {}, stated=config.stated)
+        with closing(self.folder.open_log(read_only=True)) as log:
+            found = summarize(config, log, {}, stated=config.stated)
         running = self.folder.is_locked()
         pending = sum(seed["status"].get("PENDING", 0) for seed in found["seeds"])
         state = "running" if running else f"{pending} open" if pending else "stopped"

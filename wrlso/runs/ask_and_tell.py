@@ -152,12 +152,10 @@ class AskTell:
         """End the last round and write its checkpoint, with all results."""
         self.absorb()
         self._ready()
-        checkpoints.save(self.session.runs, self.session.round, self.session.state, self._kept)
+        checkpoints.save(
+            self.session.runs, self.session.round, self.session.state, self.session.kept
+        )
         self.folder.asked_file.unlink(missing_ok=True)
-
-    @property
-    def _kept(self) -> set[int]:
-        return {1, self.session.algorithm.rounds // 2}
 
     def _load(self) -> None:
         """Continue where the last ask ended, if it belongs to the present round."""
@@ -312,7 +310,7 @@ class AskTell:
         """The place of the last batch."""
         session, at = self.session, self.position
         first = (at.ask - 1) * session.algorithm.proposer.batch
-        return session.position(at.round, first, prediction)
+        return session.position(first, prediction)
 
 
 def stored_asked(folder: RunFolder) -> StoredTree | None:

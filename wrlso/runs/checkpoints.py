@@ -73,17 +73,30 @@ def restore(runs: Sequence[OpenRun], plan: SeedPlan, start: State) -> tuple[int,
     return last, spread(plan, joined)
 
 
-def save(runs: Sequence[OpenRun], rounds_done: int, state: State, keep: set[int]) -> None:
+def save(
+    runs: Sequence[OpenRun], rounds_done: int, state: State, keep: set[int], durable: bool = True
+) -> None:
     """Write a checkpoint of each run, and forget earlier ones but for the rounds in ``keep``.
 
     No run forgets its last checkpoint before all have the new one. Wherever the process is killed,
-    there is one that all have.
+    there is one that all have. A power failure may damage one that is not ``durable``.
     """
     on_host, first = jax.tree.map(np.asarray, state), 0
     for run in runs:
         seeds = run.folder.config.seeds
-        run.folder.save_checkpoint(rounds_done, _lanes(on_host, first, seeds))
+        run.folder.save_checkpoint(rounds_done, _lanes(on_host, first, seeds), durable)
         first += seeds
+    for run in runs:
+        run.folder.forget_checkpoints(rounds_done, keep)
+
+
+def force(runs: Sequence[OpenRun], rounds_done: int, keep: set[int]) -> None:
+    """Put the log and the last checkpoint of each run on the disk, and forget others as
+    :func:`save` does."""
+    for run in runs:
+        run.log.fold()
+        if rounds_done in run.folder.checkpoints():
+            run.folder.force_checkpoint(rounds_done)
     for run in runs:
         run.folder.forget_checkpoints(rounds_done, keep)
 
@@ -122,7 +135,8 @@ def check_log(run: OpenRun, history: Any, file: Path, rounds: int | None = None)
                 run.log.path,
                 f"it holds {sum(one in logged for one in kept)} of the {used} queries of seed "
                 f"{seed} that {file} has, and {sum(one not in kept for one in logged)} others",
-                "restore both as they were, with queries.sqlite-wal if there is one",
+                "restore both as they were, with queries.sqlite-wal if there is one; or delete "
+                f"{file.name}, and what the log lacks is evaluated again",
             )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from wrlso.data import Dataset
 from wrlso.loop.algorithm import RETRAIN, query_key
 from wrlso.models.elbo import elbo_terms
 from wrlso.models.vae import VAE
+from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import QueryLog, Round
 from wrlso.status import Status
@@ -117,6 +118,33 @@ def event_of(
         "%s: round %d, %d of %d queries: %s", folder, number, charged, event.budget, metrics
     )
     return event
+
+
+def tell_of_rounds(
+    callback: Callback | None,
+    runs: Iterable[OpenRun],
+    lanes: Sequence[tuple[QueryLog, int]],
+    done: Mapping[QueryLog, Sequence[Round]],
+    measure: Callable[[], Sequence[Mapping[str, float]]],
+) -> None:
+    """Tell the callback and the loggers of the rounds of each run that has ended some.
+
+    Args:
+      callback: to call with the event of each run, or None.
+      runs: the runs.
+      lanes: log and seed of each lane.
+      done: the rounds by log.
+      measure: makes the metrics of each lane's model, for the callback.
+    """
+    if not is_heard(callback):
+        return
+    parts = {} if callback is None else dict(zip(lanes, measure(), strict=True))
+    for run in runs:
+        if rounds := done[run.log]:
+            own = {seed: part for (log, seed), part in parts.items() if log is run.log}
+            event = event_of(run.folder.path, run.folder.config, run.log, rounds, own)
+            if callback is not None:
+                callback(event)
 
 
 _KEYS = ("seed", "round", "diverged")

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import REMEDY, Describe, QueryLog
-from wrlso.storage.files import sweep_parts, write_atomically, write_new
+from wrlso.storage.files import force, sweep_parts, write_atomically, write_new
 from wrlso.storage.sealed import DamagedFile, check_seal, parse_json, sealed_json
 from wrlso.storage.tensors import StoredTree, read_tensors, save_tree
 
@@ -127,9 +127,13 @@ class RunFolder:
             raise DamagedFile(path, "it is missing", REMEDY)
         if read_only and not path.exists():  # the run was stopped before its first query
             return QueryLog(Path(":memory:"))
-        return QueryLog(
+        log = QueryLog(
             path, read_only=read_only, describe=describe, run=run, fresh=fresh, durable=durable
         )
+        if log.begun:
+            return log
+        log.close()  # the run was stopped while it made the file
+        return QueryLog(Path(":memory:"))
 
     @contextmanager
     def dropped_if_nothing_came(self) -> Iterator[None]:
@@ -225,10 +229,14 @@ class RunFolder:
         """The state after the last ask of a run whose objects people measure."""
         return self._checkpoint_dir / "asked.safetensors"
 
-    def save_checkpoint(self, rounds_done: int, state: Any) -> None:
-        """Write the state after a round."""
+    def save_checkpoint(self, rounds_done: int, state: Any, durable: bool = True) -> None:
+        """Write the state after a round. Without ``durable``, a power failure may damage it."""
         about = self.about("checkpoint", rounds_done)
-        save_tree(self.checkpoint_file(rounds_done), state, about)
+        save_tree(self.checkpoint_file(rounds_done), state, about, durable)
+
+    def force_checkpoint(self, rounds_done: int) -> None:
+        """Put the state after a round on the disk."""
+        force(self.checkpoint_file(rounds_done))
 
     def forget_checkpoints(self, rounds_done: int, keep: set[int]) -> None:
         """Delete the checkpoints of later rounds, and of earlier rounds outside ``keep``."""

@@ -1,6 +1,6 @@
 """The inputs of compiled functions: for each seed of one or several runs, and for all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,6 +61,7 @@ class Lanes:
         }
         padded = {name: self.padded(values, np.float32, 1) for name, values in numbers.items()}
         self._hyper = spread(plan, padded)
+        self._kept: dict[str, tuple[bytes, Any]] = {}
 
     def padded(self, values: Sequence[Any], dtype: Any, idle: Any) -> np.ndarray:
         """``[lanes]``: a value per seed, and ``idle`` for the idle lanes."""
@@ -68,10 +69,23 @@ class Lanes:
 
     def seed_inputs(self, limits: Sequence[int], steps: Sequence[int] | None = None) -> SeedInputs:
         """Inputs of all seeds, spread over the devices."""
-        integers = (self.seeds, steps or [0] * len(self.seeds), limits)
-        seed, steps_, limit = (self.padded(values, np.int32, 0) for values in integers)
-        return spread(self.plan, SeedInputs(seed, steps_, limit, self._hyper))
+        integers = {"seed": self.seeds, "steps": steps or [0] * len(self.seeds), "limit": limits}
+        placed = {
+            name: self._placed(name, self.padded(values, np.int32, 0), spread)
+            for name, values in integers.items()
+        }
+        return SeedInputs(**placed, hyper=self._hyper)
 
     def shared_inputs(self, round: int, ask: int) -> SharedInputs:
         """Inputs that all seeds read, on every device."""
-        return SharedInputs(self.base, *replicate(self.plan, (np.int32(round), np.int32(ask))))
+        numbers = {"round": np.int32(round), "ask": np.int32(ask)}
+        placed = {name: self._placed(name, one, replicate) for name, one in numbers.items()}
+        return SharedInputs(self.base, **placed)
+
+    def _placed(self, name: str, value: Any, place: Callable[[SeedPlan, Any], Any]) -> Any:
+        """The value on the devices. The last one is kept, as most calls repeat it, and a transfer
+        takes as long as a small program."""
+        content = value.tobytes()
+        if self._kept.get(name, (None, None))[0] != content:
+            self._kept[name] = (content, place(self.plan, value))
+        return self._kept[name][1]

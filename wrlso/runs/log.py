@@ -1,15 +1,15 @@
 """The query log: one SQLite file that holds every query; each is committed once it is scored.
 
 Every row has a digest, and the file has the run's id. Both are checked when it is opened. Commits
-go to a write-ahead log beside the file. It is folded into the file after each round, and with the
-first commit a second after the last time: a copy of the file alone has all but the last answers.
+go to a write-ahead log beside the file. It is folded into the file after a round, at most once a
+second, and with the first commit a second after the last time: a copy of the file alone has all but
+the last answers.
 """
 
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,10 +26,11 @@ from wrlso.runs.rows import (
     check_rows,
     columns_of,
     latent_of,
+    values_of,
     write_rows,
 )
 from wrlso.status import Status
-from wrlso.storage.sqlite import check_structure, damage_is_told
+from wrlso.storage.sqlite import check_structure, damage_is_told, errors_name
 
 __all__ = ["Describe", "Query", "QueryLog", "Round", "Told", "latent_of"]
 
@@ -54,7 +55,8 @@ class QueryLog:
       describe: function that gives the text of new queries; None: they have none.
       run: the id of the run that must have written it; None: whichever has.
       fresh: the file may be new, or empty.
-      durable: whether a commit survives a power failure at once. Otherwise it does after its round.
+      durable: whether a commit survives a power failure at once. Otherwise it does once the file is
+        folded.
 
     Attributes:
       path: the SQLite file.
@@ -120,6 +122,11 @@ class QueryLog:
             if table != "predictions" or self._columns(table):  # an earlier version made the file
                 check_rows(self._db, table)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the file has its tables."""
+        return bool(self._columns("queries"))
+
     def forget_from(self, round: int) -> None:
         """Delete the queries of a round and of later rounds, before the round runs again."""
         with self._transaction():
@@ -167,7 +174,7 @@ class QueryLog:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """A transaction that is whole or not there; Ctrl-C waits until its end."""
-        with shielded():
+        with shielded(), errors_name(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -196,7 +203,7 @@ class QueryLog:
         stated = list(predictions) or [None] * len(queries)
         texts = [self._text(q) for q in queries]
         rows = [
-            (*astuple(q)[:6], q.status.name, q.reason, text)
+            (*values_of(q)[:6], q.status.name, q.reason, text)
             for q, text in zip(queries, texts, strict=True)
         ]
         with self._transaction():
@@ -227,7 +234,7 @@ class QueryLog:
                 known = None if told.query is None else self.find(*told.query)
                 if known is not None:
                     status = Status.FAILED if told.score is None else Status.OK
-                    settled = (*astuple(known)[:5], told.score, status.name, told.reason)
+                    settled = (*values_of(known)[:5], told.score, status.name, told.reason)
                     write_rows(self._db, "queries", [(*settled, known.text)])
 
     def elsewhere(self) -> list[Told]:
@@ -257,7 +264,7 @@ class QueryLog:
     def add_rounds(self, rounds: Iterable[Round]) -> None:
         """Record retrainings, and the times since the last call."""
         with self._transaction():
-            write_rows(self._db, "rounds", [astuple(r) for r in rounds])
+            write_rows(self._db, "rounds", [values_of(r) for r in rounds])
             self._write_times()
 
     def add_time(self, phase: str, round: int, seconds: float) -> None:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from filelock import FileLock, Timeout
 
 from wrlso.chem.chunks import map_parts
 from wrlso.chem.load import load_molecules
@@ -23,7 +25,9 @@ from wrlso.chem.ringtree.rows import read_rows, write_rows
 from wrlso.chem.ringtree.tables import make_tables
 from wrlso.chem.ringtree.vocabulary import Vocabulary
 from wrlso.models.vae import VAE, decode_all, encode_all
+from wrlso.runs.outputs import check_output
 from wrlso.storage.cache import cache_dir
+from wrlso.storage.files import sweep_parts
 from wrlso.tasks.molecule.machine import make_machine
 from wrlso.tasks.molecule.model import MoleculeModel, save_model
 from wrlso.tasks.molecule.training import Settings, split, train
@@ -75,22 +79,27 @@ def train_molecules(
       The model's card.
 
     Raises:
-      ValueError: if the file has too few molecules, or the folder holds another training.
+      ValueError: if the file has too few molecules, the folder holds another training or is in use,
+        or ``out`` is the file of molecules or another model.
       FloatingPointError: if training diverges.
     """
     out = Path(out)
-    if out.is_dir():
-        raise ValueError(f"out = {out} is a folder: give the path of the model's file")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = out.with_name(out.name + ".training")
+    check_output(out, [Path(data)])
+    if out.exists() and not folder.exists():
+        raise ValueError(
+            f"out = {out} exists already, and the folder of its training, {folder.name}, does not: "
+            "choose another name, as no model is replaced by that of another training"
+        )
     reading = {"column": column, "delimiter": delimiter, "standardize": standardize}
     smiles, rows, vocabulary = prepare(data, workers, progress, **reading)
     cache = cache_dir() / "molecules"
     targets = standard_properties(smiles, cache, workers, progress)[:, : sizes.properties]
     machine = make_machine(make_tables(vocabulary), rows.shape[1])
     vae = make_vae(machine, rows.shape[1], sizes, jnp.bfloat16 if half_products else None)
-    folder = out.with_name(out.name + ".training")
     tell = print if progress else lambda line: None
-    params = train(vae, rows, targets, folder, settings, tell=tell)
+    with _locked(folder):
+        params = train(vae, rows, targets, folder, settings, tell=tell)
     # Runs use parameters in half precision and products in float32.
     params = jax.tree.map(lambda a: a.astype(jnp.float16).astype(jnp.float32), params)
     held_out = split(len(rows), settings).held_out
@@ -108,6 +117,28 @@ def train_molecules(
     some = held_out[:_RECONSTRUCTED]
     exact = reconstructed(model.vae(), model, [smiles[i] for i in some], rows[some])
     return {**card, "held_out_reconstructed": exact}
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Make the folder of a training, and lock it against other processes.
+
+    Raises:
+      ValueError: if another process trains there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ValueError(
+            f"another process is training in {folder}: wait for it or end it, or choose another out"
+        ) from None
+    try:
+        sweep_parts(folder)
+        yield
+    finally:
+        lock.release()
 
 
 def reconstructed(vae: VAE, model: MoleculeModel, smiles: Sequence[str], rows: np.ndarray) -> float:

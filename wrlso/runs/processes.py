@@ -21,6 +21,7 @@ from jax.experimental.multihost_utils import sync_global_devices
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
+from wrlso.storage.sealed import DamagedFile
 
 _SHARES = "processes"
 """The folder of the shares below that of a run."""
@@ -110,13 +111,28 @@ def forget_shares(out: Path) -> None:
 
 
 def has_shares(out: Path) -> bool:
-    """Whether a run was begun by several processes."""
-    return (out / _SHARES / "all").exists()
+    """Whether a run was begun by several processes: they have made all shares, or have queries."""
+    made = (out / _SHARES / "all").exists()
+    return made or any((out / _SHARES).glob("*/queries.sqlite"))
 
 
 def shares(out: Path) -> list[RunFolder]:
-    """The folders of the shares of a run, in the order of their seeds."""
-    return [RunFolder(path.parent) for path in sorted((out / _SHARES).glob("*/config.json"))]
+    """The folders of the shares of a run, in the order of their seeds.
+
+    Raises:
+      DamagedFile: if they are not all there, or belong to another run.
+    """
+    config = RunFolder(out).config
+    found = [RunFolder(path.parent) for path in sorted((out / _SHARES).glob("*/config.json"))]
+    seeds = [seed for share in found for seed in share.config.seed_numbers]
+    remedy = f"restore it as it was; or delete it, and 'wrlso resume {out}' runs all seeds again"
+    if seeds != config.seed_numbers:
+        why = f"its folders hold the seeds {seeds}, and the run has {config.seed_numbers}"
+        raise DamagedFile(out / _SHARES, why, remedy)
+    for share in found:
+        if share.config.run != config.run:
+            raise DamagedFile(share.path, f"it belongs to run {share.config.run}", remedy)
+    return found
 
 
 def own_shares(out: Path) -> list[RunFolder]:

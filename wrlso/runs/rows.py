@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wrlso.evaluation.values import LONGEST_REASON, shorten
 from wrlso.status import Status
 from wrlso.storage.sealed import digest_of
 
@@ -100,6 +101,12 @@ COLUMNS = {
     ),
 }  # fmt: skip
 """The columns of each table, but for the digest."""
+
+_LONGEST_TEXT = 10_000
+"""Maximum number of characters of an object's text; longer ones lose their middle."""
+
+_TEXTS = {"reason": LONGEST_REASON, "source": LONGEST_REASON, "text": _LONGEST_TEXT}
+"""Columns of texts that come from users' functions and files, and their maximum lengths."""
 
 _REAL = frozenset(
     ("score", "value", "desirability", "mean", "deviation", "loss", "effective_rows", "fit_r2",
@@ -232,6 +239,12 @@ def columns_of(table: str) -> str:
     return ", ".join(f'"{name}"' for name in COLUMNS[table])
 
 
+def values_of(row: Query | Round) -> tuple[Any, ...]:
+    """The fields in order. ``dataclasses.astuple`` would copy each deeply, which takes longer than
+    the digest and the insertion."""
+    return tuple(vars(row).values())
+
+
 def write_rows(db: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
     """Write rows with their digests, in place of rows with the same key."""
     marks = ", ".join("?" * (len(COLUMNS[table]) + 1))
@@ -254,7 +267,9 @@ def _sealed(table: str, row: Sequence[Any]) -> list[Any]:
 
 
 def _stored(name: str, value: Any) -> Any:
-    """A value as SQLite gives it back: NaN is NULL there."""
+    """A value as SQLite gives it back: NaN is NULL there, and no text has a lone surrogate."""
+    if isinstance(value, str) and name in _TEXTS:
+        return shorten(value, _TEXTS[name])
     if value is None or name not in _REAL:
         return value
     return None if math.isnan(value) else float(value)

@@ -1,9 +1,12 @@
 """One process's part of a run: round after round, ask after ask."""
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -21,9 +24,9 @@ from wrlso.runs import checkpoints
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.compiled import Answer, CompiledLoop, answer_like
 from wrlso.runs.evaluate import BatchPosition, ScoredObjects, evaluate_on_host, record_batches
-from wrlso.runs.events import Callback, elbo_parts, event_of, is_heard
+from wrlso.runs.events import Callback, elbo_parts, tell_of_rounds
 from wrlso.runs.growing import capacity_of, enlarged, with_capacity_of
-from wrlso.runs.lanes import Lanes
+from wrlso.runs.lanes import Lanes, SeedInputs, SharedInputs
 from wrlso.runs.log import QueryLog, Round
 from wrlso.runs.progress import Progress, timed
 from wrlso.tasks.base import Task
@@ -33,6 +36,10 @@ EXTRA_ROUNDS = 2
 
 FITS = 12
 """Maximum number of surrogates per round, each with as many asks as r takes where all are new."""
+
+_FORCE = 1.0
+"""Minimum number of seconds between two rounds whose log and checkpoint are forced to the disk. A
+kill loses nothing of the others; after a power failure a run goes on from the last forced one."""
 
 
 class Session:
@@ -70,6 +77,7 @@ class Session:
         self.compiled, self._compiled_before = self._programs(), Counter[str]()
         start = broadcast(self.plan, first)
         self.round, self.state = checkpoints.restore(runs, self.plan, start)
+        self._forced, self._forced_round, self._forced_at = False, self.round, -math.inf
         if not keep_log:
             self.state = checkpoints.with_late_results(
                 self.logs, self.seeds, self.plan, self.state, task.sign, self.offset
@@ -117,6 +125,11 @@ class Session:
         self.compiled = self._programs()
 
     @property
+    def kept(self) -> set[int]:
+        """The rounds whose checkpoints stay, for figures."""
+        return {1, self.algorithm.rounds // 2}
+
+    @property
     def counts(self) -> np.ndarray:
         """``[seeds]`` charged queries so far."""
         return np.asarray(self.state.history.used)[: len(self.seeds)]
@@ -128,6 +141,8 @@ class Session:
         with self.evaluator or nullcontext():
             while self.round < last and (self.counts < self.algorithm.budget).any():
                 self._run_round(check_interrupt)
+        if not self._forced:
+            checkpoints.force(self.runs, self.round, self.kept)
 
     def _run_round(self, check_interrupt: Callable[[], None]) -> None:
         ends = self.counts + self.algorithm.retrain_every
@@ -152,6 +167,7 @@ class Session:
         inputs = self.lanes.seed_inputs(self.limits, steps)
         shared = self.lanes.shared_inputs(self.round, 0)
         self.state, info = self.compiled.retrain(self.state, inputs, shared)
+        info = jax.tree.map(np.asarray, info)  # an index into an array of JAX is a program
         return [
             Round(
                 seed=seed,
@@ -190,14 +206,13 @@ class Session:
     def _search_in_jax(self, fit: int, check_interrupt: Callable[[], None]) -> np.ndarray:
         """One program: fit, then ask, score and tell; and one transaction. ``[seeds]`` asks."""
         assert self.compiled.search is not None
-        inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, fit)
+        inputs, shared = self._inputs(fit)
         params, *changing = self.state
         (history, memory), batches = self.compiled.search(tuple(changing), (params, inputs), shared)
         self.state = State(params, history, memory)
         first = fit * self.algorithm.asks * self.algorithm.proposer.batch
         batches = jax.tree.map(np.asarray, batches)
-        record_batches(self.position(self.round, first), batches)
+        record_batches(self.position(first), batches)
         self.measure(batches.measures)
         self.refused += batches.refused[: len(self.seeds)].sum(1)
         scores = np.asarray(history.scores, np.float64)[: len(self.seeds)] + self.offset
@@ -222,9 +237,7 @@ class Session:
 
     def fit_surrogate(self, fit: int) -> None:
         """Fit the surrogate of the round's fit number ``fit``."""
-        inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, fit)
-        self.state, self.surrogate = self.compiled.fit(self.state, inputs, shared)
+        self.state, self.surrogate = self.compiled.fit(self.state, *self._inputs(fit))
 
     def ask(self, number: int, surrogate: Any = None) -> Candidates:
         """Ask for a batch ``[lanes, q]``: the round's ask ``number``, within the present limits.
@@ -232,25 +245,19 @@ class Session:
         ``surrogate`` stands for the run's own.
         """
         carried = self.state, self.surrogate if surrogate is None else surrogate
-        inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, number)
-        return self.compiled.on_host(self.compiled.ask(carried, inputs, shared))
+        return self.compiled.on_host(self.compiled.ask(carried, *self._inputs(number)))
 
     def predict(self, candidates: Candidates) -> Prediction | None:
         """The scores that the surrogate expects of candidates ``[lanes, q]``, without fantasies."""
         if self.algorithm.proposer.predict is None:
             return None
-        latents = spread(self.plan, candidates.latents)
-        shared = self.lanes.shared_inputs(self.round, 0)
+        latents, shared = spread(self.plan, candidates.latents), self._inputs(0)[1]
         return jax.tree.map(np.asarray, self.compiled.predict(self.surrogate, latents, shared))
 
-    def position(
-        self, round: int, first: int, prediction: Prediction | None = None
-    ) -> BatchPosition:
-        """The place of a batch whose first query has index ``first``."""
-        return BatchPosition(
-            self.seeds, self.logs, round, first, self.task.sign, self.offset, prediction
-        )
+    def position(self, first: int, prediction: Prediction | None = None) -> BatchPosition:
+        """The place of a batch of the round whose first query has index ``first``."""
+        units = self.task.sign, self.offset
+        return BatchPosition(self.seeds, self.logs, self.round, first, *units, prediction)
 
     def tell(self, answer: Answer) -> None:
         """Add an answer to the history, and to what the surrogate knows."""
@@ -262,22 +269,22 @@ class Session:
 
     def fantasies(self) -> Any:
         """The surrogate as if each pending query had scored its mean."""
-        inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, 0)
-        return self.compiled.fantasize((self.state, self.surrogate), inputs, shared)
+        return self.compiled.fantasize((self.state, self.surrogate), *self._inputs(0))
 
     def surrogate_like(self, state: Any) -> Any:
         """The shapes and types of a surrogate that is fitted to such a state."""
-        inputs = self.lanes.seed_inputs(self.limits)
-        shared = self.lanes.shared_inputs(self.round, 0)
-        return self.compiled.fit.shape(state, inputs, shared)[1]
+        return self.compiled.fit.shape(state, *self._inputs(0))[1]
+
+    def _inputs(self, number: int) -> tuple[SeedInputs, SharedInputs]:
+        """The inputs of a program: of each seed, and shared by all, for a fit or ask ``number``."""
+        return self.lanes.seed_inputs(self.limits), self.lanes.shared_inputs(self.round, number)
 
     def _evaluate(self, candidates: Candidates, ask: int) -> Answer:
         """Evaluate a batch of every seed on the host."""
         assert self.evaluator is not None
         self.refused += candidates.refused[: len(self.seeds)]
         first = ask * self.algorithm.proposer.batch
-        position = self.position(self.round, first, self.predict(candidates))
+        position = self.position(first, self.predict(candidates))
         with timed(self._clock, "score"):
             return evaluate_on_host(
                 self.evaluator, position, candidates, self.scored, self.task.dedup_key
@@ -297,21 +304,14 @@ class Session:
     def end_round(self, done: Mapping[QueryLog, Sequence[Round]]) -> None:
         """Save the state after a round whose rows were logged, and tell the callback."""
         self.round += 1
-        keep = {1, self.algorithm.rounds // 2}
-        checkpoints.save(self.runs, self.round, self.state, keep)
-        parts: dict[tuple[QueryLog, int], dict[str, float]] = {}
-        if self.callback is not None:
-            lanes = zip(self.logs, self.seeds, strict=True)
-            found = elbo_parts(
-                self.algorithm.vae, self.state.params, self.base, self.seeds, self.round - 1
-            )
-            parts = dict(zip(lanes, found, strict=True))
-        for run in self.runs if is_heard(self.callback) else ():
-            if rounds := done[run.log]:
-                own = {seed: part for (log, seed), part in parts.items() if log is run.log}
-                event = event_of(run.folder.path, run.folder.config, run.log, rounds, own)
-                if self.callback is not None:
-                    self.callback(event)
+        if self._forced:
+            self._forced_round, self._forced_at = self.round, time.monotonic()
+        keep = self.kept | {self._forced_round}
+        checkpoints.save(self.runs, self.round, self.state, keep, durable=self._forced)
+        vae, params = self.algorithm.vae, self.state.params
+        lanes = list(zip(self.logs, self.seeds, strict=True))
+        own = partial(elbo_parts, vae, params, self.base, self.seeds, self.round - 1)
+        tell_of_rounds(self.callback, self.runs, lanes, done, own)
 
     def record_rounds(
         self, retrained: list[Round | None], asked: np.ndarray
@@ -329,6 +329,8 @@ class Session:
                 done[self.logs[i]].append(replace(round, **counts, **measured))
         for log, rounds in done.items():
             log.add_rounds(rounds)
+        self._forced = time.monotonic() - self._forced_at > _FORCE
+        for log in done if self._forced else ():
             log.fold()  # before the checkpoint, which counts on it
         return done
 

@@ -1,5 +1,6 @@
 """Atomic writes: after a crash a file has either its old or its whole new content."""
 
+import errno
 import os
 import time
 import uuid
@@ -9,6 +10,9 @@ from pathlib import Path
 
 _PART = ".part"
 """Ending of files that are being written."""
+
+_LONGEST = 150
+"""Maximum number of bytes of a name that a temporary file repeats: most systems allow 255."""
 
 
 def sweep_parts(folder: Path, older_than: float = 0.0) -> None:
@@ -30,10 +34,32 @@ def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
     """Write a file and make its folder; readers see the old or the new content.
 
     With ``durable``, the content is on the disk before its name is. Without it, a power failure may
-    leave a damaged file.
+    leave a damaged file. A link stays a link to the new content. What is no file, such as
+    /dev/stdout or a pipe, is written to and never replaced.
+
+    Raises:
+      OSError: naming the file.
     """
-    with _temporary_file(path, content, durable) as temporary:
-        os.replace(temporary, path)
+    with _named(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)
+            return
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))  # unlike resolve, it takes links in a circle
+        with _temporary_file(path, content, durable) as temporary:
+            os.replace(temporary, path)
+
+
+def force(path: Path) -> None:
+    """Put the content of a file on the disk, where a power failure leaves it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8 as :func:`write_atomically` does. Bytes of names that are no UTF-8,
+    which Python reads as lone surrogates, are written as escapes."""
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -42,7 +68,7 @@ def write_new(path: Path, content: bytes) -> None:
     Raises:
       FileExistsError: if the file exists.
     """
-    with _temporary_file(path, content) as temporary:
+    with _named(path), _temporary_file(path, content) as temporary:
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -54,11 +80,27 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 @contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in an error of the machine: that of a write names none."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, f"it cannot be written ({error.strerror})", str(path)) from error
+
+
+@contextmanager
 def _temporary_file(path: Path, content: bytes, durable: bool = True) -> Iterator[Path]:
     """A temporary file beside ``path`` that holds the whole content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        why = "a part of its path is a file, not a folder"
+        raise NotADirectoryError(errno.ENOTDIR, why, str(path)) from None
     # The tempfile module would make a file that only its owner can read.
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_PART}")
+    name = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
+    temporary = path.with_name(f"{name}.{uuid.uuid4().hex}{_PART}")
     try:
         with temporary.open("xb") as file:
             file.write(content)

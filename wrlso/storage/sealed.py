@@ -6,6 +6,7 @@ A digest is no signature. It finds damage, mixed-up files and edits, not an adve
 import hashlib
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,12 @@ def parse_json(text: str) -> dict[str, Any]:
         raise ValueError(f"{constant} is no number of JSON")
 
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"the key {min(twice)!r} is there twice")
-        return dict(pairs)
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            twice = min(name for name, count in counts.items() if count > 1)
+            raise ValueError(f"the key {twice!r} is there twice")
+        return content
 
     if not text.strip():
         raise ValueError("it is empty")

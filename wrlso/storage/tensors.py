@@ -54,11 +54,17 @@ class StoredTree:
         return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def save_tree(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a pytree of arrays and their digest; readers see the old file or the whole new one."""
+def save_tree(
+    path: Path, tree: Any, metadata: Mapping[str, str] | None = None, durable: bool = True
+) -> None:
+    """Write a pytree of arrays and their digest; readers see the old file or the whole new one.
+
+    ``durable`` is as for :func:`wrlso.storage.files.write_atomically`.
+    """
     named = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(tree)}
     about = dict(metadata or {})
-    write_atomically(path, save(named, metadata={**about, DIGEST: _digest(named, about)}))
+    content = save(named, metadata={**about, DIGEST: _digest(named, about)})
+    write_atomically(path, content, durable)
 
 
 def read_tensors(

@@ -16,7 +16,7 @@ from wrlso.loop.retraining import RetrainConfig
 from wrlso.models.elbo import BetaSchedule, constant_beta
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
-from wrlso.proposers.bayesian import BOConfig
+from wrlso.proposers.bo_config import BOConfig
 from wrlso.scores import Objective, negative
 from wrlso.storage.tensors import load_tree
 
@@ -195,7 +195,7 @@ def describer(task: Task) -> Callable[[bytes], str] | None:
     def describe(stored: bytes) -> str:
         try:
             return str(to_text(np.frombuffer(stored, like.dtype).reshape(like.shape)))
-        except Exception:  # an error of the user's function must not fail a run
+        except (Exception, SystemExit):  # an error of the user's function must not fail a run
             return ""
 
     return describe

@@ -38,9 +38,12 @@ def read_records(path: Path | str, columns: Columns | None = None) -> Records:
         records = _read(path, unpacked.name, read_lines(text), columns, notes)
     records.check()
     if not records.account.records:
-        raise ValueError(
-            f"{path} is empty: give a file with a SMILES on each line, a table, or SDF"
+        fault = (
+            "holds no molecule, but a header or comments"
+            if records.account.comments
+            else "is empty"
         )
+        raise ValueError(f"{path} {fault}: give a file with a SMILES on each line, a table, or SDF")
     refuse_other_notations(path, records.smiles)
     return records
 

@@ -23,8 +23,9 @@ from wrlso.results.report.objects import Cells, cells_of
 from wrlso.results.report.view import RunView, read_runs
 from wrlso.results.stages import prior_scores, stages_of
 from wrlso.runs.base_data import base_of
+from wrlso.runs.outputs import check_output
 from wrlso.scores import Objective
-from wrlso.storage.files import write_atomically
+from wrlso.storage.files import write_text
 from wrlso.tasks.base import Task
 
 PRIOR_SAMPLES = 200
@@ -67,6 +68,7 @@ def report(
         raise ValueError("runs is empty: name the folder of at least one run")
     if not every >= 1:
         raise ValueError(f"every must be at least 1 second, got {every:g}")
+    check_output(Path(file))
     while not _write(paths, Path(file), task, every if watch else None):
         if not watch:
             break
@@ -79,7 +81,7 @@ def _write(paths: Sequence[Path], file: Path, task: Task | None, refresh: float 
     """Write the page as it is now; true if all runs are finished."""
     views = read_runs(paths, task)
     finished = all(view.finished for view in views)
-    write_atomically(file, make_page(views, None if finished else refresh).encode())
+    write_text(file, make_page(views, None if finished else refresh))
     return finished
 
 

@@ -1,7 +1,7 @@
 """Runs as a report shows them: finished or under way, with what their task adds."""
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,18 +136,13 @@ def _read(
     summary: dict[str, Any] = folder.load_summary() if finished else _NOTHING
     queries, rounds, seconds, parts, expected = [], [], {}, {}, {}
     if (folder.path / "queries.sqlite").exists():
-        log = folder.open_log(read_only=True)
-        try:
+        with closing(folder.open_log(read_only=True)) as log:
             queries, rounds = log.queries(), log.rounds()
             seconds, parts, expected = log.seconds(), log.components(), log.predictions()
             if not finished:
                 describe = None if task is None else describer(task)
                 stated = {} if task is None else task.stated
                 summary = summarize(folder.config, log, {}, 1, stated, describe)
-        except sqlite3.OperationalError:  # the file has been made, its tables have not
-            queries, rounds, seconds, parts, expected = [], [], {}, {}, {}
-        finally:
-            log.close()
     return RunView(
         name, folder, summary, finished, queries, rounds, seconds, task, base_scores, parts,
         expected, missing,

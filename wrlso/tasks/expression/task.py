@@ -7,7 +7,7 @@ from typing import Literal
 
 from wrlso.gp.fit import FitConfig
 from wrlso.loop.retraining import RetrainConfig
-from wrlso.proposers.bayesian import BOConfig
+from wrlso.proposers.bo_config import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.tasks.base import PretrainConfig, Task, shipped_params
 from wrlso.tasks.expression.data import base_data

@@ -21,7 +21,7 @@ from wrlso.evaluation.objective import HostObjective, measured
 from wrlso.gp.fit import FitConfig
 from wrlso.loop.algorithm import Accept
 from wrlso.loop.retraining import RetrainConfig
-from wrlso.proposers.bayesian import BOConfig
+from wrlso.proposers.bo_config import BOConfig
 from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.replicates import Replicates, check_replicates
 from wrlso.tasks.base import Task
@@ -331,7 +331,8 @@ def _bayesian_optimisation(penalty: float | Literal["lowest"], latent_dim: int) 
         acquisition="ucb",
         ucb_beta=0.25,
         starts=30,
-        candidates=3000,
+        candidates=300,
+        candidates_per_query=300,
         near=0.8,
         least_step=0.1,
         evaluations=0,

