@@ -31,9 +31,9 @@ WEIGHTED, LSO = "1", "10"
 
 _STEPS = (
     ("data", "objects and scores"),
-    ("model", "a VAE: its latent space\nis continuous"),
-    ("propose", "a surrogate chooses\nlatents; they are decoded"),
-    ("score", "the expensive black box"),
+    ("model", "a VAE: a continuous\nlatent space"),
+    ("propose", "a surrogate picks\nlatents to decode"),
+    ("score", "the expensive\nblack box"),
 )
 
 
