@@ -56,7 +56,7 @@ def test_points_are_spread_by_hand():
 def test_a_table_of_pandas_has_every_query(run):
     task, result = run
     table = result.to_dataframe(task)
-    assert table.shape == (len(result.queries()), 12)
+    assert table.shape == (len(result.queries()), 14)
     scored = table[table.status == "OK"]
     assert (scored["half desirability"] * 2 == scored.score).all()
     first = [int(text[:2], 16) for text in scored.object]
