@@ -59,12 +59,11 @@ def main(argv: list[str] | None = None) -> Path:
 def _quickly_compiled() -> Iterator[None]:
     """Without optimisations, which small sizes do not repay: compiling takes most of their time."""
     name = "jax_disable_most_optimizations"
-    before = getattr(jax.config, name)
     jax.config.update(name, True)
     try:
         yield
     finally:
-        jax.config.update(name, before)
+        jax.config.update(name, False)
 
 
 def _run(options: argparse.Namespace, small: bool) -> Path:
