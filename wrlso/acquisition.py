@@ -137,8 +137,14 @@ def thompson(
     ``mean [S]``, ``covariance [S, S]``.
 
     Raises:
-      ValueError: if the batch exceeds the number of points, also under ``jit``.
+      ValueError: if the batch exceeds the number of points, also under ``jit``. For concrete
+        arguments, if one is NaN or infinite, which is a sample of nothing; under ``jit`` such rows
+        are the first or the last to be taken.
     """
+    for name, values in {"mean": mean, "covariance": covariance}.items():
+        concrete = not isinstance(values, jax.core.Tracer)
+        if concrete and not np.isfinite(np.asarray(values, np.float64)).all():
+            raise ValueError(f"{name} must be finite, but holds NaN or infinity")
     if batch > mean.shape[0]:
         raise ValueError(
             f"batch must be at most the number of points, {mean.shape[0]}, got {batch}: pass more "

@@ -9,12 +9,16 @@ of the model of molecules in float32 and bfloat16, with the share of the device'
 with the CPU. What does not fit into the time is left out and said to be. On a CPU the sizes are
 small ones: they show that the script works, and nothing about speed.
 
-Writes DIR/accelerator-NAME.csv and .md with the device's name; DIR is benchmarks/results.
+Writes DIR/accelerator-NAME.csv and .md with the device's name; DIR is benchmarks/results. The exit
+status is 1 if a part failed.
 """
 
 import argparse
 import csv
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import jax
@@ -47,6 +51,22 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args(argv)
     small = options.small or jax.devices()[0].platform == "cpu"
+    with _quickly_compiled() if small else nullcontext():
+        return _run(options, small)
+
+
+@contextmanager
+def _quickly_compiled() -> Iterator[None]:
+    """Without optimisations, which small sizes do not repay: compiling takes most of their time."""
+    name = "jax_disable_most_optimizations"
+    jax.config.update(name, True)
+    try:
+        yield
+    finally:
+        jax.config.update(name, False)
+
+
+def _run(options: argparse.Namespace, small: bool) -> Path:
     deadline = Deadline(60 * options.minutes - 15)  # some time to end
     name = re.sub(r"\W+", "-", jax.devices()[0].device_kind).strip("-").lower()
     stem = options.out / f"accelerator-{name}"
@@ -74,5 +94,11 @@ def _write(stem: Path, rows: list[Row], small: bool) -> None:
     stem.with_suffix(".md").write_text("\n".join(lines) + markdown(COLUMNS, table) + "\n")
 
 
+def failures(path: Path) -> list[str]:
+    """The notes of parts that failed, in the CSV."""
+    with path.open() as file:
+        return [row["note"] for row in csv.DictReader(file) if row["what"] == "failed"]
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(bool(failures(main())))

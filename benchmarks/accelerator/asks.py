@@ -26,7 +26,7 @@ DIMENSIONS = 25
 def asks(small: bool, deadline: Deadline) -> Iterator[Row]:
     """An ask of every seed in one call; each seed has a posterior of its own."""
     config = BOConfig(starts=4 if small else 20, candidates=12 if small else 256)
-    sizes, counts = ((20,), (1, 2)) if small else ((200, 2000), (1, 16, 64))
+    sizes, counts = ((20,), (2,)) if small else ((200, 2000), (1, 16, 64))
 
     def ask(seed: Any, surrogate: Any) -> Any:
         return optimize(jax.random.key(seed), surrogate, config)[0]

@@ -87,3 +87,9 @@ def test_weights_that_are_none_are_refused_or_count_as_zero(bad):
         build_cdf(weights)
     expected = build_cdf(jnp.array([0.25, 0.0, 0.75]))
     np.testing.assert_array_equal(jax.jit(build_cdf)(weights), expected)
+
+
+@pytest.mark.parametrize("shape", [(0,), (), (2, 3)])
+def test_weights_of_no_row_are_refused(shape):
+    with pytest.raises(ValueError, match="weights must be a non-empty vector"):
+        jax.eval_shape(build_cdf, jnp.zeros(shape))

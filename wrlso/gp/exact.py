@@ -22,6 +22,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 from tinygp.kernels import Kernel
 
+from wrlso.gp.checks import check_positive, check_problem
 from wrlso.gp.linalg import (
     AnyArray,
     check_finite,
@@ -67,8 +68,10 @@ def log_marginal_likelihood(
       noise, points and targets.
 
     Raises:
-      ValueError: for concrete arguments, if a row in use, or the noise, is NaN or infinite. Under
-        ``jit`` nothing is raised: the result, and means predicted from such data, are NaN.
+      ValueError: for shapes that do not fit, and types other than float32 and float64. For
+        concrete arguments, if a row in use or the noise is NaN or infinite, the noise negative, or
+        a lengthscale or the kernel's variance not positive. Under ``jit`` nothing is raised for
+        values: the result, and means predicted from NaN and infinity, are NaN.
     """
     covariance, _, y, rows = _masked(kernel, noise, points, targets, mask)
     count = rows.sum().astype(covariance.dtype)
@@ -133,7 +136,12 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
         change if it is another: W would not stay triangular.
       point: ``[d]``.
       target: its target.
+
+    Raises:
+      ValueError: for a concrete point or target that is NaN or infinite.
     """
+    check_finite("point", point)
+    check_finite("target", target)
     n = gp.points.shape[0]
     slot = jnp.asarray(slot)
     free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n, dtype=slot.dtype), -1).max())
@@ -157,9 +165,9 @@ def _masked(
     kernel: Kernel, noise: ArrayLike, points: AnyArray, targets: AnyArray, mask: AnyArray | None
 ) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
     """Covariance of the observations ``[n, n]``, their noise ``[]``, targets, and the mask."""
-    check_finite("points", points, mask)
-    check_finite("targets", targets, mask)
+    check_problem(kernel, points, targets, mask)
     check_finite("noise", noise)
+    check_positive("noise", noise, zero=True)
     rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     identity = jnp.eye(points.shape[0], dtype=points.dtype)

@@ -80,6 +80,11 @@ class Stationary(Kernel):
         if X2 is None:
             return jnp.broadcast_to(self.variance, X1.shape[:1])
         scales = jnp.asarray(self.lengthscales).reshape(1, -1)
+        if X1.shape[1:] != X2.shape[1:] or scales.shape[1] not in (1, *X1.shape[1:]):
+            raise ValueError(
+                f"points of shapes {X1.shape} and {X2.shape} and {scales.shape[1]} lengthscales "
+                "must have the same number of dimensions"
+            )
         s = squared_distances(X1 / scales, X2 / scales)
         return self.variance * self.profile(s)
 

@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
+from wrlso.gp.checks import check_positive, check_problem, check_type
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
 
 
@@ -60,11 +61,13 @@ def log_marginal_bound(
       inducing points.
 
     Raises:
-      ValueError: for concrete arguments, if a row in use, an inducing point or the noise is NaN or
-        infinite. Under ``jit`` nothing is raised: the result, and means predicted from such data,
-        are NaN.
+      ValueError: for shapes that do not fit, and types other than float32 and float64. For
+        concrete arguments, if a row in use, an inducing point or the noise is NaN or infinite, or
+        if the noise, a lengthscale or the kernel's variance is not positive. Under ``jit`` nothing
+        is raised for values: the result, and means predicted from such data, are NaN.
     """
     check_finite("noise", noise)
+    check_positive("noise", noise)
     rows, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     gram, projected = _project(kernel(inducing, inducing), cross, y)
@@ -88,6 +91,7 @@ def condition(
 ) -> SparseGP:
     """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
     check_finite("noise", noise)
+    check_positive("noise", noise)
     _, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     whitening, _ = whiten(kernel(inducing, inducing))
@@ -153,7 +157,12 @@ def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> Sparse
     ``root^T (I - w w^T / (noise + w.w)) root``, whose symmetric square root is
     known (Potter's square-root filter, Bierman 1977, Ch. V), so that no variance can
     become negative however many observations are added.
+
+    Raises:
+      ValueError: for a concrete point or target that is NaN or infinite.
     """
+    check_finite("point", point)
+    check_finite("target", target)
     a = matmul(gp.whitening, gp.kernel(gp.inducing, point[None])[:, 0])
     w = matmul(gp.root, a)
     squared = w @ w
@@ -174,8 +183,8 @@ def _inner(gram: AnyArray, noise: ArrayLike) -> AnyArray:
 def _masked(
     kernel: Kernel, points: AnyArray, targets: AnyArray, inducing: AnyArray, mask: AnyArray | None
 ) -> tuple[AnyArray, AnyArray, AnyArray]:
-    check_finite("points", points, mask)
-    check_finite("targets", targets, mask)
+    check_problem(kernel, points, targets, mask)
+    check_type("inducing", inducing)
     check_finite("inducing", inducing)
     rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
@@ -231,7 +240,13 @@ def k_means(
     Returns:
       Centres ``[M, d]``, each the mean of its rows; a centre that lost all its
       rows stays where it was. 2 n M d FLOPs per step.
+
+    Raises:
+      ValueError: for fewer than one cluster, and for a concrete row in use that is not finite.
     """
+    if clusters < 1:
+        raise ValueError(f"clusters must be at least 1, got {clusters}")
+    check_finite("points", points, mask)
     rows = jnp.ones(points.shape[:1], bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape, jnp.float32), 2.0))

@@ -21,6 +21,7 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from wrlso.maximize.checks import check_starts, check_values
 from wrlso.maximize.implicit import placed, valued
 
 ValueAndGrad = Callable[[Array], tuple[Array, Array]]
@@ -113,11 +114,12 @@ def maximize(
       depends on ``starts``.
 
     Raises:
-      ValueError: for concrete bounds, if one is NaN or a lower bound exceeds the upper one. Under
-        ``jit`` nothing is raised, and a row with such bounds has NaN points and value -inf.
+      ValueError: for shapes that do not fit. For concrete bounds, if one is NaN or a lower bound
+        exceeds the upper one; under ``jit`` a row with such bounds has NaN points and value -inf.
     """
     if function is None and value_and_grad is None:
         raise ValueError("maximize needs a function, or its value_and_grad")
+    check_starts(starts, evaluations)
     lower, upper, boxed = _bounds(starts, lower, upper)
     x = jnp.clip(jnp.where(jnp.isnan(starts), 0.5 * (lower + upper), starts), lower, upper)
     value, both, constants = _pure(function, value_and_grad, x)
@@ -164,6 +166,7 @@ def _pure(
     """
     given: Any = function if value_and_grad is None else value_and_grad
     traced = jax.make_jaxpr(given)(x)
+    check_values(x, [out.shape for out in traced.out_avals])
 
     def call(constants: Any, points: Array) -> Any:
         return jax.core.eval_jaxpr(traced.jaxpr, constants, points)

@@ -29,9 +29,12 @@ def build_cdf(weights: ArrayLike) -> Array:
       2^-32 absolute, or as 2^-31 if it is positive but smaller. Not differentiable.
 
     Raises:
-      ValueError: for concrete weights, if one is negative, NaN or infinite. Under ``jit`` nothing
-        is raised, and such a weight counts as zero.
+      ValueError: if there are none. For concrete weights, if one is negative, NaN or infinite.
+        Under ``jit`` nothing is raised for values, and such a weight counts as zero. With all
+        weights zero there is no table: see :func:`draw`.
     """
+    if np.ndim(weights) != 1 or np.size(weights) == 0:
+        raise ValueError(f"weights must be a non-empty vector, got shape {np.shape(weights)}")
     if not isinstance(weights, jax.core.Tracer):
         values = np.asarray(weights, np.float64)
         if not (np.isfinite(values) & (values >= 0)).all():

@@ -167,7 +167,7 @@ class Session:
         inputs = self.lanes.seed_inputs(self.limits, steps)
         shared = self.lanes.shared_inputs(self.round, 0)
         self.state, info = self.compiled.retrain(self.state, inputs, shared)
-        info = jax.tree.map(np.asarray, info)  # an index into an array of JAX is a program
+        info = jax.tree.map(np.asarray, info)
         return [
             Round(
                 seed=seed,
@@ -175,8 +175,7 @@ class Session:
                 steps=steps[i],
                 loss=float(info.loss[i]),
                 effective_rows=float(info.effective_rows[i]),
-                # Without any weight there is no training, which is no divergence.
-                diverged=int(not info.finite[i] and info.effective_rows[i] > 0),
+                diverged=int(not info.finite[i] and info.effective_rows[i] > 0),  # 0: no training
                 uncharged=0,
             )
             if goes_on[i]

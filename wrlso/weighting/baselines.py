@@ -16,6 +16,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
+from wrlso.weighting.checks import check_between, check_number
 from wrlso.weighting.ranks import normalise, usable_scores
 
 BASE = -1
@@ -69,6 +70,7 @@ def rwr_weights(
     and errors as of :func:`dbas_weights`.
     """
     scores, valid = usable_scores(scores, mask)
+    check_number("alpha", alpha, "positive", lambda a: a > 0)
     # The best comes off first: alpha times a large score may overflow.
     top = jnp.where(valid, scores, -jnp.inf).max()
     below = jnp.where(valid, scores, 0.0) - jnp.where(valid.any(), top, 0.0)
@@ -126,6 +128,7 @@ def dbas_reference_weights(
     :func:`dbas_weights`.
     """
     scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
+    check_number("noise", noise, "positive", lambda n: n > 0)
     chance = jax.scipy.stats.norm.cdf((scores - threshold) / noise)
     return normalise(jnp.where(valid & (chance >= _CUTOFF), chance, 0.0))
 
@@ -158,6 +161,7 @@ def masked_quantile(
 def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: ArrayLike) -> Array:
     """The quantile of the ``count`` sorted values from place ``first`` on, both int32; infinite,
     so that nothing reaches it, of none."""
+    check_between("quantile", quantile, 0, 1)
     place = jnp.asarray(quantile, ordered.dtype) * (count - 1).astype(ordered.dtype)
     below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
     above = jnp.minimum(below + 1, jnp.maximum(count - 1, 0))
@@ -172,6 +176,7 @@ def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: Arra
 
 def _reaching(scores: Array, valid: Array, threshold: Array, noise: ArrayLike) -> Array:
     """In logarithms, so that rows far below the threshold still differ."""
+    check_number("noise", noise, "positive", lambda n: n > 0)
     scores = jnp.where(valid, scores, 0.0)
     log_w = jax.scipy.stats.norm.logcdf((scores - threshold) / noise)
     log_w = jnp.where(valid, log_w, -jnp.inf)

@@ -17,6 +17,9 @@ from jax.scipy.special import digamma, polygamma
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int32
 
+from wrlso.scores import relative, score_offset, warn_of_merged
+from wrlso.weighting.checks import check_all, check_between, check_number
+
 
 def rank_weights(
     scores: ArrayLike, k: ArrayLike = 1e-3, mask: ArrayLike | None = None
@@ -50,7 +53,7 @@ def rank_weights(
       [38, 23, 38]
     """
     scores, valid = usable_scores(scores, mask)
-    _check_k(k)
+    check_number("k", k, "positive (inf for uniform weights)", lambda k: k > 0)
     dtype = scores.dtype
     n = valid.sum()
     # 1 / (kN + rank) up to a factor, in the form that is 1 for every row at k = inf.
@@ -103,7 +106,13 @@ def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Float[Ar
 
     ``ln((k + high) / (k + low)) / ln((k + 1) / k)``: independent of N. ``high - low`` at
     ``k = inf``.
+
+    Raises:
+      ValueError: for concrete arguments, unless k is positive and 0 <= low <= high <= 1.
     """
+    check_all("k", k, "positive", lambda k: k > 0)
+    check_between("low", low, 0, 1)
+    check_between("high", high, low, 1)
     dtype = jnp.result_type(k, low, high, 1.0)
     k, low, high = (jnp.asarray(a, dtype) for a in (k, low, high))
     finite = jnp.where(jnp.isinf(k), 1.0, k)
@@ -112,7 +121,12 @@ def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Float[Ar
 
 
 def effective_sample_size(weights: ArrayLike) -> Float[Array, ""]:
-    """Kish's effective sample size, ``(sum w)^2 / sum w^2``, in [1, N]; 0 if all are zero."""
+    """Kish's effective sample size, ``(sum w)^2 / sum w^2``, in [1, N]; 0 if all are zero.
+
+    Raises:
+      ValueError: for concrete weights, if one is negative, NaN or infinite.
+    """
+    check_all("weights", weights, "finite and not negative", lambda w: (w >= 0) & (w < np.inf))
     w = jnp.asarray(weights)
     total, squares = w.sum(), (w * w).sum()
     return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
@@ -152,6 +166,7 @@ def k_of_effective_rows(n: ArrayLike, effective: ArrayLike) -> Float[Array, ""]:
     log_k = lax.stop_gradient((low + high) / 2)
     # A Newton step of no length, as both sides are equal where an answer exists.
     slope = lax.stop_gradient(jax.grad(size)(log_k, fixed))
+    slope = jnp.where(slope > 0, slope, jnp.inf)  # beyond the ends k does not move
     error = size(log_k, rows) - wanted
     return jnp.exp(log_k - (error - lax.stop_gradient(error)) / slope)
 
@@ -159,8 +174,14 @@ def k_of_effective_rows(n: ArrayLike, effective: ArrayLike) -> Float[Array, ""]:
 def usable_scores(
     scores: ArrayLike, mask: ArrayLike | None
 ) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
-    """Scores as floats, and which rows count; complains about concrete rubbish."""
-    scores = jnp.asarray(scores)
+    """Scores as floats, and which rows count; complains about concrete rubbish.
+
+    Scores of 64 bits on the host that float32 would make equal come less an offset, on which no
+    weighting depends; a warning says if they are equal all the same.
+    """
+    scores = jnp.asarray(_in_single(scores))
+    if jnp.issubdtype(scores.dtype, jnp.complexfloating):
+        raise ValueError("scores must be real numbers, got complex ones")
     if not jnp.issubdtype(scores.dtype, jnp.floating):
         scores = scores.astype(float)
     if scores.dtype.itemsize < 4:  # 16 bits cannot hold the ranks of a large data set
@@ -184,11 +205,15 @@ def usable_scores(
     return scores, valid
 
 
-def _check_k(k: ArrayLike) -> None:
-    if np.ndim(k) != 0:
-        raise ValueError(f"k must be a single number, got shape {np.shape(k)}; use vmap for more")
-    if not isinstance(k, jax.core.Tracer) and not np.all(np.asarray(k) > 0):
-        raise ValueError(f"k must be positive (inf for uniform weights), got {k}")
+def _in_single(scores: ArrayLike) -> ArrayLike:
+    """Scores as they are, but for those on the host of 64 bits that would become float32."""
+    wide = isinstance(scores, np.ndarray) and scores.dtype in (np.float64, np.int64, np.uint64)
+    if not wide or jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        return scores
+    values = np.asarray(scores, np.float64)
+    offset = score_offset(values)
+    warn_of_merged(values, offset, "the weights")
+    return relative(values, offset)
 
 
 def normalise(weight: Float[Array, " n"]) -> Float[Array, " n"]:

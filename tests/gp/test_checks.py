@@ -1,0 +1,106 @@
+"""Off contract: shapes and types are refused always, and values where they are concrete."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wrlso.acquisition import thompson
+from wrlso.gp import exact, sparse
+from wrlso.gp.checks import check_problem
+from wrlso.gp.kernels import Matern52
+from wrlso.maximize import maximize
+
+X = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+Y = np.arange(5, dtype=np.float32)
+ONES, Z = np.ones(2, np.float32), X[:3]
+
+
+def fit_exact(kernel=None, noise=0.1, x=X, y=Y, mask=None):
+    return exact.condition(kernel or Matern52(ONES, np.float32(1)), noise, x, y, mask)
+
+
+def fit_sparse(kernel=None, noise=0.1, x=X, y=Y, mask=None):
+    return sparse.condition(kernel or Matern52(ONES, np.float32(1)), noise, x, y, Z, mask)
+
+
+VALUES = {
+    "noise": dict(noise=-0.1),
+    "lengthscales": dict(kernel=Matern52(np.array([1.0, 0.0], np.float32), np.float32(1))),
+    "variance": dict(kernel=Matern52(ONES, np.float32(-1))),
+    "targets": dict(y=np.where(Y == 1, np.nan, Y)),
+    "points": dict(x=np.where(X[0, 0] == X, np.inf, X)),
+}
+SHAPES = {
+    "targets": dict(targets=Y[:4]),
+    "targets must be": dict(targets=Y[:, None]),
+    "mask": dict(mask=np.ones(4, bool)),
+    "points": dict(points=X[:0], targets=Y[:0]),
+    "points must be": dict(points=X[:, 0]),
+    "points must be float32": dict(points=X.astype(np.float16)),
+    "targets must be float32": dict(targets=Y.astype(jnp.bfloat16)),
+}
+
+
+@pytest.mark.parametrize("fit", [fit_exact, fit_sparse])
+@pytest.mark.parametrize("name", VALUES)
+def test_values_without_a_posterior_are_refused(fit, name):
+    with pytest.raises(ValueError, match=name):
+        fit(**VALUES[name])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_and_types_are_refused_also_when_traced(name):
+    """The check itself: in tests, annotations of types refuse shapes before it does."""
+    rest = {"points": X, "targets": Y, "mask": None, **SHAPES[name]}
+    kernel = Matern52(ONES, np.float32(1))
+    with pytest.raises(ValueError, match=f"^{name}"):
+        jax.eval_shape(lambda arrays: check_problem(kernel, **arrays), rest)
+
+
+@pytest.mark.parametrize("fit", [fit_exact, fit_sparse])
+def test_lengthscales_of_another_number_of_dimensions_are_refused(fit):
+    with pytest.raises(ValueError, match="same number of dimensions"):
+        fit(kernel=Matern52(np.ones(3, np.float32), np.float32(1)))
+
+
+@pytest.mark.parametrize("gp", [exact, sparse])
+def test_points_of_another_number_of_dimensions_are_refused(gp):
+    posterior = jax.eval_shape(fit_exact if gp is exact else fit_sparse)
+    with pytest.raises(ValueError, match="same number of dimensions"):
+        jax.eval_shape(gp.predict, posterior, X[:, :1])
+
+
+def test_an_observation_that_is_not_finite_is_refused():
+    like = jax.eval_shape(fit_exact)
+    posterior = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), like)
+    with pytest.raises(ValueError, match="target must be finite"):
+        exact.add(posterior, 4, X[0], np.nan)
+    with pytest.raises(ValueError, match="point must be finite"):
+        exact.add(posterior, 4, X[0] * np.inf, 1.0)
+
+
+def test_other_arguments_without_a_meaning_are_refused():
+    with pytest.raises(ValueError, match="clusters must be at least 1"):
+        sparse.k_means(jax.random.key(0), X, 0)
+    with pytest.raises(ValueError, match="points must be finite"):
+        sparse.k_means(jax.random.key(0), X * np.nan, 2)
+    with pytest.raises(ValueError, match="covariance must be finite"):
+        thompson(jax.random.key(0), ONES, np.full((2, 2), np.nan), 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(function=lambda x: (x**2).sum()), "must map points"),
+        (dict(function=lambda x: x), "must map points"),
+        (dict(function=None, value_and_grad=lambda x: (x.sum(1), x.sum(1))), "must map points"),
+        (dict(starts=np.zeros(2)), "starts must be"),
+        (dict(starts=np.zeros((3, 0))), "starts must be"),
+        (dict(evaluations=0), "evaluations must be at least 1"),
+    ],
+)
+def test_maximize_refuses_other_shapes(changes, message):
+    usual = dict(function=lambda x: -(x**2).sum(-1), starts=np.zeros((3, 2)), evaluations=5)
+    with pytest.raises(ValueError, match=message):
+        maximize(**(usual | changes), lower=-1.0, upper=1.0)

@@ -1,0 +1,63 @@
+"""Checks of what is passed to a Gaussian process: of shapes and types always, of values where they
+are concrete."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from tinygp.kernels import Kernel
+
+from wrlso.gp.kernels import Stationary
+from wrlso.gp.linalg import AnyArray, check_finite
+
+
+def check_problem(
+    kernel: Kernel, points: AnyArray, targets: AnyArray, mask: AnyArray | None
+) -> None:
+    """Refuse observations and hyperparameters of a kernel that no posterior has.
+
+    Raises:
+      ValueError: for shapes and types; for concrete arguments, also if a row in use is not finite,
+        or a lengthscale or variance is not positive.
+    """
+    if np.ndim(points) != 2 or len(points) == 0:
+        raise ValueError(f"points must be [n, d] with n at least 1, got shape {np.shape(points)}")
+    for name, part in {"targets": targets, "mask": mask}.items():
+        if part is not None and np.shape(part) != (len(points),):
+            raise ValueError(
+                f"{name} must be [n] = [{len(points)}], one per point, got shape {np.shape(part)}"
+            )
+    check_type("points", points)
+    if jnp.issubdtype(jnp.result_type(targets), jnp.inexact):
+        check_type("targets", targets)
+    check_finite("points", points, mask)
+    check_finite("targets", targets, mask)
+    if isinstance(kernel, Stationary):
+        check_positive("lengthscales", kernel.lengthscales)
+        check_positive("variance of the kernel", kernel.variance)
+
+
+def check_type(name: str, values: ArrayLike) -> None:
+    """Refuse arrays that LAPACK has no factorisations for.
+
+    Raises:
+      ValueError: unless the type is float32 or float64.
+    """
+    kind = jnp.result_type(values)
+    if kind not in (jnp.float32, jnp.float64):
+        raise ValueError(
+            f"{name} must be float32 or float64, got {kind}: cast them, as with astype"
+        )
+
+
+def check_positive(name: str, values: ArrayLike, zero: bool = False) -> None:
+    """Refuse concrete numbers that are not positive, or with ``zero`` those below zero.
+
+    Raises:
+      ValueError: if there is one.
+    """
+    if isinstance(values, jax.core.Tracer) or not getattr(values, "is_fully_addressable", True):
+        return
+    numbers = np.asarray(values)
+    if not ((numbers >= 0) if zero else (numbers > 0)).all():
+        raise ValueError(f"{name} must be {'at least 0' if zero else 'positive'}, got {numbers}")

@@ -1,0 +1,45 @@
+"""Checks of the numbers of a weighting where they are concrete."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.typing import ArrayLike
+
+
+def check_number(
+    name: str, value: ArrayLike, rule: str, holds: Callable[[np.ndarray], Any]
+) -> None:
+    """Refuse an array in place of a number, and a concrete number for which the rule does not hold.
+
+    Raises:
+      ValueError: if so. NaN fulfils no rule.
+    """
+    if np.ndim(value) != 0:
+        raise ValueError(
+            f"{name} must be a single number, got shape {np.shape(value)}; use vmap for more"
+        )
+    check_all(name, value, rule, holds)
+
+
+def check_all(name: str, values: ArrayLike, rule: str, holds: Callable[[np.ndarray], Any]) -> None:
+    """Refuse concrete values for one of which the rule does not hold.
+
+    Raises:
+      ValueError: if so. NaN fulfils no rule.
+    """
+    if isinstance(values, jax.core.Tracer) or not getattr(values, "is_fully_addressable", True):
+        return
+    if not np.all(holds(np.asarray(values))):
+        raise ValueError(f"{name} must be {rule}, got {values}")
+
+
+def check_between(name: str, value: ArrayLike, low: ArrayLike, high: ArrayLike) -> None:
+    """Refuse concrete values outside [low, high].
+
+    Raises:
+      ValueError: if there is one.
+    """
+    if not isinstance(low, jax.core.Tracer):
+        check_all(name, value, f"in [{low}, {high}]", lambda v: (v >= low) & (v <= high))
