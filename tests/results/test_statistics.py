@@ -60,6 +60,13 @@ def test_a_true_prediction_holds_the_shares_of_a_normal_distribution():
     assert calibration(mean, deviation / 10, came).within_two < 0.3
 
 
+def test_equal_values_share_a_rank():
+    mean = np.array([1.0, 1.0, 2.0, 3.0, 3.0, 3.0, 0.5])
+    came = np.array([2.0, 5.0, 5.0, 1.0, 7.0, 7.0, 7.0])
+    found = calibration(mean, np.ones(7), came).rank_correlation
+    assert found == pytest.approx(stats.spearmanr(mean, came)[0])
+
+
 def test_constant_predictions_have_no_rank_correlation():
     found = calibration(np.ones(3), np.ones(3), np.array([1.0, 2.5, 9.0]))
     assert np.isnan(found.rank_correlation)

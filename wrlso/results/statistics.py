@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit  # scipy.stats takes a second or more to import
 
 LEVEL = 0.95
 """Level of all confidence intervals."""
@@ -39,7 +39,7 @@ def curve_interval(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # columns of too few values
         mean, sd = np.nanmean(curves, 0), np.nanstd(curves, 0, ddof=1)
-    factor = stats.t.ppf(0.5 + LEVEL / 2, np.maximum(count - 1, 1))
+    factor = stdtrit(np.maximum(count - 1, 1), 0.5 + LEVEL / 2)
     half = np.where(count > 1, factor * sd / np.sqrt(np.maximum(count, 1)), np.nan)
     return mean, half
 
@@ -62,7 +62,7 @@ def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     freedom = sum(variances) ** 2 / sum(
         v**2 / (len(values) - 1) for v, values in zip(variances, kept, strict=True)
     )
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * sum(variances) ** 0.5
+    half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * sum(variances) ** 0.5
     return Interval(mean, mean - half, mean + half)
 
 
@@ -86,9 +86,15 @@ def calibration(mean: np.ndarray, deviation: np.ndarray, came: np.ndarray) -> Ca
     """The agreement of predictions ``mean [n]``, ``deviation [n]`` with scores ``came [n]``."""
     away = np.abs(came - mean)
     constant = len(came) < 2 or np.ptp(mean) == 0 or np.ptp(came) == 0
-    correlation = np.nan if constant else float(stats.spearmanr(mean, came).statistic)
+    correlation = np.nan if constant else float(np.corrcoef(_ranks(mean), _ranks(came))[0, 1])
     one, two = (float((away <= k * deviation).mean()) for k in (1, 2))
     return Calibration(len(came), one, two, correlation)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks ``[n]``; equal values share their mean rank."""
+    _, group, size = np.unique(values, return_inverse=True, return_counts=True)
+    return (size.cumsum() - (size - 1) / 2)[group]
 
 
 def held(curves: Sequence[np.ndarray]) -> np.ndarray:
