@@ -36,7 +36,11 @@ torture: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m pytest -m slow
+	JAX_ENABLE_X64=1 $(BIN)/python -m pytest tests/test_parallel.py tests/tasks tests/runs/test_resume.py tests/runs/test_evaluate.py
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed.overhead
+	$(BIN)/python -m benchmarks.speed.memory
+	$(BIN)/python -m benchmarks.speed.step
 	$(BIN)/python -m benchmarks.speed.gp
 	$(BIN)/python -m benchmarks.speed.molecule_loop
 

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.usefixtures("strict_modes")
 def lifted(seeds, devices, mode):
     plan = plan_seeds(seeds, devices, mode)
     function = jax.jit(over_seeds(lambda x, y: {"sum": x["a"] + y, "max": x["a"].max()}, plan))
-    lanes = spread(plan, {"a": jnp.arange(plan.lanes * 3.0).reshape(plan.lanes, 3)})
+    lanes = spread(
+        plan, {"a": jnp.arange(plan.lanes * 3.0, dtype=jnp.float32).reshape(plan.lanes, 3)}
+    )
     return jax.tree.map(np.asarray, function(lanes, replicate(plan, jnp.float32(10))))
 
 
