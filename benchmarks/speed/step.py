@@ -63,7 +63,7 @@ def section_step() -> list[Row]:
          f"{operations / 1e9:.2f} GFLOP at {peak / 1e9:.0f} GFLOP/s"),
         ("its traffic by the compiler's count, at the rate of a copy of 200 MB",
          f"{1e3 * traffic / bandwidth:.1f} ms", "",
-         f"{traffic / 2**20:.0f} MiB at {bandwidth / 1e9:.1f} GB/s; no array exceeds 4 MiB"),
+         f"{traffic / 2**20:.0f} MiB at {bandwidth / 1e9:.1f} GB/s; no activation exceeds 4 MiB"),
     ]  # fmt: skip
 
 
