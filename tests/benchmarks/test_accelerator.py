@@ -4,14 +4,15 @@ import csv
 
 import pytest
 
-from benchmarks.accelerator.__main__ import PARTS, main
+from benchmarks.accelerator.__main__ import PARTS, failures, main
+from benchmarks.accelerator.loops import loops
 from benchmarks.accelerator.measure import COLUMNS, Deadline, Row
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     out = tmp_path_factory.mktemp("accelerator")
-    parts = [part for part in PARTS if part not in ("molecules", "loop")]
+    parts = [part for part in PARTS if part != "loop"]
     path = main(["--out", str(out), "--only", *parts])
     text = path.with_suffix(".md").read_text()
     assert "device: cpu" in text
@@ -21,11 +22,12 @@ def rows(tmp_path_factory):
 
 
 def test_every_part_gives_figures(rows):
-    assert {row["part"] for row in rows} >= {"agreement with the CPU", "ask", "sparse"}
+    parts = {"agreement with the CPU", "ask", "sparse", "molecules"}
+    assert {row["part"] for row in rows} >= parts
     assert not [row for row in rows if row["what"] == "failed"]
     for row in rows:
         assert list(row) == COLUMNS
-        if row["part"] in ("ask", "sparse"):
+        if row["part"] in ("ask", "sparse", "molecules"):
             assert float(row["seconds"]) > 0
         if row["mode"] in ("vmap", "wrlso"):
             assert float(row["memory_mib"]) > 0
@@ -54,6 +56,23 @@ def test_no_part_begins_after_the_time(part):
     found = list(PARTS[part](True, Deadline(0)))
     assert found
     assert all(row.note == "left out: no time" for row in found)
+
+
+def test_a_loop_is_measured_in_both_modes():
+    rows = list(loops(True, Deadline(600), ["shapes"]))
+    assert [row.mode for row in rows] == ["vmap", "map"]
+    assert all(row.seconds > 0 and not row.note for row in rows)
+
+
+def test_a_part_that_fails_is_told(tmp_path, monkeypatch):
+    def broken(small, deadline):
+        raise RuntimeError("no such kernel")
+        yield
+
+    monkeypatch.setitem(PARTS, "sparse", broken)
+    assert failures(main(["--out", str(tmp_path), "--only", "sparse"])) == [
+        "RuntimeError: no such kernel"
+    ]
 
 
 @pytest.mark.slow

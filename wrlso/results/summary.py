@@ -108,19 +108,18 @@ def summarize(
       describe: function from a query to a line of text, for the best query of each seed.
     """
     rounds = log.rounds()
-    queries = {seed: log.queries(seed) for seed in config.seed_numbers}
-    per_seed = [
-        _summary_of_seed(seed, made, rounds, describe, config.sign)
-        for seed, made in queries.items()
-    ]
-    reasons, refused = (
-        grouped(
-            q.reason
-            for made in queries.values()
+    per_seed, told = [], list[tuple[bool, str]]()
+    for seed in config.seed_numbers:  # one at a time: the texts of all may be long
+        made = log.queries(seed)
+        per_seed.append(_summary_of_seed(seed, made, rounds, describe, config.sign))
+        told += [
+            (q.status == Status.REFUSED, q.reason)
             for q in made
-            if q.reason and q.status != Status.OK and (q.status == Status.REFUSED) == is_refused
-        )
-        for is_refused in (False, True)
+            if q.reason and q.status != Status.OK
+        ]
+    reasons, refused = (
+        grouped(reason for is_refused, reason in told if is_refused == wanted)
+        for wanted in (False, True)
     )
     seconds = log.seconds()
     return {

@@ -201,19 +201,18 @@ class QueryLog:
         """
         queries = list(queries)
         stated = list(predictions) or [None] * len(queries)
-        texts = [self._text(q) for q in queries]
-        rows = [
-            (*values_of(q)[:6], q.status.name, q.reason, text)
-            for q, text in zip(queries, texts, strict=True)
-        ]
+        keys = [(q.seed, q.round, q.index) for q in queries]
+        rows = (  # one at a time, as texts may be long
+            (*values_of(q)[:6], q.status.name, q.reason, self._text(q)) for q in queries
+        )
         with self._transaction():
             write_rows(self._db, "queries", rows)
             key = 'seed = ? AND round = ? AND "index" = ?'
             for table in ("components", "predictions"):
-                self._db.executemany(f"DELETE FROM {table} WHERE {key}", [r[:3] for r in rows])
-            expected = [(*r[:3], *p) for r, p in zip(rows, stated, strict=True) if p is not None]
+                self._db.executemany(f"DELETE FROM {table} WHERE {key}", keys)
+            expected = [(*k, *p) for k, p in zip(keys, stated, strict=True) if p is not None]
             write_rows(self._db, "predictions", expected)
-            parts = [(*rows[0][:3], place, *part) for place, part in enumerate(components)]
+            parts = [(*keys[0], place, *part) for place, part in enumerate(components)]
             write_rows(self._db, "components", parts)
 
     def _text(self, query: Query) -> str | None:

@@ -250,7 +250,7 @@ def write_rows(db: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]]
     marks = ", ".join("?" * (len(COLUMNS[table]) + 1))
     db.executemany(
         f"INSERT OR REPLACE INTO {table} ({columns_of(table)}, digest) VALUES ({marks})",
-        [_sealed(table, row) for row in rows],
+        (_sealed(table, row) for row in rows),
     )
 
 
