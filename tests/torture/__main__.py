@@ -23,7 +23,7 @@ _PAGE = """# Runs that were killed
 instants: runs, and processes that resume a run after a kill. Each run then goes on to its end. An
 *identical* run has all rows and all checkpoints of the uninterrupted one, bit by bit. *Lost* are
 rows that had been committed. *Repeated* are evaluations of objects whose result had been committed.
-[torture.csv](torture.csv) has every run.
+[torture.csv](torture.csv) has every run. {done} of the plan's {kills} kills have run.
 
 {table}
 """
@@ -76,7 +76,8 @@ class Rows:
     def page(self) -> str:
         """The counts of each case as a page."""
         command = f"python -m tests.torture --kills {self.kills} --seed {self.seed}"
-        return _PAGE.format(command=command, table=self.table())
+        done = sum(map(self.kills_of, CASES))
+        return _PAGE.format(command=command, table=self.table(), done=done, kills=self.kills)
 
     def table(self) -> str:
         """The counts of each case, and of all."""
