@@ -43,6 +43,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.speed.step
 	$(BIN)/python -m benchmarks.speed.gp
 	$(BIN)/python -m benchmarks.speed.molecule_loop
+	$(BIN)/python -m benchmarks.speed.molecule_rates
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -105,6 +105,11 @@ def climb(centre, until_arrived=False, differentiable_points=False):
     return (found.points[0], found.values[0]) if differentiable_points else found.values[0]
 
 
+def with_covariance(found):
+    mean, variance, covariance = found
+    return mean, variance, covariance(0)
+
+
 def fitted(targets, points):
     def log_evidence(hyper):
         kernel = kernels.Matern52(hyper.lengthscales, hyper.variance)
@@ -153,6 +158,10 @@ CASES = {
     "exact.log_marginal_likelihood": Case(evidence, EXACT),
     "exact.condition": Case(lambda *a: exact_gp(*a)[5:], EXACT),
     "exact.predict": Case(lambda x, *a: exact.predict(exact_gp(*a), x), (X, *EXACT)),
+    "exact.predict_with_covariance": Case(
+        lambda x, *a: with_covariance(exact.predict_with_covariance(exact_gp(*a), x)),
+        (X, *EXACT),
+    ),
     "exact.predict_joint": Case(lambda x, *a: exact.predict_joint(exact_gp(*a), x), (X, *EXACT)),
     "exact.add": Case(
         lambda x, y, *a: exact.add(exact_gp(*a), 5, x, y)[5:], (X[0], np.array(0.7), *EXACT)
@@ -160,6 +169,10 @@ CASES = {
     "sparse.log_marginal_bound": Case(bound, SPARSE),
     "sparse.condition": Case(lambda *a: sparse_gp(*a)[3:], SPARSE),
     "sparse.predict": Case(lambda x, *a: sparse.predict(sparse_gp(*a), x), (X, *SPARSE)),
+    "sparse.predict_with_covariance": Case(
+        lambda x, *a: with_covariance(sparse.predict_with_covariance(sparse_gp(*a), x)),
+        (X, *SPARSE),
+    ),
     "sparse.predict_joint": Case(
         lambda x, *a: sparse.predict_joint(sparse_gp(*a), x), (X, *SPARSE)
     ),

@@ -7,6 +7,7 @@ from rdkit import Chem
 from scipy.stats import ttest_1samp, ttest_rel
 
 from benchmarks.molecules.corner_tables import differences, paired, power, seeds_needed
+from benchmarks.molecules.corners import committed, merged
 from benchmarks.molecules.genetic import Charging, genetic_algorithm, random_molecules
 from benchmarks.molecules.noise import noise_search
 from tests.builders import make_tiny_task
@@ -35,6 +36,15 @@ def test_pairs_are_those_seeds_that_both_rows_have():
     assert paired(difference) == expected
     assert paired(difference[:1]) == "–"
     assert power(difference[:1]) == "–"
+
+
+def test_a_new_line_takes_the_place_of_an_old_one_of_the_same_seed():
+    lines = committed()
+    assert lines
+    assert merged(lines, []) == lines
+    newer = {**lines[0], "best": 100.0}
+    assert merged(lines, [newer])[0]["best"] == 100.0
+    assert len(merged(lines, [newer])) == len(lines)
 
 
 def test_the_seeds_needed_see_the_difference_in_the_stated_share_of_cases():
