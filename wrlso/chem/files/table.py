@@ -18,7 +18,7 @@ def read_table(lines: Sequence[str], layout: Layout, notes: list[str]) -> Record
     rejected = list[Rejection]()
     blank = sum(not line.strip() for line in lines[: layout.first])
     comments, continued = layout.first - blank, 0
-    at, score_at, name_at = layout.smiles, layout.score, layout.name
+    at, score_at, name_at, width = layout.smiles, layout.score, layout.name, layout.width
 
     def fits(fields: list[str]) -> bool:
         return not layout.width or len(fields) == layout.width
@@ -29,7 +29,8 @@ def read_table(lines: Sequence[str], layout: Layout, notes: list[str]) -> Record
     for line, extent, fields in rows(lines, layout.first, layout.delimiter, fits, begins):
         continued += extent - 1
         cell = fields[at].strip() if len(fields) > at else ""
-        if not (cell and cell[0] != "#" and fits(fields)):  # few rows have to be looked at closely
+        fitting = not width or len(fields) == width
+        if not (fitting and cell and cell[0] != "#"):  # few rows have to be looked at closely
             if not any(map(str.strip, fields)):
                 blank += 1
                 continue
@@ -43,8 +44,10 @@ def read_table(lines: Sequence[str], layout: Layout, notes: list[str]) -> Record
         numbers.append(line + 1)
         if score_at is not None:
             scores.append(fields[score_at].strip() if len(fields) > score_at else "")
-        has_name = name_at is not None and len(fields) > name_at
-        names.append(fields[name_at].strip() if has_name else "")  # type: ignore[index]
+        if name_at is None or len(fields) <= name_at:
+            names.append("")
+        else:
+            names.append(fields[name_at].strip())
     records = len(smiles) + len(rejected)
     account = Account(len(lines), blank, comments, continued, records)
     found = scores if score_at is not None else None
