@@ -64,6 +64,7 @@ def test_ordinary_scores_are_used_as_they_are(scores):
             prepare_base(Dataset(np.zeros((len(scores), 1), np.uint8), scores))
 
 
+@pytest.mark.slow
 def test_the_tasks_that_ship_have_no_offset():
     for task in (wrlso.tasks.shapes(), wrlso.tasks.expressions()):
         assert score_offset(task.load_data().scores) == 0

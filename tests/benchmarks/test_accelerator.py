@@ -58,6 +58,7 @@ def test_no_part_begins_after_the_time(part):
     assert all(row.note == "left out: no time" for row in found)
 
 
+@pytest.mark.slow
 def test_a_loop_is_measured_in_both_modes():
     rows = list(loops(True, Deadline(600), ["shapes"]))
     assert [row.mode for row in rows] == ["vmap", "map"]

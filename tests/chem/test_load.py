@@ -258,6 +258,7 @@ def test_zinc_is_told_from_all_else(tmp_path, monkeypatch):
         read(ZINC_NAME)
 
 
+@pytest.mark.slow
 def test_zinc_in_every_form(tmp_path):
     text = zinc_file().read_text()
     smiles = find_zinc(ZINC_NAME)

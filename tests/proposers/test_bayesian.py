@@ -138,7 +138,7 @@ def test_reencoded_points_stand_at_the_encodings_of_their_decodes():
     proposer = bo(task.vae, batch=3, max_observations=8, config=config)
     shared = prepare_base(task.load_data())
     view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
-    _, surrogate = proposer.fit(jax.random.key(0), view, proposer.memory)
+    _, surrogate = jax.jit(proposer.fit)(jax.random.key(0), view, proposer.memory)
     pool = jax.jit(proposer.propose)(jax.random.key(1), view, surrogate)
     np.testing.assert_allclose(
         pool.latents, encode_all(task.vae, task.params, pool.objects), atol=1e-5
@@ -146,7 +146,8 @@ def test_reencoded_points_stand_at_the_encodings_of_their_decodes():
     x = surrogate.latent_units.apply(pool.latents)
     values = np.asarray(log_expected_improvement(*predict(surrogate, x), surrogate.best))
     assert values[0] == pytest.approx(values.max(), rel=1e-4)
-    after = fantasize(fantasize(surrogate, x[0]), x[1])
+    learn = jax.jit(fantasize)
+    after = learn(learn(surrogate, x[0]), x[1])
     later = np.asarray(log_expected_improvement(*predict(after, x[2:]), surrogate.best))
     assert later[0] == pytest.approx(later.max(), rel=1e-4)
     assert len(pool.latents) == 6 + 32 - 3

@@ -94,7 +94,9 @@ def small_task(folder, **changes):
     )
     task = molecules(**(arguments | changes))
     surrogate = dataclasses.replace(task.bo.surrogate, best=20, random=20, inducing=10)
-    bo = dataclasses.replace(task.bo, surrogate=surrogate, starts=4, candidates=24, evaluations=5)
+    bo = dataclasses.replace(
+        task.bo, surrogate=surrogate, starts=4, candidates=24, candidates_per_query=0, evaluations=5
+    )
     return dataclasses.replace(task, bo=bo)
 
 
