@@ -18,6 +18,12 @@ BLOCK = 50
 
 LEVEL, POWER = 0.01, 0.8
 
+_COMPARED = (
+    "Weighted retraining less another row, over the seeds that both have (number of seeds, p of a "
+    "two-sided paired t-test). `needed`: the seeds with which such a test would see this "
+    f"difference of the best at p = {LEVEL:g} in {POWER:.0%} of cases:\n\n"
+)
+
 Line = dict[str, Any]
 
 
@@ -66,6 +72,13 @@ def average(lines: Sequence[Line], figure: str, form: str) -> str:
     return format(mean, form) if np.isfinite(mean) else "–"
 
 
+def spread(lines: Sequence[Line], figure: str) -> str:
+    """Mean ± s.d. over seeds as text; one seed has no s.d."""
+    values = [x[figure] for x in lines]
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) < 2 else f"{mean} ± {np.std(values):.3f}"
+
+
 def tables(lines: Sequence[Line], budget: int) -> str:
     """The text of molecule_corners.md below its head."""
     header = ["row", "seeds", "best", "top-10", "AUC top-10", "medians of 50", "norm", "filters",
@@ -88,8 +101,7 @@ def tables(lines: Sequence[Line], budget: int) -> str:
                 [
                     row,
                     str(len(of)),
-                    *(f"{np.mean([x[f] for x in of]):.3f} ± {np.std([x[f] for x in of]):.3f}"
-                      for f in ("best", "top10", "auc_top10")),
+                    *(spread(of, f) for f in ("best", "top10", "auc_top10")),
                     ", ".join(f"{m:.2f}" for m in medians),
                     average(of, "norm", ".1f"),
                     average(of, "pass_filters", ".0%"),
@@ -105,11 +117,10 @@ def tables(lines: Sequence[Line], budget: int) -> str:
             ]
             if len(found[0]):
                 compared.append([other, *map(paired, found), power(found[0])])
-        parts.append(
-            f"## {objective}\n\n{markdown(header, body)}\n\nWeighted retraining less another row, "
-            "over the seeds that both have (number of seeds, p of a two-sided paired t-test). "
-            "`needed`: the seeds with which such a test would see this difference of the best at "
-            f"p = {LEVEL:g} in {POWER:.0%} of cases:\n\n"
-            + markdown(["against", "best", "top-10", "AUC top-10", "needed"], compared)
-        )
+        parts.append(f"## {objective}\n\n{markdown(header, body)}")
+        if any(set(line[1:]) != {"–"} for line in compared):
+            parts.append(
+                _COMPARED
+                + markdown(["against", "best", "top-10", "AUC top-10", "needed"], compared)
+            )
     return "\n\n".join(parts)
