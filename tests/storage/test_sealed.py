@@ -18,7 +18,11 @@ from wrlso.storage.programs import CheckedPrograms, check_programs
 from wrlso.storage.sealed import DamagedFile, check_seal, parse_json, sealed_json
 from wrlso.tasks.base import PretrainConfig
 
-FLIPS = 40
+
+@pytest.fixture(params=[40, pytest.param(200, marks=pytest.mark.slow)])
+def flips(request):
+    """Bits that are flipped, one at a time."""
+    return request.param
 
 
 @pytest.mark.parametrize(
@@ -40,19 +44,19 @@ def test_a_record_that_was_not_written_so_is_refused(text, message):
     assert check_seal(parse_json(sealed_json({"a": [1, "b"]}))) == {"a": [1, "b"]}
 
 
-def test_damaged_arrays_are_made_again(tmp_path):
+def test_damaged_arrays_are_made_again(tmp_path, flips):
     path, other = tmp_path / "a.arrays", tmp_path / "b.arrays"
     write_arrays(path, {"x": np.arange(50)})
     write_arrays(other, {"x": np.arange(50)})  # of other molecules
     content = path.read_bytes()
-    for what, new in damages(content, other.read_bytes(), FLIPS):
+    for what, new in damages(content, other.read_bytes(), flips):
         path.unlink(missing_ok=True) if new is None else path.write_bytes(new)
         assert read_arrays(path) is None, what
     path.write_bytes(content)
     np.testing.assert_array_equal(read_arrays(path)["x"], np.arange(50))
 
 
-def test_damaged_scores_are_refused_by_name_or_computed_again(tmp_path):
+def test_damaged_scores_are_refused_by_name_or_computed_again(tmp_path, flips):
     kept = {"C" * n: float(n) for n in range(1, 40)}
     for name in ("a", "b"):
         cache = ScoreCache(tmp_path / f"{name}.sqlite")
@@ -60,7 +64,7 @@ def test_damaged_scores_are_refused_by_name_or_computed_again(tmp_path):
         cache.close()
     path = tmp_path / "a.sqlite"
     content, refused = path.read_bytes(), 0
-    for what, new in damages(content, (tmp_path / "b.sqlite").read_bytes(), FLIPS):
+    for what, new in damages(content, (tmp_path / "b.sqlite").read_bytes(), flips):
         path.unlink() if new is None else path.write_bytes(new)
         try:
             cache = ScoreCache(path)
@@ -73,7 +77,7 @@ def test_damaged_scores_are_refused_by_name_or_computed_again(tmp_path):
             assert path.name in told, told
             assert "delete it, and the scores are computed again" in told
         path.write_bytes(content)
-    assert refused > FLIPS // 2
+    assert refused > flips // 2
 
 
 def test_scores_that_a_full_disk_has_no_room_for_are_kept_later(tmp_path):
@@ -91,13 +95,13 @@ def test_scores_that_a_full_disk_has_no_room_for_are_kept_later(tmp_path):
         assert cache.read([*scores, "CCO"]) == {**scores, "CCO": 1.0}
 
 
-def test_a_damaged_program_is_compiled_again(tmp_path):
+def test_a_damaged_program_is_compiled_again(tmp_path, flips):
     programs = CheckedPrograms(tmp_path)
     programs.put("key", b"program" * 20)
     programs.put("other", b"another" * 20)
     file = tmp_path / "key.program"
     content = file.read_bytes()
-    for what, new in damages(content, (tmp_path / "other.program").read_bytes(), FLIPS):
+    for what, new in damages(content, (tmp_path / "other.program").read_bytes(), flips):
         file.unlink() if new is None else file.write_bytes(new)
         assert programs.get("key") is None, what
         programs.put("key", b"program" * 20)
@@ -129,7 +133,7 @@ def test_jax_keeps_its_programs_with_digests(tmp_path):
         compilation_cache.reset_cache()
 
 
-def test_a_damaged_pretrained_model_is_refused_by_name(tmp_path, monkeypatch):
+def test_a_damaged_pretrained_model_is_refused_by_name(tmp_path, monkeypatch, flips):
     monkeypatch.setenv("WRLSO_CACHE", str(tmp_path))
     task = make_tiny_task(params=None, pretrain=PretrainConfig(1, batch_size=100))
     other = make_tiny_task(params=None, pretrain=PretrainConfig(1, batch_size=100, seed=1))
@@ -138,7 +142,7 @@ def test_a_damaged_pretrained_model_is_refused_by_name(tmp_path, monkeypatch):
     pretrained_params(other, base)
     path = cache_path(task, base)
     content = path.read_bytes()
-    for what, new in damages(content, cache_path(other, base).read_bytes(), FLIPS):
+    for what, new in damages(content, cache_path(other, base).read_bytes(), flips):
         if new is None:
             continue  # it is trained again
         path.write_bytes(new)
