@@ -38,12 +38,19 @@ class ScoreCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._reading():
             self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
-            self._db.execute("BEGIN IMMEDIATE")  # unlike other statements, it waits for others
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS scores (smiles TEXT PRIMARY KEY, score REAL NOT NULL, "
-                "digest BLOB NOT NULL) WITHOUT ROWID"
-            )
-            self._db.execute("COMMIT")
+            try:
+                self._make_table()
+            except BaseException:
+                self._db.close()  # else the file stays locked
+                raise
+
+    def _make_table(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")  # unlike other statements, it waits for others
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS scores (smiles TEXT PRIMARY KEY, score REAL NOT NULL, "
+            "digest BLOB NOT NULL) WITHOUT ROWID"
+        )
+        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file."""
