@@ -78,7 +78,7 @@ def predicted(tmp_path_factory):
 
 def test_the_page_says_how_well_the_surrogate_predicted(predicted, page, tmp_path):
     scored = sum(q.status == Status.OK for q in predicted.queries())
-    words = f"Of {scored} scores, 0% came within one predicted standard deviation (line) and 100% "
+    words = f"0% of {scored} scores came within one predicted standard deviation (line) and 100% "
     alone = wrlso.report(predicted, tmp_path / "predicted.html").read_text()
     assert words + "within two" in alone
     assert "The rank correlation is 1.00" in alone

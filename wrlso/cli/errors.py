@@ -59,8 +59,8 @@ def _say_output_failed(error: OSError) -> int:
     if error.errno == errno.EPIPE:
         return PIPE
     print(
-        f"wrlso: error: the output cannot be written ({error.strerror}). What a run keeps in its "
-        "folder is there: 'wrlso report' and 'wrlso ask --pending' show it again",
+        f"wrlso: error: the output cannot be written ({error.strerror}). A run keeps its results "
+        "in its folder: 'wrlso report' and 'wrlso ask --pending' show them again",
         file=sys.stderr,
     )
     return 2

@@ -106,8 +106,9 @@ def _reencoded(
 def _rank(surrogate: Surrogate, config: BOConfig, x: Array, batch: int) -> Array:
     """The order ``[s]`` of points ``x [s, d]``, the best first.
 
-    After a fantasy that a point scored its mean, all means are as before, and the variances are
-    less by the squared correlation with it: O(s n) each, where a posterior costs O(s n^2).
+    A fantasy that a point scored its mean leaves all means as they are. It lowers each variance by
+    the squared covariance with the point, over the point's variance and noise: O(s n), where a
+    posterior costs O(s n^2).
     """
     mean, variance, covariance = predict_with_covariance(surrogate, x)
     function = partial(_acquire, surrogate, config, mean)
@@ -123,6 +124,7 @@ def _rank(surrogate: Surrogate, config: BOConfig, x: Array, batch: int) -> Array
         explained = explained.at[:, place].set(share)
         return (variance, explained, rank.at[best].set(place.astype(rank.dtype))), None
 
+    # A column per fantasy; that of the last query stays empty.
     start = (variance, jnp.zeros((len(x), batch), x.dtype), jnp.full(len(x), jnp.inf))
     (variance, _, rank), _ = lax.scan(rank_next, start, jnp.arange(batch - 1))
     return jnp.lexsort((-function(variance), rank))

@@ -144,7 +144,7 @@ def to_dataframe(record: RunRecord, task: Task | None = None) -> "DataFrame":
 
 
 def prediction_columns(prediction: PredictedScore | None) -> dict[str, float]:
-    """What the surrogate expected, by column; NaN where it did not say."""
+    """The expected score and its deviation, by column; NaN where no surrogate made them."""
     mean, deviation = prediction or (np.nan, np.nan)
     return {"predicted": mean, "predicted_sd": deviation}
 

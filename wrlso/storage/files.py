@@ -34,8 +34,8 @@ def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
     """Write a file and make its folder; readers see the old or the new content.
 
     With ``durable``, the content is on the disk before its name is. Without it, a power failure may
-    leave a damaged file. A link stays a link to the new content. What is no file, such as
-    /dev/stdout or a pipe, is written to and never replaced.
+    leave a damaged file. A link stays a link to the new content. A pipe or a
+    device, such as /dev/stdout, is written to and never replaced.
 
     Raises:
       OSError: naming the file.

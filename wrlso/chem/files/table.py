@@ -21,7 +21,7 @@ def read_table(lines: Sequence[str], layout: Layout, notes: list[str]) -> Record
     at, score_at, name_at, width = layout.smiles, layout.score, layout.name, layout.width
 
     def fits(fields: list[str]) -> bool:
-        return not layout.width or len(fields) == layout.width
+        return not width or len(fields) == width
 
     def begins(fields: list[str]) -> bool:
         return fits(fields) and len(fields) > at and bool(atoms_or_none(fields[at].strip()))

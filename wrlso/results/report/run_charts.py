@@ -175,7 +175,7 @@ def _around(mean: np.ndarray, came: np.ndarray) -> Range1d:
 def _agreement(found: Calibration) -> str:
     ranks = f" The rank correlation is {found.rank_correlation:.2f}."
     return (
-        f"Of {found.number:,} scores, {found.within_one:.0%} came within one predicted standard "
+        f"{found.within_one:.0%} of {found.number:,} scores came within one predicted standard "
         f"deviation (line) and {found.within_two:.0%} within two. 68% and 95% would be "
         "ideal; fewer mean that the surrogate is too sure."
         f"{'' if np.isnan(found.rank_correlation) else ranks}"
