@@ -1,5 +1,6 @@
 """The VAE of strings of ring systems."""
 
+import dataclasses
 import itertools
 import json
 
@@ -11,6 +12,7 @@ import pytest
 from tests.ringtree_cases import MOLECULES, plain, vocabulary
 from wrlso.chem.ringtree.rows import read_rows, write_rows
 from wrlso.chem.ringtree.tables import make_tables
+from wrlso.models.vae import encode_all
 from wrlso.tasks.molecule import machine as machines
 from wrlso.tasks.molecule.machine import make_machine
 from wrlso.tasks.molecule.model import MoleculeModel, load_model, save_model
@@ -122,6 +124,30 @@ def test_a_large_batch_is_decoded_as_its_rows_are_alone(machine):
     apart = [np.asarray(vae.decode(params, latents[i : i + 30])) for i in range(0, 150, 30)]
     assert ((together > 0).sum(1) > 13).sum() > 150 / 8  # more than fit into one part
     np.testing.assert_array_equal(together, np.concatenate(apart))
+
+
+def test_tables_made_once_change_no_encoding_and_no_decode(machine, rows):
+    vae = make_vae(machine, LENGTH, SIZES)
+    params = vae.init(jax.random.key(0))
+    prepared = vae.prepare(params)
+    rows = jnp.asarray(rows)
+    for plain_out, out in zip(vae.encode(params, rows), vae.encode(prepared, rows), strict=True):
+        assert jnp.std(plain_out) > 0.01
+        np.testing.assert_allclose(out, plain_out, atol=2e-6)
+    latents = jax.random.normal(jax.random.key(1), (70, SIZES.latent_dim))
+    np.testing.assert_array_equal(vae.decode(prepared, latents), vae.decode(params, latents))
+
+
+def test_many_rows_are_encoded_from_tables_that_are_made_once(machine, rows):
+    vae = make_vae(machine, LENGTH, SIZES)
+    params = vae.init(jax.random.key(0))
+    many = jnp.asarray(rows)[jnp.arange(600) % len(rows)]
+    calls = []
+    counted = dataclasses.replace(vae, prepare=lambda p: calls.append(1) or vae.prepare(p))
+    found = encode_all(counted, params, many)
+    assert len(calls) == 1
+    alone = encode_all(dataclasses.replace(vae, prepare=None), params, many)
+    np.testing.assert_allclose(found, alone, atol=2e-6)
 
 
 def test_a_training_goes_on_where_it_was_stopped(trained, machine, rows, tmp_path):

@@ -31,11 +31,12 @@ def cut_columns(function: Callable[[Array], Any], objects: Array) -> Any:
 
 @jax.custom_vjp
 def turn(states: Array, n: Array) -> Array:
-    """``[T, B, H]``: the first ``n [B]`` steps of each string in reverse order, zero behind."""
+    """``[T, B, ...]``: the first ``n [B]`` steps of each string in reverse order, zero behind."""
     steps = jnp.arange(states.shape[0], dtype=n.dtype)[:, None]
     place = jnp.clip(n[None] - 1 - steps, 0)
     turned = states[place, jnp.arange(states.shape[1], dtype=n.dtype)[None]]
-    return jnp.where((steps < n[None])[..., None], turned, 0.0)
+    inside = (steps < n[None]).reshape(*turned.shape[:2], *[1] * (turned.ndim - 2))
+    return jnp.where(inside, turned, jnp.zeros_like(turned))
 
 
 # Turning is its own inverse and its own adjoint.

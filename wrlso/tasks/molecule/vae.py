@@ -130,6 +130,7 @@ def make_vae(
         partial(_decode, machine, length),
         log_likelihood,
         lengths=lengths if cut else None,
+        prepare=prepare,
     )
 
 
@@ -170,18 +171,23 @@ def _encode(
     rows = objects.astype(jnp.int32).T
     n, steps = lengths(objects), len(rows)
     encoder = params["encoder"]
-    own = params["symbols"][rows]
-    parent = params["symbols"][walk(machine, rows).parent]
-    x = jnp.concatenate([own, parent], -1)
+    parents = walk(machine, rows).parent
 
-    def read(gru: GRU, x: Array) -> Array:
-        start = jnp.zeros((x.shape[1], sizes.encoder_units), x.dtype)
-        bias = jnp.broadcast_to(gru.bias, (x.shape[1], 3 * sizes.encoder_units))
-        return states_from(gru, start, product(x, gru.input, compute), bias, compute)
+    def read(direction: str, rows: Array, parents: Array) -> Array:
+        gru = GRU(**encoder[direction])
+        if "tables" in params:
+            by_symbol, by_parent = params["tables"][direction]
+            projected = by_symbol[rows] + by_parent[parents]
+        else:
+            x = jnp.concatenate([params["symbols"][rows], params["symbols"][parents]], -1)
+            projected = product(x, gru.input, compute)
+        start = jnp.zeros((rows.shape[1], sizes.encoder_units), projected.dtype)
+        bias = jnp.broadcast_to(gru.bias, (rows.shape[1], 3 * sizes.encoder_units))
+        return states_from(gru, start, projected, bias, compute)
 
-    ahead = read(GRU(**encoder["forward"]), x)
+    ahead = read("forward", rows, parents)
     # Backwards from the last symbol, so that neither direction reads padding first.
-    back = read(GRU(**encoder["backward"]), turn(x, n))
+    back = read("backward", turn(rows, n), turn(parents, n))
     place = jnp.arange(steps, dtype=n.dtype)[:, None]
     used = (place < n[None])[..., None]
     last = (place == jnp.clip(n - 1, 0)[None])[..., None]
@@ -240,7 +246,8 @@ class _Carry(NamedTuple):
 def _decode(machine: Machine, length: int, params: Any, latents: Array) -> Array:
     hidden, gates, gru = _begin(params, latents)
     batch = latents.shape[0]
-    by_symbol, by_parent, by_category = _projected(params, gru)
+    tables = params["tables"] if "tables" in params else prepare(params)["tables"]
+    by_symbol, by_parent, by_category = tables["decoder"]
 
     def step(carry: _Carry, gates: Array) -> _Carry:
         place, hidden, before, state, out = carry
@@ -296,8 +303,23 @@ def _rest(step: _Step, carry: _Carry, gates: Array, length: int) -> _Carry:
     return lax.while_loop(lambda carry: (carry.state.stack[:, 0] > 0).any(), part, carry)
 
 
-def _projected(params: Any, gru: GRU) -> tuple[Array, Array, Array]:
-    """The parts of the unit's input: of the symbol before, of the parent's and of the category."""
-    table, categories = params["symbols"], params["decoder"]["categories"]
-    own, parent, category = jnp.split(gru.input, [table.shape[1], 2 * table.shape[1]])
-    return table @ own, table @ parent, categories @ category
+def prepare(params: Any) -> Any:
+    """The parameters with ``tables``: what a symbol, the parent's symbol and the category add to
+    the input of each recurrent unit.
+
+    Thousands of molecules then look up what would be a matrix product for each of their symbols.
+    """
+    table, decoder = params["symbols"], params["decoder"]
+
+    def by_symbol(kernel: Array) -> tuple[Array, Array, Array]:
+        own, parent, rest = jnp.split(kernel, [table.shape[1], 2 * table.shape[1]])
+        return table @ own, table @ parent, rest
+
+    own, parent, rest = by_symbol(decoder["gru"]["input"])
+    directions = {
+        name: by_symbol(params["encoder"][name]["input"])[:2] for name in ("forward", "backward")
+    }
+    return {
+        **params,
+        "tables": {**directions, "decoder": (own, parent, decoder["categories"] @ rest)},
+    }
