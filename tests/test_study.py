@@ -18,6 +18,9 @@ from tests.builders import ROOT, all_queries, logged_rounds, tiny_run
 from tests.torture.laboratory import METHOD, SETTINGS, lab, objective, task
 from wrlso import tasks
 from wrlso.cli.main import main
+from wrlso.cli.study import write_batch
+from wrlso.runs.rows import PredictedScore
+from wrlso.runs.telling import Candidate
 
 
 def measured(candidate):
@@ -74,6 +77,9 @@ def test_five_weeks_in_a_laboratory_are_the_run_that_was_told_the_same(plain, tm
         study = lab(path)
         batch = study.pending or study.ask(8)
         assert len({c.id for c in batch}) == len(batch) == 8
+        known = study.result().predictions()
+        expected = {f"r{round}q{index}": tuple(p) for (_, round, index), p in known.items()}
+        assert [c.prediction for c in batch] == [expected[c.id] for c in batch]
         order = [batch[i] for i in rng.permutation(8)]
         first, late = order[:5], order[5:]
         study.tell(results_of(first))
@@ -166,6 +172,17 @@ def registered(monkeypatch):
     names = type(tasks.TASKS)._names
     monkeypatch.setattr(type(tasks.TASKS), "_names", (*names, "bits"))
     monkeypatch.setattr(tasks, "bits", bits, raising=False)
+
+
+def test_a_batch_is_printed_with_the_scores_that_the_model_expects(capsys):
+    thing, latent = np.zeros(2, np.uint8), np.array([0.25, -1.0], np.float32)
+    expected = PredictedScore(-76e6 + 0.5, 0.125)
+    with_it = Candidate("r0q0", "CCO", thing, latent, expected)
+    write_batch([with_it, dataclasses.replace(with_it, id="r0q1", prediction=None)])
+    first, second = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (float(first["predicted"]), float(first["predicted_sd"])) == expected
+    assert (second["predicted"], second["predicted_sd"]) == ("", "")
+    assert (first["object"], first["score"], first["latent"]) == ("CCO", "", "[0.25, -1.0]")
 
 
 def test_the_command_line_asks_and_tells(registered, tmp_path, capsys):

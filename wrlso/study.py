@@ -106,7 +106,7 @@ class Study:
         self._log.fold()
         if not found:
             self._finish_if_complete()
-        return [self._candidate(query) for query in found]
+        return self._candidates(found)
 
     def tell(
         self,
@@ -173,8 +173,9 @@ class Study:
     @property
     def pending(self) -> list[Candidate]:
         """The candidates whose results have not been told."""
-        found = [q for q in self._log.queries(self.seed) if q.status == Status.PENDING]
-        return [self._candidate(query) for query in found]
+        return self._candidates(
+            q for q in self._log.queries(self.seed) if q.status == Status.PENDING
+        )
 
     @property
     def charged(self) -> int:
@@ -199,9 +200,18 @@ class Study:
         self._forget_engine()
         self._log.close()
 
-    def _candidate(self, query: Query) -> Candidate:
-        text = query.text or (self._describe(query.object) if self._describe else "")
-        return Candidate(query.id, text, self._stored(query.object), latent_of(query))
+    def _candidates(self, queries: Iterable[Query]) -> list[Candidate]:
+        expected = self._log.predictions()
+        return [
+            Candidate(
+                id=query.id,
+                text=query.text or (self._describe(query.object) if self._describe else ""),
+                object=self._stored(query.object),
+                latent=latent_of(query),
+                prediction=expected.get((query.seed, query.round, query.index)),
+            )
+            for query in queries
+        ]
 
     def _stored(self, content: bytes) -> np.ndarray:
         return np.frombuffer(content, self._like.dtype).reshape(self._like.shape)

@@ -68,6 +68,7 @@ def test_a_study_of_a_task_in_a_file_goes_on_from_the_command_line(
     assert f"--task {own}" in capsys.readouterr().out
     batch = asked(capsys, run, "--n", 3, "--task", own, "--no-progress")
     assert [len(one["object"]) for one in batch] == [12] * 3
+    assert {(one["predicted"], one["predicted_sd"]) for one in batch} == {("", "")}  # no surrogate
     results = tmp_path / "results.csv"
     results.write_text(f"id,object,score\n{batch[0]['id']},,5\n,111111111110,11\n,foo,1\n,111,1\n")
     assert main(["tell", str(run), str(results), "--task", own]) == 0

@@ -28,7 +28,10 @@ class Report:
       wrlso report runs/a --html report.html --watch      while it runs
     """
 
-    runs: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")] = ()
+    runs: Annotated[
+        Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="RUN [RUN ...]", help_behavior_hint="(at least one)"),
+    ] = ()
     """Folders of runs, finished or under way. One that cannot be read is left out."""
     html: Path | None = None
     """Write one HTML page of all these runs, which works offline: curves, tables that sort, latent

@@ -35,6 +35,8 @@ class Open:
 class Ask:
     """Print candidates to measure as CSV, with an empty column for their scores.
 
+    Columns predicted and predicted_sd: the score that the model expects, and its uncertainty.
+
     Try:
       wrlso ask runs/lab --n 8 > plate.csv
       wrlso ask runs/lab --pending
@@ -111,7 +113,7 @@ def ask(command: Ask) -> int:
     task = task_of_run(RunFolder(command.run).config, command.task)
     with open_study(command.run, task, progress=command.progress) as study:
         found = study.pending if command.pending else study.ask(command.n)
-        _write(found)
+        write_batch(found)
         print(_about(study, found, command), file=sys.stderr)
     return 0
 
@@ -129,13 +131,14 @@ def _about(study: Study, found: Sequence[Candidate], command: Ask) -> str:
     return "; ".join([f"{len(found)} new candidates", *about])
 
 
-def _write(found: Sequence[Candidate]) -> None:
+def write_batch(found: Sequence[Candidate]) -> None:
     """Candidates as CSV on standard output."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("id", "object", "score", "reason", "latent"))
+    writer.writerow(("id", "object", "score", "reason", "predicted", "predicted_sd", "latent"))
     for one in found:
         latent = json.dumps([round(float(z), 5) for z in one.latent])
-        writer.writerow((one.id, one.text or one.object.tobytes().hex(), "", "", latent))
+        expected = [f"{number:.10g}" for number in one.prediction or ()] or ["", ""]
+        writer.writerow((one.id, one.text or one.object.tobytes().hex(), "", "", *expected, latent))
 
 
 def tell(command: Tell) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wrlso.runs.log import Query, QueryLog, Told
+from wrlso.runs.rows import PredictedScore
 from wrlso.status import Status
 from wrlso.storage.numbers import shown
 
@@ -27,12 +28,15 @@ class Candidate:
       text: the object as a line of text; empty if the task has no text form.
       object: the object in storage form, a NumPy array.
       latent: ``[d]``, the latent point that decodes to it.
+      prediction: the score that the surrogate expected when it asked; None if the proposer has no
+        surrogate that predicts.
     """
 
     id: str
     text: str
     object: np.ndarray
     latent: np.ndarray
+    prediction: PredictedScore | None = None
 
 
 @dataclass(frozen=True)
