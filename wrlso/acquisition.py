@@ -16,6 +16,8 @@ from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num, PRNGKeyArray
 
+from wrlso.scores import is_concrete
+
 if TYPE_CHECKING:
     AnyArray: TypeAlias = Array
 else:
@@ -142,8 +144,7 @@ def thompson(
         are the first or the last to be taken.
     """
     for name, values in {"mean": mean, "covariance": covariance}.items():
-        concrete = not isinstance(values, jax.core.Tracer)
-        if concrete and not np.isfinite(np.asarray(values, np.float64)).all():
+        if is_concrete(values) and not np.isfinite(np.asarray(values, np.float64)).all():
             raise ValueError(f"{name} must be finite, but holds NaN or infinity")
     if batch > mean.shape[0]:
         raise ValueError(

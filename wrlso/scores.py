@@ -6,6 +6,7 @@ host scores stay in float64, and no rank, weight or posterior depends on the off
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -150,6 +151,13 @@ def _is_small_integer(scores: Array) -> bool:
     return kind == jnp.bool_ or (jnp.issubdtype(kind, jnp.integer) and kind.itemsize < 4)
 
 
-def concrete(*arrays: ArrayLike) -> bool:
-    """Whether arrays have values that can be looked at now."""
-    return not any(isinstance(array, jax.core.Tracer) for array in arrays)
+def is_concrete(*arrays: Any) -> bool:
+    """Whether the values of all arrays are known now and here, so that they can be checked.
+
+    Those of an argument under ``jit``, ``vmap`` or ``grad`` are not, and neither are those of an
+    array of which other processes hold a part. None and numbers are known.
+    """
+    return not any(
+        isinstance(array, jax.core.Tracer) or not getattr(array, "is_fully_addressable", True)
+        for array in arrays
+    )

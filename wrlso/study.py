@@ -26,14 +26,8 @@ from wrlso.runs.config import plan_run
 from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
-from wrlso.runs.log import Query, latent_of
-from wrlso.runs.plan import (
-    announce,
-    begin,
-    create,
-    queries_of_runs,
-    with_all_measurements,
-)
+from wrlso.runs.log import Query
+from wrlso.runs.plan import announce, begin, create, queries_of_runs, with_all_measurements
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import programs_on_disk, request_devices
 from wrlso.runs.progress import pretrain_bar
@@ -202,16 +196,7 @@ class Study:
 
     def _candidates(self, queries: Iterable[Query]) -> list[Candidate]:
         expected = self._log.predictions()
-        return [
-            Candidate(
-                id=query.id,
-                text=query.text or (self._describe(query.object) if self._describe else ""),
-                object=self._stored(query.object),
-                latent=latent_of(query),
-                prediction=expected.get((query.seed, query.round, query.index)),
-            )
-            for query in queries
-        ]
+        return telling.candidates(queries, expected, self._describe, self._stored)
 
     def _stored(self, content: bytes) -> np.ndarray:
         return np.frombuffer(content, self._like.dtype).reshape(self._like.shape)

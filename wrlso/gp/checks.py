@@ -1,7 +1,6 @@
 """Checks of what is passed to a Gaussian process: of shapes and types always, of values where they
 are concrete."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -9,6 +8,7 @@ from tinygp.kernels import Kernel
 
 from wrlso.gp.kernels import Stationary
 from wrlso.gp.linalg import AnyArray, check_finite
+from wrlso.scores import is_concrete
 
 
 def check_problem(
@@ -56,7 +56,7 @@ def check_positive(name: str, values: ArrayLike, zero: bool = False) -> None:
     Raises:
       ValueError: if there is one.
     """
-    if isinstance(values, jax.core.Tracer) or not getattr(values, "is_fully_addressable", True):
+    if not is_concrete(values):
         return
     numbers = np.asarray(values)
     if not ((numbers >= 0) if zero else (numbers > 0)).all():

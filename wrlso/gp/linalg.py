@@ -12,6 +12,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from wrlso.scores import is_concrete
+
 if TYPE_CHECKING:
     AnyArray: TypeAlias = Array
 else:
@@ -30,9 +32,7 @@ def check_finite(name: str, values: ArrayLike, mask: ArrayLike | None = None) ->
     Raises:
       ValueError: if a row in use is not finite.
     """
-    if any(isinstance(a, jax.core.Tracer) for a in (values, mask)):
-        return
-    if not getattr(values, "is_fully_addressable", True):
+    if not is_concrete(values, mask):
         return
     rows = np.asarray(values, np.float64)
     good = np.isfinite(rows).reshape(*rows.shape[:1], -1).all(-1)

@@ -25,7 +25,7 @@ from wrlso.fingerprint import (
     sort_fingerprints,
 )
 from wrlso.proposers.base import Observations
-from wrlso.scores import at_least_single, concrete, relative, score_offset, warn_of_merged
+from wrlso.scores import at_least_single, is_concrete, relative, score_offset, warn_of_merged
 from wrlso.status import Status
 
 
@@ -78,7 +78,7 @@ def prepare_base(
 def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
     """Scores ``[N]`` in the type that programs compute in, less the offset; and the offset."""
     kind = at_least_single(jax.dtypes.canonicalize_dtype(np.dtype(scores.dtype)))
-    if not concrete(scores):
+    if not is_concrete(scores):
         given = 0.0 if offset is None else offset
         return (scores - jnp.asarray(given, scores.dtype)).astype(kind), given
     offset = score_offset(scores) if offset is None else offset

@@ -23,6 +23,7 @@ from jax.typing import ArrayLike
 
 from wrlso.maximize.checks import check_starts, check_values
 from wrlso.maximize.implicit import placed, valued
+from wrlso.scores import is_concrete
 
 ValueAndGrad = Callable[[Array], tuple[Array, Array]]
 """``points [S, d] -> (values [S], gradients [S, d])``."""
@@ -144,7 +145,7 @@ def maximize(
 def _bounds(starts: Array, lower: ArrayLike, upper: ArrayLike) -> tuple[Array, Array, Array | None]:
     """Bounds in one type, ``[S, d]`` or ``[1, d]`` for all rows, and which rows have a box ``[S]``;
     None for all of them."""
-    concrete = not any(isinstance(bound, jax.core.Tracer) for bound in (lower, upper))
+    concrete = is_concrete(lower, upper)
     if concrete and not (np.asarray(lower) <= np.asarray(upper)).all():
         raise ValueError(
             "lower must not exceed upper in any dimension and neither may be NaN, got "

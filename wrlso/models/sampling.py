@@ -12,6 +12,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from wrlso.scores import is_concrete
+
 _SCALE = 2.0**31
 _SLACK = 1e-3
 """The distance from one that a sum of weights may have by rounding."""
@@ -35,7 +37,7 @@ def build_cdf(weights: ArrayLike) -> Array:
     """
     if np.ndim(weights) != 1 or np.size(weights) == 0:
         raise ValueError(f"weights must be a non-empty vector, got shape {np.shape(weights)}")
-    if not isinstance(weights, jax.core.Tracer):
+    if is_concrete(weights):
         values = np.asarray(weights, np.float64)
         if not (np.isfinite(values) & (values >= 0)).all():
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wrlso.runs.log import Query, QueryLog, Told
-from wrlso.runs.rows import PredictedScore
+from wrlso.runs.rows import PredictedScore, latent_of
 from wrlso.status import Status
 from wrlso.storage.numbers import shown
 
@@ -37,6 +37,25 @@ class Candidate:
     object: np.ndarray
     latent: np.ndarray
     prediction: PredictedScore | None = None
+
+
+def candidates(
+    queries: Iterable[Query],
+    expected: Mapping[tuple[int, int, int], PredictedScore],
+    describe: Callable[[bytes], str | None] | None,
+    stored: Callable[[bytes], np.ndarray],
+) -> list[Candidate]:
+    """Queries as candidates, with their texts, objects and what the surrogate expected."""
+    return [
+        Candidate(
+            id=query.id,
+            text=query.text or (describe and describe(query.object)) or "",
+            object=stored(query.object),
+            latent=latent_of(query),
+            prediction=expected.get((query.seed, query.round, query.index)),
+        )
+        for query in queries
+    ]
 
 
 @dataclass(frozen=True)

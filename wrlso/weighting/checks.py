@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from jax.typing import ArrayLike
+
+from wrlso.scores import is_concrete
 
 
 def check_number(
@@ -29,7 +30,7 @@ def check_all(name: str, values: ArrayLike, rule: str, holds: Callable[[np.ndarr
     Raises:
       ValueError: if so. NaN fulfils no rule.
     """
-    if isinstance(values, jax.core.Tracer) or not getattr(values, "is_fully_addressable", True):
+    if not is_concrete(values):
         return
     if not np.all(holds(np.asarray(values))):
         raise ValueError(f"{name} must be {rule}, got {values}")
@@ -41,5 +42,5 @@ def check_between(name: str, value: ArrayLike, low: ArrayLike, high: ArrayLike) 
     Raises:
       ValueError: if there is one.
     """
-    if not isinstance(low, jax.core.Tracer):
+    if is_concrete(low, high):
         check_all(name, value, f"in [{low}, {high}]", lambda v: (v >= low) & (v <= high))

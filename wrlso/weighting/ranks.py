@@ -17,7 +17,7 @@ from jax.scipy.special import digamma, polygamma
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int32
 
-from wrlso.scores import relative, score_offset, warn_of_merged
+from wrlso.scores import is_concrete, relative, score_offset, warn_of_merged
 from wrlso.weighting.checks import check_all, check_between, check_number
 
 
@@ -197,7 +197,7 @@ def usable_scores(
                 f"mask must have the shape of scores, {scores.shape}, got {np.shape(mask)}"
             )
         valid = valid & jnp.asarray(mask, bool)
-    if not isinstance(valid, jax.core.Tracer) and not np.asarray(valid).any():
+    if is_concrete(valid) and not np.asarray(valid).any():
         raise ValueError(
             "scores has no usable row: every value is NaN, infinite or masked; "
             "pass at least one finite score"
