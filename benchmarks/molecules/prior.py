@@ -63,7 +63,8 @@ def rounds_of(
         found = figures([task.to_text(x) for x in np.asarray(decode(state.params))])  # type: ignore[misc]
         numbers = (*np.quantile(found.plogp, [0.5, 0.9, 0.99]), found.sa.mean())
         shown = [f"{n:.2f}" for n in numbers]
-        return [method.name, str(number), *shown, f"{found.passes.mean():.0%}", f"{best:.2f}"]
+        shown += [f"{found.passes.mean():.0%}", f"{best:.2f}" if np.isfinite(best) else "–"]
+        return [method.name.replace("_", " "), str(number), *shown]
 
     yield row(0)
     for number in range(algorithm.rounds):
@@ -104,10 +105,10 @@ def main() -> None:
         csv.writer(file).writerows([HEADER, *rows])
     text = (
         "# The prior of the model of molecules over one run\n\n`python -m "
-        f"benchmarks.molecules.prior --data zinc250k.csv --budget {options.budget} "
+        f"benchmarks.molecules.prior --data FILE --budget {options.budget} "
         f"--seed {options.seed}`: penalised logP of "
         f"{SAMPLES:,} samples of the prior, of the same latents, after each retraining; at most "
-        f"38 heavy atoms, {options.budget} charged queries.\n\n{markdown(HEADER, rows)}\n"
+        f"38 heavy atoms, base data ZINC250k, {options.budget} charged queries.\n\n{markdown(HEADER, rows)}\n"
     )
     (RESULTS / "molecule_prior.md").write_text(text)
 
