@@ -108,7 +108,8 @@ def main() -> None:
         f"benchmarks.molecules.prior --data FILE --budget {options.budget} "
         f"--seed {options.seed}`: penalised logP of "
         f"{SAMPLES:,} samples of the prior, of the same latents, after each retraining; at most "
-        f"38 heavy atoms, base data ZINC250k, {options.budget} charged queries.\n\n{markdown(HEADER, rows)}\n"
+        f"38 heavy atoms, base data ZINC250k, {options.budget} charged queries in batches of "
+        f"{options.batch}.\n\n{markdown(HEADER, rows)}\n"
     )
     (RESULTS / "molecule_prior.md").write_text(text)
 
