@@ -37,12 +37,13 @@ def differences(lines: Sequence[Line], objective: str, a: str, b: str, figure: s
 
 
 def paired(difference: np.ndarray) -> str:
-    """Mean and s.d. of paired differences, and the p of a t-test."""
+    """Mean and s.d. of paired differences, and the p of a t-test, which equal ones do not have."""
     n = len(difference)
     if n < 2:
         return "–"
-    p = float(ttest_1samp(difference, 0.0).pvalue) if difference.any() else 1.0
-    return f"{difference.mean():+.3f} ± {difference.std(ddof=1):.3f} ({n}, p = {p:.2g})"
+    mean, sd = difference.mean(), difference.std(ddof=1)
+    p = f"{ttest_1samp(difference, 0.0).pvalue:.2g}" if sd > 1e-9 else "–"
+    return f"{mean:+.3f} ± {sd:.3f} ({n}, p = {p})"
 
 
 def seeds_needed(effect: float, sd: float) -> int | None:
@@ -60,7 +61,7 @@ def seeds_needed(effect: float, sd: float) -> int | None:
 def power(difference: np.ndarray) -> str:
     """The seeds that would show a difference as large as the one found."""
     sd = difference.std(ddof=1) if len(difference) > 1 else 0.0
-    if not sd > 0:
+    if not sd > 1e-9:
         return "–"
     needed = seeds_needed(difference.mean(), sd)
     return "> 1,000" if needed is None else str(needed)
