@@ -198,8 +198,9 @@ def draw_best(lines: Sequence[Line], objective: str, seeds: int = 4) -> Path:
         [x for x in lines if x["objective"] == objective and x["row"] == row][:seeds]
         for row in (ROWS[0], "lso")
     ]
-    figure = Figure(figsize=(3 * seeds, 6.4), layout="constrained")
-    axes = figure.subplots(2, seeds, squeeze=False)
+    columns = max(map(len, chosen))
+    figure = Figure(figsize=(3 * columns, 6.4), layout="constrained")
+    axes = figure.subplots(2, columns, squeeze=False)
     for places, row in zip(axes, chosen, strict=True):
         for axis in places:
             axis.set_axis_off()
