@@ -36,7 +36,7 @@ def test_pairs_are_those_seeds_that_both_rows_have():
     assert paired(difference) == expected
     assert paired(difference[:1]) == "–"
     assert power(difference[:1]) == "–"
-    assert paired(np.full(3, 0.1) + [0, 0, 1e-17]) == "+0.100 ± 0.000 (3, p = –)"  # no t-test
+    assert paired(np.array([0.1, 0.1, 0.1 + 1e-17])) == "+0.100 ± 0.000 (3, p = –)"  # no t-test
 
 
 def test_a_new_line_takes_the_place_of_an_old_one_of_the_same_seed():
