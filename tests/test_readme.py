@@ -16,6 +16,7 @@ from tests.builders import ROOT
 from wrlso.chem.objective import OBJECTIVES
 
 README = (ROOT / "README.md").read_text()
+PROSE = " ".join(README.split())
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -86,8 +87,8 @@ def test_the_other_numbers_are_those_of_the_results():
                         pretraining_seed=str(seed)))
         for seed in range(3)
     ]  # fmt: skip
-    assert f"three models give {min(means):.0f} to {max(means):.0f}" in README
-    assert "published 0.480 ± 0.122" in README
+    assert f"three models give {min(means):.0f} to {max(means):.0f}" in PROSE
+    assert "published 0.480 ± 0.122" in PROSE
 
 
 def test_a_chemists_job_has_the_numbers_of_the_results():
@@ -96,15 +97,15 @@ def test_a_chemists_job_has_the_numbers_of_the_results():
     better = sum(
         float(row["best, weighted retraining"]) > float(row["best of the file"]) for row in rows
     )
-    assert f"{better} of {len(rows)} seeds of three objectives" in README
+    assert f"{better} of {len(rows)} seeds of three objectives" in PROSE
     for objective in ("perindopril", "amlodipine", "osimertinib"):
         of = [row for row in rows if row["objective"] == objective]
         found = np.array([float(row["best, weighted retraining"]) for row in of])
         beaten = (found > [float(row["best, noise"]) for row in of]).sum()
         stated = f"{beaten} of {len(of)}"
-        assert f"{stated} ({objective})" in README or f"{stated} seeds ({objective})" in README
+        assert f"{stated} ({objective})" in PROSE or f"{stated} seeds ({objective})" in PROSE
     assert "0.480 ± 0.122" in (RESULTS / "paper-expressions.md").read_text()
-    assert f"{len(OBJECTIVES)} of them built in" in README
+    assert f"{len(OBJECTIVES)} of them built in" in PROSE
     chemist = (RESULTS / "molecule_chemist.md").read_text()
     assert "5,000 scored molecules" in chemist
     assert "100 queries" in chemist
