@@ -48,8 +48,8 @@ class VAE:
       lengths: ``objects [B, ...] -> [B]``, where a minibatch costs as much as its longest object:
         training then puts objects of like length together. None if all cost the same.
       prepare: ``params -> params`` with tables from which ``encode`` and ``decode`` find the same
-        at less cost. Many rows are encoded or decoded in slices, and it runs once for all of them.
-        None if there are none.
+        at less cost, where rows fill several slices: it runs once for all of them. None if there
+        are none.
     """
 
     latent_dim: int
@@ -80,7 +80,7 @@ _SLICE = 250
 
 def decode_all(vae: VAE, params: Any, latents: Array) -> Array:
     """Decode ``[P, d]`` latents in slices, so that memory does not grow with P."""
-    params = _prepared(vae, params)
+    params = _prepared(vae, params, latents)
     return _in_slices(lambda z: vae.decode(params, z), latents)
 
 
@@ -89,7 +89,7 @@ def encode_all(vae: VAE, params: Any, objects: Array) -> Array:
 
     Where objects differ in length, slices hold objects of like length, which cost less.
     """
-    params = _prepared(vae, params)
+    params = _prepared(vae, params, objects)
 
     def encode(objects: Array) -> Array:
         return vae.encode(params, objects)[0]
@@ -100,8 +100,11 @@ def encode_all(vae: VAE, params: Any, objects: Array) -> Array:
     return _in_slices(encode, objects[order])[jnp.argsort(order)]
 
 
-def _prepared(vae: VAE, params: Any) -> Any:
-    return params if vae.prepare is None else vae.prepare(params)
+def _prepared(vae: VAE, params: Any, rows: Array) -> Any:
+    """The parameters for all slices of rows; a single one may cost less than the tables."""
+    if vae.prepare is None or rows.shape[0] <= _SLICE:
+        return params
+    return vae.prepare(params)
 
 
 def _in_slices(function: Callable[[Array], Array], rows: Array) -> Array:
