@@ -1,6 +1,7 @@
 """Scores far from zero: exact on the host, and exact in float32 less an offset."""
 
 import warnings
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import wrlso
 from tests.builders import count_bits, host_task, make_tiny_task, tiny_algorithm, tiny_run
 from wrlso.data import Dataset
 from wrlso.loop.candidates import prepare_base
-from wrlso.scores import evaluate, relative, score_offset, warn_of_merged
+from wrlso.scores import evaluate, is_concrete, relative, score_offset, warn_of_merged
 
 FAR = -76_000_000
 """Float32 has a number in every eighth place there."""
@@ -20,6 +21,15 @@ FAR = -76_000_000
 def far_data():
     data = make_tiny_task().load_data()
     return Dataset(data.objects, np.asarray(data.scores, np.float64) + FAR)
+
+
+def test_values_are_known_unless_a_transformation_or_another_process_holds_them():
+    seen = []
+    jax.jit(lambda x: seen.append(is_concrete(x)) or x)(1.0)
+    jax.vmap(lambda x: seen.append(is_concrete(np.ones(2), x)) or x)(jnp.ones(3))
+    seen.append(is_concrete(jnp.ones(2), SimpleNamespace(is_fully_addressable=False)))
+    assert seen == [False, False, False]
+    assert is_concrete(1.0, None, [2, 3], np.ones(2), jnp.ones(2))
 
 
 def test_ranks_and_weights_are_those_of_the_differences():
