@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -80,6 +81,14 @@ class History(NamedTuple):
 
 def empty_history(capacity: int, object_like: Array, latent_dim: int) -> History:
     """An empty history for objects of the shape and dtype of ``object_like``."""
+    kind = jnp.dtype(object_like.dtype)
+    return _empty_history(capacity, object_like.shape, kind, latent_dim)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _empty_history(
+    capacity: int, shape: tuple[int, ...], kind: np.dtype, latent_dim: int
+) -> History:
 
     def fingerprints(rows: int = capacity) -> Fingerprints:
         return Fingerprints(*(jnp.zeros(rows, jnp.uint32) for _ in range(2)))
@@ -90,7 +99,7 @@ def empty_history(capacity: int, object_like: Array, latent_dim: int) -> History
     others = _ALIASES * capacity
 
     return History(
-        objects=jnp.zeros((capacity, *object_like.shape), object_like.dtype),
+        objects=jnp.zeros((capacity, *shape), kind),
         latents=jnp.zeros((capacity, latent_dim), jnp.float32),
         scores=scores(),
         status=jnp.full(capacity, int(Status.UNUSED), jnp.int32),

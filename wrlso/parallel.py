@@ -141,7 +141,14 @@ def replicate(plan: SeedPlan, shared: Any) -> Any:
 
 
 def broadcast(plan: SeedPlan, tree: Any) -> Any:
-    """Repeat a pytree for every lane, ``[...] -> [plan.lanes, ...]``, and distribute the lanes."""
-    return spread(
-        plan, jax.tree.map(lambda a: jnp.broadcast_to(a, (plan.lanes, *jnp.shape(a))), tree)
-    )
+    """Repeat a pytree for every lane, ``[...] -> [plan.lanes, ...]``, and distribute the lanes.
+
+    It goes by the host, without copies there: each array would otherwise need programs of its own.
+    """
+
+    def repeat(a: Any) -> Any:
+        on_host = a if jnp.issubdtype(jnp.result_type(a), jax.dtypes.extended) else np.asarray(a)
+        module: Any = np if isinstance(on_host, np.ndarray) else jnp
+        return module.broadcast_to(on_host, (plan.lanes, *on_host.shape))
+
+    return spread(plan, jax.tree.map(repeat, tree))

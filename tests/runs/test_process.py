@@ -152,3 +152,27 @@ def test_settings_of_other_libraries_stay_as_they_are(tmp_path):
         print(json.dumps([name for name in before if before[name] != after[name]]))
     """
     assert in_a_new_process(code, tmp_path) == []
+
+
+def test_a_start_compiles_few_small_programs(tmp_path):
+    """Operations outside of ``jit`` are programs of their own; a hundred take seconds."""
+    code = """
+    import json, sys
+    import jax
+    from tests.builders import make_tiny_task
+    from wrlso import methods, run
+
+    programs = []
+
+    def listen(event, seconds, **_):
+        if event.endswith("backend_compile_duration"):
+            programs.append(seconds)
+
+    task, method = make_tiny_task(), methods.weighted_retraining(retrain_every=4)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    run(task, method, out=sys.argv[0] + "run", budget=4, seeds=2, proposer="bo", progress=False)
+    print(json.dumps({"programs": len(programs)}))
+    """
+    code = code.replace("sys.argv[0]", repr(f"{tmp_path}/"))
+    found = in_a_new_process(code, tmp_path)
+    assert 2 <= found["programs"] < 40, found

@@ -66,13 +66,16 @@ def prepare_base(
     """
     _check_types(dataset)
     scores, offset = _prepare_scores(dataset.scores, offset)
-    found = fingerprint(dataset.objects, dedup_key)
-    return BaseData(
-        Dataset(jnp.asarray(dataset.objects), scores),
-        sort_fingerprints(found),
-        first_occurrence(found),
-        jnp.asarray(offset, jnp.float32),
-    )
+
+    @jax.jit  # one program: at a run's start each operation by itself would be compiled
+    def index(objects: Array) -> tuple[SortedFingerprints, Array]:
+        found = fingerprint(objects, dedup_key)
+        return sort_fingerprints(found), first_occurrence(found)
+
+    objects = jnp.asarray(dataset.objects)
+    fingerprints, distinct = index(objects)
+    subtracted = jnp.asarray(offset, jnp.float32)
+    return BaseData(Dataset(objects, scores), fingerprints, distinct, subtracted)
 
 
 def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -64,8 +65,21 @@ class VAE:
 
 
 def object_like(vae: VAE) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of one object as the model decodes it; nothing is computed."""
+    """Shape and dtype of one object as the model decodes it; nothing is computed.
 
+    It is found once per model, as tracing a model takes a while.
+    """
+    known = _likes.setdefault(vae, {})
+    wide = bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
+    if wide not in known:
+        known[wide] = _object_like(vae)
+    return known[wide]
+
+
+_likes: WeakKeyDictionary[VAE, dict[bool, jax.ShapeDtypeStruct]] = WeakKeyDictionary()
+
+
+def _object_like(vae: VAE) -> jax.ShapeDtypeStruct:
     def one(key: Array, latents: Array) -> Array:
         return vae.decode(vae.init(key), latents)[0]
 

@@ -2,14 +2,16 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from wrlso.data import Dataset
 from wrlso.loop.algorithm import Algorithm
@@ -171,7 +173,7 @@ def starting_record(task: Task, base: Dataset, spent: int | None) -> Mapping[str
     scores = np.asarray(base.scores, np.float64)
     best, offset = int(scores.argmax()), score_offset(scores)
     describe = describer(task)
-    stored = np.ascontiguousarray(np.asarray(base.objects[best])).tobytes()
+    stored = np.ascontiguousarray(np.asarray(base.objects)[best]).tobytes()
     return {
         "count": len(scores),
         "best": float(task.sign * scores[best]),
@@ -184,15 +186,16 @@ def starting_record(task: Task, base: Dataset, spent: int | None) -> Mapping[str
 def warn_of_collapse(resolved: Algorithm, base: Dataset) -> None:
     """Warn if nearly all training weight is on one object of the starting data."""
     numbers = resolved.numbers()
-    share = _largest_share(resolved, base, numbers)
+    share_with = _share_on_one(resolved, base)
+    share = share_with(numbers)
     if share < _COLLAPSED or len(base.scores) == 1:
         return
     advice = "give more starting data"
     if "k" in resolved.hyper:
         found = (k for k in (1e-2, 1e-1, 1.0, 10.0, np.inf) if k > float(np.asarray(numbers["k"])))
-        spread = (k for k in found if _largest_share(resolved, base, numbers | {"k": k}) < _SPREAD)
+        spread = (k for k in found if share_with(numbers | {"k": k}) < _SPREAD)
         k = next(spread, np.inf)
-        less = _largest_share(resolved, base, numbers | {"k": k})
+        less = share_with(numbers | {"k": k})
         advice = f"with k = {k:g} it is {less:.0%}; or give more starting data"
     given = ", ".join(f"{name} = {float(np.asarray(numbers[name])):g}" for name in resolved.hyper)
     warnings.warn(
@@ -202,8 +205,14 @@ def warn_of_collapse(resolved: Algorithm, base: Dataset) -> None:
     )
 
 
-def _largest_share(resolved: Algorithm, base: Dataset, numbers: Mapping[str, Any]) -> float:
+def _share_on_one(resolved: Algorithm, base: Dataset) -> Callable[[Mapping[str, Any]], float]:
+    """A function from traced numbers to the largest weight of one object, as one program."""
     scores = jnp.asarray(relative(base.scores, score_offset(base.scores)))
-    rounds = jnp.full(scores.shape, -1, jnp.int32)
-    weights = resolved.weighting(scores, jnp.ones(scores.shape, bool), rounds, numbers)
-    return float(jnp.asarray(weights).max())
+
+    @jax.jit
+    def largest(scores: Array, numbers: Mapping[str, Any]) -> Array:
+        rounds = jnp.full(scores.shape, -1, jnp.int32)
+        weights = resolved.weighting(scores, jnp.ones(scores.shape, bool), rounds, numbers)
+        return jnp.asarray(weights).max()
+
+    return lambda numbers: float(largest(scores, numbers))

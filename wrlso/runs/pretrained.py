@@ -41,7 +41,7 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
       DamagedFile: if the cached ones are not as they were written.
     """
     if task.params is not None:
-        return jax.tree.map(jnp.asarray, task.params)
+        return jax.device_put(task.params)
     if task.pretrain is None:
         raise ValueError(
             f"task {task.name!r} has neither params nor a pretrain configuration: give one of them"
