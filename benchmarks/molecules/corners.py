@@ -8,7 +8,8 @@ draws the same numbers. Each block of seeds of each row is a run of its own, whi
 the script is called again; what is finished is read. ``--tables`` runs nothing.
 
 Writes benchmarks/results/molecule_corners.csv (one line per seed) and molecule_corners.md. Seeds
-that RUNS does not hold stay in the table. mol-ga follows PYTHONHASHSEED: 0 repeats its row.
+that RUNS does not hold stay in the table; ``--no-tables`` leaves it to a later call. mol-ga follows
+PYTHONHASHSEED: 0 repeats its row.
 """
 
 import argparse
@@ -45,9 +46,10 @@ from wrlso.runs.log import latent_of
 
 
 def method_and_proposer(row: str, task: wrlso.Task, batch: int) -> tuple[wrlso.Method, Any]:
-    """The method of a row; the last two are reference points."""
+    """The method of a row, and a proposer if it is not the task's."""
     named = {
         "weighted-retraining": methods.weighted_retraining(),
+        "learned-prior": methods.weighted_retraining(),
         "retrain-only": methods.retrain_only(),
         "weight-only": methods.weight_only(),
         "lso": methods.lso(),
@@ -72,6 +74,7 @@ def run_block(objective: str, row: str, seeds: range, options: argparse.Namespac
         model=options.model,
         half_products=options.half_products,
         workers=1,
+        learned_prior=row == "learned-prior",
     )
     method, proposer = method_and_proposer(row, task, options.batch)
     data = load_once(objective, task)
@@ -257,7 +260,8 @@ def write(lines: Sequence[Line], budget: int) -> None:
         f"FILE --scored --half-products --batch 10 --out RUNS`: {budget} charged "
         "queries per seed, at most 38 heavy atoms, base data ZINC250k with its "
         "scores; nothing else is read. All queries are new: known molecules are not charged. "
-        "`noise` adds noise to the "
+        "`learned-prior` fits a normalising flow over the latents with the same weights, and "
+        "leaves the model as it is. `noise` adds noise to the "
         "encodings of the best twenty molecules known, without a surrogate; `prior` samples "
         "the prior; `mol-ga` is a genetic algorithm that starts from the best 1,000 base "
         "molecules; `random` takes base molecules as if none was scored. "
@@ -290,13 +294,15 @@ def main() -> None:
     parser.add_argument("--half-products", action="store_true", help="as for wrlso run molecules")
     parser.add_argument("--budget", type=int, default=500)
     parser.add_argument("--tables", action="store_true", help="only read what is finished")
+    parser.add_argument("--no-tables", action="store_true", help="only run")
     options = parser.parse_args()
     first, end = options.seeds
     for start in range(first, end if not options.tables else first, options.block):
         for objective in options.objectives:
             for row in options.methods:
                 run_block(objective, row, range(start, min(start + options.block, end)), options)
-    write(merged(committed(), read_all(options.out, options.budget)), options.budget)
+    if not options.no_tables:
+        write(merged(committed(), read_all(options.out, options.budget)), options.budget)
 
 
 if __name__ == "__main__":

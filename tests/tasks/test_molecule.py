@@ -565,3 +565,16 @@ def test_filters_on_the_command_line_are_recorded_and_refuse(spelling):
         for one in (task, again):
             found = one.host_objective.accept.judge(smiles)
             assert found is None if reason is None else found.startswith(reason)
+
+
+def test_a_learned_prior_is_recorded_and_made_again():
+    task = molecules("qed", learned_prior=True)
+    assert task.options["learned_prior"] is True
+    assert set(task.params) == {"vae", "flow"}
+    again = wrlso.tasks.TASKS["molecules"](**task.options)
+    assert set(again.params) == {"vae", "flow"}
+    assert "learned_prior" not in molecules("qed").options
+    z = jax.random.normal(jax.random.key(0), (3, task.vae.latent_dim))
+    plain = molecules("qed")
+    found, expected = task.vae.decode(task.params, z), plain.vae.decode(plain.params, z)
+    np.testing.assert_array_equal(found, expected)

@@ -66,7 +66,8 @@ def weighted_negative_elbo(
     beta: ArrayLike = 1.0,
     loss_weights: Array | None = None,
 ) -> Array:
-    """Minibatch loss: the mean of ``loss_weight * (beta * KL - log-likelihood)``.
+    """Minibatch loss: the mean of ``loss_weight * (beta * KL - log-likelihood)``, or of the model's
+    own loss if it has one.
 
     With minibatches drawn by weight, ``loss_weights`` is None (A.3.1); with
     minibatches drawn uniformly it is N times the weight of each row (A.3.2).
@@ -80,8 +81,11 @@ def weighted_negative_elbo(
     Returns:
       ``[]`` nats per object.
     """
-    log_likelihood, kl = elbo_terms(key, params, vae, objects)
-    loss = jnp.asarray(beta, kl.dtype) * kl - log_likelihood
+    if vae.loss is not None:
+        loss = vae.loss(key, params, objects, beta)
+    else:
+        log_likelihood, kl = elbo_terms(key, params, vae, objects)
+        loss = jnp.asarray(beta, kl.dtype) * kl - log_likelihood
     return (loss if loss_weights is None else loss_weights * loss).mean()
 
 

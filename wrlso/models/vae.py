@@ -48,6 +48,8 @@ class VAE:
       relaxation: continuous objects, None if there are none.
       lengths: ``objects [B, ...] -> [B]``, where a minibatch costs as much as its longest object:
         training then puts objects of like length together. None if all cost the same.
+      loss: ``(key, params, objects [B, ...], beta) -> [B]``, what training minimises for each
+        object, in nats. None: beta times the KL divergence from N(0, I), less the log-likelihood.
       prepare: ``params -> params`` with tables from which ``encode`` and ``decode`` find the same
         at less cost, where rows fill several slices: it runs once for all of them. None if there
         are none.
@@ -61,6 +63,7 @@ class VAE:
     valid: Callable[[Array], Array] | None = None
     relaxation: Relaxation | None = None
     lengths: Callable[[Array], Array] | None = None
+    loss: Callable[[Array, Any, Array, Any], Array] | None = None
     prepare: Callable[[Any], Any] | None = None
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from wrlso.evaluation.objective import HostObjective, measured
 from wrlso.tasks.base import PretrainConfig, Task
 from wrlso.tasks.expression.task import expressions
+from wrlso.tasks.learned_prior import with_learned_prior
 from wrlso.tasks.shape.task import shapes
 
 if TYPE_CHECKING:
@@ -50,4 +51,5 @@ __all__ = [
     "measured",
     "molecules",
     "shapes",
+    "with_learned_prior",
 ]

@@ -1,7 +1,6 @@
 """Molecules: find a molecule of high score, such as penalised logP (the paper's third task)."""
 
 import logging
-import math
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -18,13 +17,10 @@ from wrlso.chem.ringtree.vocabulary import Vocabulary
 from wrlso.chem.spelling import AcceptMolecule, RowAccept, RowScore, RowScores, Spelling
 from wrlso.chem.zinc import ZINC_NAME, zinc_file
 from wrlso.evaluation.objective import HostObjective, measured
-from wrlso.gp.fit import FitConfig
 from wrlso.loop.algorithm import Accept
-from wrlso.loop.retraining import RetrainConfig
-from wrlso.proposers.bo_config import BOConfig
-from wrlso.proposers.surrogate import SurrogateConfig
 from wrlso.replicates import Replicates, check_replicates
 from wrlso.tasks.base import Task
+from wrlso.tasks.learned_prior import with_learned_prior
 from wrlso.tasks.molecule.base_data import starting_loader
 from wrlso.tasks.molecule.initial import (
     check_measured,
@@ -34,6 +30,7 @@ from wrlso.tasks.molecule.initial import (
     starting_words,
 )
 from wrlso.tasks.molecule.model import MoleculeModel, load_model
+from wrlso.tasks.molecule.protocol import bayesian_optimisation, retraining
 
 _logger = logging.getLogger(__name__)
 
@@ -66,6 +63,7 @@ _RECORDED_IF_GIVEN = {
     "forbid": (),
     "alerts": (),
     "max_weight": None,
+    "learned_prior": False,
 }
 
 
@@ -93,6 +91,7 @@ def molecules(
     forbid: tuple[str, ...] = (),
     alerts: tuple[str, ...] = (),
     max_weight: float | None = None,
+    learned_prior: bool = False,
     accept: AcceptMolecule | None = None,
 ) -> Task:
     """Find a molecule of high score, such as penalised logP.
@@ -149,6 +148,8 @@ def molecules(
       alerts: catalogues of structural alerts of which none may occur: pains, brenk, nih, chembl and
         others of RDKit's FilterCatalog.
       max_weight: maximum molecular weight in g/mol, hydrogens included. Default: no limit.
+      learned_prior: fit a normalising flow over the latents in place of retraining the model, and
+        search in its base space. The model stays as it is.
       accept: in Python only: a test of your own of a canonical SMILES. True or None: the molecule
         may be evaluated. False, or a text with the reason: it is refused.
 
@@ -158,7 +159,6 @@ def molecules(
     """
     given = dict(locals())
     made = make_objective(objective, command, feed, batch_size)
-    _check_limit(max_heavy_atoms)
     reading = _reading(data, given)
     check_measured(made, data, score_column)
     initial = initial_evaluations(initial, score_column, is_built_in(objective, command))
@@ -168,7 +168,7 @@ def molecules(
     row_accept = RowAccept(spelling, max_heavy_atoms, _tests(filters, made.filter, accept))
     penalty = default_penalty(made, minimize) if penalty is None else penalty
     load = starting_loader(made, trained, data, reading, row_accept, workers, timeout, initial)
-    return Task(
+    task = Task(
         name="molecules",
         vae=trained.vae(half_products),
         load_data=lambda: load().dataset,
@@ -179,16 +179,17 @@ def molecules(
         initial=initial or 0,
         initial_spent=lambda: load().scored,
         params=trained.params,
-        retrain=_retraining(trained.kl_weight),
+        retrain=retraining(trained.kl_weight),
         effective_rows=2000.0,
         proposer="bo",
-        bo=_bayesian_optimisation(penalty, trained.sizes.latent_dim),
+        bo=bayesian_optimisation(penalty, trained.sizes.latent_dim),
         options=_options(made, {**given, "penalty": penalty, "initial": initial}),
         stated=_stated(made, max_heavy_atoms, filters),
         to_text=spelling.smiles,
         from_text=spelling.row,
         to_images=spelling.pictures,
     )
+    return with_learned_prior(task) if learned_prior else task
 
 
 def _on_host(
@@ -278,7 +279,8 @@ def _check_limit(max_heavy_atoms: int | None) -> None:
 
 
 def _reading(data: str | None, given: dict[str, Any]) -> dict[str, Any]:
-    """How the file is read."""
+    """How the file is read, once that and the size limit are checked."""
+    _check_limit(given["max_heavy_atoms"])
     reading = {name: given[name] for name in _READING}
     _check_data(data, reading)
     return {**reading, "minimize": given["minimize"]}
@@ -304,46 +306,3 @@ def _load_model(model: str | None) -> MoleculeModel:
             "molecules --data FILE --out MODEL', and give it as model (--model MODEL)"
         )
     return load_model(model or SHIPPED)
-
-
-def _retraining(kl_weight: float) -> RetrainConfig:
-    """Steps, not passes: on large data the weights' few good molecules are seen often enough in
-    75 steps, and more of them only narrow the prior."""
-    return RetrainConfig(
-        first_epochs=0.05,
-        epochs=0.02,
-        first_steps=75,
-        steps=30,
-        batch_size=128,
-        learning_rate=5e-4,
-        beta=kl_weight,
-    )
-
-
-def _bayesian_optimisation(penalty: float | Literal["lowest"], latent_dim: int) -> BOConfig:
-    """Many draws of the prior and around good data, ranked at the encodings of their decodes.
-
-    Nothing climbs: far from all data the surrogate's maxima decode to something else. The upper
-    confidence bound stays near the mean: in 56 dimensions most of the variance is that of molecules
-    unlike all good ones, which expected improvement prefers (``benchmarks/molecules/ranking.py``).
-    """
-    return BOConfig(
-        acquisition="ucb",
-        ucb_beta=0.25,
-        starts=30,
-        candidates=300,
-        candidates_per_query=300,
-        near=0.8,
-        least_step=0.1,
-        evaluations=0,
-        region=1.0,
-        max_norm=1.4 * math.sqrt(latent_dim),
-        reencode=True,
-        surrogate=SurrogateConfig(
-            kind="exact",
-            best=500,
-            random=500,
-            fit=FitConfig(restarts=1, evaluations=20),
-            penalty=penalty,
-        ),
-    )
