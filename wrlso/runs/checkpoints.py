@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,41 @@ def save(
     No run forgets its last checkpoint before all have the new one. Wherever the process is killed,
     there is one that all have. A power failure may damage one that is not ``durable``.
     """
-    on_host, first = jax.tree.map(np.asarray, state), 0
+    first = 0
     for run in runs:
         seeds = run.folder.config.seeds
-        run.folder.save_checkpoint(rounds_done, _lanes(on_host, first, seeds), durable)
+        lanes = jax.tree.map(partial(_OnHost, first=first, count=seeds), state)
+        run.folder.save_checkpoint(rounds_done, lanes, durable)
         first += seeds
     for run in runs:
         run.folder.forget_checkpoints(rounds_done, keep)
+
+
+@dataclass(frozen=True)
+class _OnHost:
+    """Some lanes of an array ``[lanes, ...]`` on the devices, which come to the host when they are
+    written: one array at a time, and without a copy that lives as long as the array does."""
+
+    array: Any
+    first: int
+    count: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.count, *self.array.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(self.array.dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        shards = getattr(self.array, "addressable_shards", ())
+        if len(shards) < 2:
+            whole = np.asarray(self.array)
+        else:
+            parts = {shard.index[0].start or 0: shard.data for shard in shards}
+            whole = np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+        return np.asarray(whole[self.first : self.first + self.count], dtype)
 
 
 def force(runs: Sequence[OpenRun], rounds_done: int, keep: set[int]) -> None:

@@ -4,9 +4,13 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+Writer = Callable[[BinaryIO], None]
+"""Writes the content of an open file."""
 
 _PART = ".part"
 """Ending of files that are being written."""
@@ -30,19 +34,21 @@ def sweep_parts(folder: Path, older_than: float = 0.0) -> None:
                 path.unlink()
 
 
-def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
+def write_atomically(path: Path, content: bytes | Writer, durable: bool = True) -> None:
     """Write a file and make its folder; readers see the old or the new content.
 
-    With ``durable``, the content is on the disk before its name is. Without it, a power failure may
-    leave a damaged file. A link stays a link to the new content. A pipe or a
-    device, such as /dev/stdout, is written to and never replaced.
+    Large content may be a function that writes it piece by piece. With
+    ``durable``, the content is on the disk before its name is. Without it, a power failure may
+    leave a damaged file. A link stays a link to the new content. A pipe or a device, such as
+    /dev/stdout, is written to and never replaced.
 
     Raises:
       OSError: naming the file.
     """
     with _named(path):
         if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_bytes(content)
+            with path.open("wb") as file:
+                _write(file, content)
             return
         if path.is_symlink():
             path = Path(os.path.realpath(path))  # unlike resolve, it takes links in a circle
@@ -91,7 +97,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary_file(path: Path, content: bytes, durable: bool = True) -> Iterator[Path]:
+def _temporary_file(path: Path, content: bytes | Writer, durable: bool = True) -> Iterator[Path]:
     """A temporary file beside ``path`` that holds the whole content."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,10 +109,17 @@ def _temporary_file(path: Path, content: bytes, durable: bool = True) -> Iterato
     temporary = path.with_name(f"{name}.{uuid.uuid4().hex}{_PART}")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            _write(file, content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write(file: BinaryIO, content: bytes | Writer) -> None:
+    if callable(content):
+        content(file)
+    else:
+        file.write(content)

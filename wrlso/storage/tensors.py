@@ -1,17 +1,29 @@
 """Pytrees of arrays in safetensors files, written atomically, without pickle, with a digest."""
 
+import json
+import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from wrlso.storage.files import write_atomically
 from wrlso.storage.sealed import DIGEST, DamagedFile, digest_of
+
+_TYPES = {
+    **{f"float{bits}": f"F{bits}" for bits in (16, 32, 64)},
+    **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
+    "bfloat16": "BF16",
+    "bool": "BOOL",
+}
+"""The format's names of NumPy's types."""
 
 REMEDY = "restore the file, as it cannot be made again"
 
@@ -59,12 +71,51 @@ def save_tree(
 ) -> None:
     """Write a pytree of arrays and their digest; readers see the old file or the whole new one.
 
+    A leaf may be anything with a shape, a dtype and ``__array__``, which is asked for one array at
+    a time, so that a large state is never in memory twice.
+
     ``durable`` is as for :func:`wrlso.storage.files.write_atomically`.
     """
-    named = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(tree)}
+    named = {name: _as_array(leaf) for name, leaf in _named_leaves(tree)}
     about = dict(metadata or {})
-    content = save(named, metadata={**about, DIGEST: _digest(named, about)})
-    write_atomically(path, content, durable)
+    about[DIGEST] = _digest(named, about)
+    write_atomically(path, partial(_write, named, about), durable)
+
+
+def _write(named: Mapping[str, Any], metadata: Mapping[str, str], file: BinaryIO) -> None:
+    """Write the format of safetensors, one array after the other: its library would hold a second
+    copy of all of them, or write a file that only its owner may read."""
+    # Wide types first, so that each array is aligned.
+    order = sorted(named, key=lambda name: (-named[name].dtype.itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name in order:
+        shape, dtype = named[name].shape, named[name].dtype
+        start, end = end, end + math.prod(shape) * dtype.itemsize
+        if dtype.name not in _TYPES:
+            raise TypeError(
+                f"{name}: files of tensors hold no {dtype}; cast it, or keep it elsewhere"
+            )
+        kind = _TYPES[dtype.name]
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(struct.pack("<Q", len(text)) + text)
+    for name in order:
+        file.write(_content(named[name]))
+
+
+def _as_array(leaf: Any) -> Any:
+    """The leaf itself if it is an array, or something that becomes one when it is asked for."""
+    if hasattr(leaf, "__array__") and not isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf
+    array = np.asarray(leaf)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _content(array: Any) -> memoryview:
+    """The bytes of an array, without a copy where it is in memory."""
+    return np.asarray(array, order="C").reshape(-1).view(np.uint8).data
 
 
 def read_tensors(
