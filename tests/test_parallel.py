@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import make_tiny_task
 from wrlso import methods, run
-from wrlso.parallel import broadcast, over_seeds, plan_seeds, replicate, spread
+from wrlso.parallel import broadcast, over_seeds, over_seeds_in_place, plan_seeds, replicate, spread
 
 pytestmark = pytest.mark.usefixtures("strict_modes")
 
@@ -44,6 +44,24 @@ def test_lanes_beyond_the_seeds_do_no_work():
         spread(plan, jnp.array([1.0, 2.0, 3.0, -1.0])), jnp.float32(0)
     )
     np.testing.assert_array_equal(out, [1, 2, 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "devices", "mode"), [(5, 2, "map"), (4, 1, "map"), (5, 2, "vmap")]
+)
+def test_lanes_in_place_give_what_lanes_give(seeds, devices, mode):
+    plan = plan_seeds(seeds, devices, mode)
+
+    def step(lane, shared):
+        (state, rest), scale = lane, shared
+        return {"x": state["x"] * scale + rest, "n": state["n"] + 1}, (state["x"].sum(), rest)
+
+    lanes = {"x": jnp.arange(3.0 * plan.lanes).reshape(-1, 3), "n": jnp.arange(plan.lanes)}
+    rest = jnp.arange(plan.lanes, dtype=jnp.float32)[:, None]
+    both, shared = spread(plan, (lanes, rest)), jnp.float32(0.5)
+    expected = jax.jit(over_seeds(step, plan))(both, shared)
+    found = jax.jit(over_seeds_in_place(step, plan))(both, shared)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_seeds_are_sharded_and_shared_data_is_replicated():

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -105,20 +106,60 @@ def over_seeds(function: Callable[..., Any], plan: SeedPlan) -> Callable[..., An
       ``plan.seeds`` are zeros.
     """
 
-    traced = jax.jit(function)  # several calls share one trace
+    on_lane = _unless_idle(function, plan)
 
     def on_device(active: Any, lanes: Any, shared: Any) -> Any:
-        def on_lane(is_active: Any, lane: Any) -> Any:
-            if plan.lanes == plan.seeds:
-                return traced(lane, shared)
-            out = jax.eval_shape(traced, lane, shared)
-            idle = lambda _: jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), out)  # noqa: E731
-            return lax.cond(is_active, lambda x: traced(x, shared), idle, lane)
+        def one(args: tuple[Any, Any]) -> Any:
+            return on_lane(*args, shared)
 
-        if plan.mode == "vmap":
-            return jax.vmap(on_lane)(active, lanes)
-        return lax.map(lambda args: on_lane(*args), (active, lanes))
+        return (jax.vmap if plan.mode == "vmap" else _map)(one)((active, lanes))
 
+    return _on_devices(on_device, plan)
+
+
+def over_seeds_in_place(function: Callable[..., Any], plan: SeedPlan) -> Callable[..., Any]:
+    """As :func:`over_seeds`, for ``function((changing, rest), shared) -> (changing, more)``.
+
+    Where ``jit`` donates ``changing``, its lanes are written over one after the other. A program
+    that reads all and returns all would hold both.
+    """
+    if plan.mode == "vmap":
+        return over_seeds(function, plan)
+    on_lane = _unless_idle(function, plan)
+
+    def on_device(active: Any, lanes: tuple[Any, Any], shared: Any) -> Any:
+        def one(changing: Any, lane: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+            i, is_active, rest = lane
+            own = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, i, keepdims=False), changing)
+            new, more = on_lane(is_active, (own, rest), shared)
+            write = partial(lax.dynamic_update_index_in_dim, index=i, axis=0)
+            return jax.tree.map(write, changing, new), more
+
+        changing, rest = lanes
+        return lax.scan(one, changing, (jnp.arange(len(active)), active, rest))
+
+    return _on_devices(on_device, plan)
+
+
+def _map(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return partial(lax.map, function)
+
+
+def _unless_idle(function: Callable[..., Any], plan: SeedPlan) -> Callable[..., Any]:
+    """``(is_active, lane, shared) -> out``, zeros for an idle lane."""
+    traced = jax.jit(function)  # several calls share one trace
+
+    def on_lane(is_active: Any, lane: Any, shared: Any) -> Any:
+        if plan.lanes == plan.seeds:
+            return traced(lane, shared)
+        out = jax.eval_shape(traced, lane, shared)
+        idle = lambda _: jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), out)  # noqa: E731
+        return lax.cond(is_active, lambda x: traced(x, shared), idle, lane)
+
+    return on_lane
+
+
+def _on_devices(on_device: Callable[..., Any], plan: SeedPlan) -> Callable[..., Any]:
     sharded = jax.shard_map(
         on_device,
         mesh=plan.mesh,

@@ -14,7 +14,7 @@ from wrlso.data import History
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, no_candidates
 from wrlso.loop.retraining import RetrainInfo
-from wrlso.parallel import SeedPlan, over_seeds, spread
+from wrlso.parallel import SeedPlan, over_seeds, over_seeds_in_place, spread
 from wrlso.proposers.base import Prediction
 from wrlso.runs.lanes import SeedInputs, SharedInputs
 from wrlso.runs.packing import pack, pack_lanes, unpack, unpack_lanes
@@ -122,7 +122,8 @@ class CompiledLoop:
         say: Say = lambda _: None,
     ) -> None:
         def lift(name: str, function: Callable[..., Any], donate: bool = False) -> CompiledOnce:
-            lanes = over_seeds(lambda lane, shared: function(*lane, shared), plan)
+            over = over_seeds_in_place if donate else over_seeds
+            lanes = over(lambda lane, shared: function(*lane, shared), plan)
 
             def call(first: Any, rest: Any, shared: Any) -> Any:
                 return lanes((first, rest), shared)
@@ -288,15 +289,15 @@ def _no_batches(algorithm: Algorithm, history: History, objective: Objective) ->
     )
 
 
-def _tell(algorithm: Algorithm) -> Callable[..., tuple[History, Any]]:
+def _tell(algorithm: Algorithm) -> Callable[..., tuple[tuple[History, Any], tuple[()]]]:
     def tell(
         carried: tuple[History, Any], told: Answer, shared: SharedInputs
-    ) -> tuple[History, Any]:
+    ) -> tuple[tuple[History, Any], tuple[()]]:
         history, surrogate = carried
         # Without the parameters, which would be copied at every query.
         state = State((), history)
         state, surrogate = loop.tell(algorithm, state, surrogate, *told, shared.round)
-        return state.history, surrogate
+        return (state.history, surrogate), ()
 
     return tell
 

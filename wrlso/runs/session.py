@@ -263,7 +263,7 @@ class Session:
         carried = self.state.history, self.surrogate
         shared = self.lanes.shared_inputs(self.round, 0)
         told = self.compiled.on_devices(answer)
-        history, self.surrogate = self.compiled.tell(carried, told, shared)
+        (history, self.surrogate), _ = self.compiled.tell(carried, told, shared)
         self.state = self.state._replace(history=history)
 
     def fantasies(self) -> Any:
