@@ -5,6 +5,7 @@ They cost nothing. The surrogate learns the scores of the former.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -66,16 +67,24 @@ def prepare_base(
     """
     _check_types(dataset)
     scores, offset = _prepare_scores(dataset.scores, offset)
-
-    @jax.jit  # one program: at a run's start each operation by itself would be compiled
-    def index(objects: Array) -> tuple[SortedFingerprints, Array]:
-        found = fingerprint(objects, dedup_key)
-        return sort_fingerprints(found), first_occurrence(found)
-
     objects = jnp.asarray(dataset.objects)
+    # A key of the user's is no static argument, as JAX would keep it alive.
+    index = _index if dedup_key is None else jax.jit(partial(_index_by, dedup_key=dedup_key))
     fingerprints, distinct = index(objects)
     subtracted = jnp.asarray(offset, jnp.float32)
     return BaseData(Dataset(objects, scores), fingerprints, distinct, subtracted)
+
+
+def _index_by(
+    objects: Array, dedup_key: DedupKey | None = None
+) -> tuple[SortedFingerprints, Array]:
+    """Sorted fingerprints, and whether an object is the first of its kind."""
+    found = fingerprint(objects, dedup_key)
+    return sort_fingerprints(found), first_occurrence(found)
+
+
+_index = jax.jit(_index_by)
+"""One program: at a run's start each operation by itself would be compiled."""
 
 
 def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:

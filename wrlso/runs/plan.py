@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from wrlso.runs.provenance import provenance
 from wrlso.runs.settings import RunSettings
 from wrlso.runs.size import check_size, check_steps
 from wrlso.scores import relative, score_offset
+from wrlso.storage.digest import is_library
 from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks.base import Task, describer
+from wrlso.weighting.registry import Weighting
 
 _COLLAPSED = 0.5
 """A run warns if this share of the training weight is on one object of the starting data."""
@@ -209,10 +212,16 @@ def _share_on_one(resolved: Algorithm, base: Dataset) -> Callable[[Mapping[str, 
     """A function from traced numbers to the largest weight of one object, as one program."""
     scores = jnp.asarray(relative(base.scores, score_offset(base.scores)))
 
-    @jax.jit
-    def largest(scores: Array, numbers: Mapping[str, Any]) -> Array:
-        rounds = jnp.full(scores.shape, -1, jnp.int32)
-        weights = resolved.weighting(scores, jnp.ones(scores.shape, bool), rounds, numbers)
-        return jnp.asarray(weights).max()
+    # A weighting of the user's is no static argument, as JAX would keep it alive.
+    of_own = partial(_largest_weight, resolved.weighting)
+    ours = is_library(resolved.weighting)
+    largest = partial(_largest, resolved.weighting) if ours else jax.jit(of_own)
+    return lambda numbers: float(largest(scores, dict(numbers)))
 
-    return lambda numbers: float(largest(scores, numbers))
+
+def _largest_weight(weighting: Weighting, scores: Array, numbers: Mapping[str, Any]) -> Array:
+    rounds = jnp.full(scores.shape, -1, jnp.int32)
+    return jnp.asarray(weighting(scores, jnp.ones(scores.shape, bool), rounds, numbers)).max()
+
+
+_largest = jax.jit(_largest_weight, static_argnums=0)

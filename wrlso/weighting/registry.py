@@ -4,6 +4,7 @@ A weighting of your own is any function of this form; give it to ``wrlso.Method`
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
@@ -136,6 +137,7 @@ CURRENT_ONLY = ("dbas_reference", "cem_pi_reference")
 """Weightings that count the queries of the last round only: a pass is one over these."""
 
 
+@cache
 def weighting_named(name: str) -> Weighting:
     """The weighting of that name.
 
