@@ -89,7 +89,7 @@ def empty_history(capacity: int, object_like: Array, latent_dim: int) -> History
 def _empty_history(
     capacity: int, shape: tuple[int, ...], kind: np.dtype, latent_dim: int
 ) -> History:
-
+    # One program: at a run's start each array by itself would be one.
     def fingerprints(rows: int = capacity) -> Fingerprints:
         return Fingerprints(*(jnp.zeros(rows, jnp.uint32) for _ in range(2)))
 
