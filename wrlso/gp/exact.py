@@ -149,7 +149,7 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
     cross = _cross(gp, point[None])[0]
     root = matmul(gp.whitening, cross)
     floor = 4 * jnp.finfo(root.dtype).eps * gp.kernel(point[None])[0]
-    pivot = jnp.sqrt(jnp.maximum(gp.kernel(point[None])[0] - root @ root, floor) + gp.noise)
+    pivot = jnp.sqrt(jnp.maximum(gp.kernel(point[None])[0] - matmul(root, root), floor) + gp.noise)
     row = -matmul(gp.whitening.T, root).at[slot].add(-1.0, mode="drop") / pivot
     targets = gp.targets.at[slot].set(target, mode="drop")
     new = gp._replace(
@@ -158,7 +158,7 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
         mask=gp.mask.at[slot].set(True, mode="drop"),
         whitening=gp.whitening.at[slot].set(row, mode="drop"),
     )
-    return new._replace(alpha=gp.alpha + jnp.where(free, row * (row @ targets), 0.0))
+    return new._replace(alpha=gp.alpha + jnp.where(free, row * matmul(row, targets), 0.0))
 
 
 def _masked(

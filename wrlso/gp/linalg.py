@@ -178,11 +178,11 @@ def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Arra
     value, inverse, alpha = _density(*primals)
     change, y_dot = tangents
     slope = 0.5 * (jnp.outer(alpha, alpha) - matmul(inverse.T, inverse))
-    return value, (slope * change).sum() - alpha @ y_dot
+    return value, (slope * change).sum() - matmul(alpha, y_dot)
 
 
 def _density(covariance: Array, y: Array) -> tuple[Array, Array, Array]:
     """The log density ``[]``, ``W [n, n]`` of :func:`whiten` and ``K^-1 y [n]``."""
     inverse, log_det = whiten(covariance)
     alpha = refined_solve(covariance, inverse, y)
-    return -0.5 * (y @ alpha + log_det), inverse, alpha
+    return -0.5 * (matmul(y, alpha) + log_det), inverse, alpha

@@ -75,7 +75,7 @@ def log_marginal_bound(
     explained = matmul(root, projected) / noise
     n = rows.sum().astype(y.dtype)
     log_det = log_det_inner + n * jnp.log(noise)
-    fit = (y @ y) / noise - explained @ explained
+    fit = matmul(y, y) / noise - matmul(explained, explained)
     unexplained = jnp.where(rows, kernel(points), 0.0).sum() - jnp.trace(gram)
     unexplained = jnp.maximum(unexplained, 0.0)  # but for rounding, it is
     return -0.5 * (n * math.log(2 * math.pi) + log_det + fit + unexplained / noise)
@@ -165,7 +165,7 @@ def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> Sparse
     check_finite("target", target)
     a = matmul(gp.whitening, gp.kernel(gp.inducing, point[None])[:, 0])
     w = matmul(gp.root, a)
-    squared = w @ w
+    squared = matmul(w, w)
     shrink = 1.0 / (gp.noise + squared + jnp.sqrt(gp.noise * (gp.noise + squared)))
     root = gp.root - shrink * jnp.outer(w, matmul(w, gp.root))
     return _with_alpha(gp._replace(root=root, projected=gp.projected + target * a))

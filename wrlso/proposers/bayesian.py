@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from wrlso import acquisition as acq
+from wrlso.gp.linalg import matmul
 from wrlso.maximize import maximize
 from wrlso.models.vae import VAE, decode_all, encode_all
 from wrlso.proposers.base import Pool, Proposer, View
@@ -118,7 +119,7 @@ def _rank(surrogate: Surrogate, config: BOConfig, x: Array, batch: int) -> Array
     ) -> tuple[tuple[Array, Array, Array], None]:
         variance, explained, rank = carry
         best = jnp.where(jnp.isinf(rank), function(variance), -jnp.inf).argmax()
-        remaining = covariance(best) - explained @ explained[best]
+        remaining = covariance(best) - matmul(explained, explained[best])
         share = remaining / jnp.sqrt(jnp.maximum(remaining[best], 0.0) + surrogate.gp.noise)
         variance = jnp.maximum(variance - share**2, 0.0)
         explained = explained.at[:, place].set(share)
