@@ -9,7 +9,15 @@ import pytest
 
 from tests.builders import make_tiny_task
 from wrlso import methods, run
-from wrlso.parallel import broadcast, over_seeds, over_seeds_in_place, plan_seeds, replicate, spread
+from wrlso.parallel import (
+    broadcast,
+    compiler_options,
+    over_seeds,
+    over_seeds_in_place,
+    plan_seeds,
+    replicate,
+    spread,
+)
 
 pytestmark = pytest.mark.usefixtures("strict_modes")
 
@@ -143,6 +151,19 @@ def test_shapes_seeds_are_independent_of_how_they_are_run(tmp_path, architecture
     eight = found("eight", 8, devices=8)
     assert {key: eight[key] for key in one} == one
     assert found("alone", 1, first_seed=2) == {k: v for k, v in one.items() if k[0] == 2}
+
+
+def test_a_round_is_compiled_without_trials_of_kernels_on_a_gpu(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert compiler_options() == {}  # of a CPU
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    options = compiler_options()
+    x = jnp.ones((2, 2))
+    compiled = jax.jit(lambda x: x @ x).lower(x).compile(options)  # XLA knows the names
+    np.testing.assert_array_equal(compiled(x), x @ x)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_autotune_level=4")
+    assert compiler_options() == {k: v for k, v in options.items() if "autotune" not in k}
+    assert len(options) == 2
 
 
 def test_importing_does_not_start_jax():

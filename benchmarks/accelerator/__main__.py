@@ -6,38 +6,48 @@
 Shapes and expressions with 1 to 256 seeds, vmap against map; training step, encoding and decoding
 of the model of molecules in float32 and bfloat16, with the share of the device's peak; one ask of
 20 starts and the sparse gradient step, against BoTorch and GPyTorch on the same device; agreement
-with the CPU. What does not fit into the time is left out and said to be. On a CPU the sizes are
-small ones: they show that the script works, and nothing about speed.
+with the CPU. Programs are compiled side by side on all cores of the host, and then timed one by
+one. What does not fit into the time is left out and said to be. On a CPU the sizes are small ones:
+they show that the script works, and nothing about speed.
 
-Writes DIR/accelerator-NAME.csv and .md with the device's name; DIR is benchmarks/results. The exit
-status is 1 if a part failed.
+Writes DIR/accelerator-NAME.csv and .md with the device's name; DIR is benchmarks/results. A part
+that is not among --only keeps its figures there. The exit status is 1 if a part failed.
 """
 
 import argparse
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import jax
 
-from benchmarks.accelerator.asks import agreement, asks, peers, sparse_step
+from benchmarks.accelerator.agreement import agreement
+from benchmarks.accelerator.asks import asks, peers, sparse_step
 from benchmarks.accelerator.loops import loops
-from benchmarks.accelerator.measure import COLUMNS, Deadline, Row, cells, device_lines
+from benchmarks.accelerator.measure import (
+    COLUMNS,
+    Compiling,
+    Deadline,
+    Program,
+    Row,
+    cells,
+    device_lines,
+)
 from benchmarks.accelerator.molecules import molecules
 from benchmarks.paper.options import RESULTS
 from wrlso.results.tables import markdown
 
-PARTS = {
-    "agreement": agreement,
+PROGRAMS: dict[str, Callable[[bool], Iterator[Program]]] = {
+    "loop": loops,  # their programs take longest to compile
     "molecules": molecules,
     "ask": asks,
     "sparse": sparse_step,
-    "peers": peers,
-    "loop": loops,  # last: it takes all the time that is left
 }
+PARTS = ("agreement", "molecules", "ask", "sparse", "peers", "loop")
+"""In the order in which they are measured: the last one takes all the time that is left."""
 
 
 def main(argv: list[str] | None = None) -> Path:
@@ -48,7 +58,7 @@ def main(argv: list[str] | None = None) -> Path:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args(argv)
     small = options.small or jax.devices()[0].platform == "cpu"
     with _quickly_compiled() if small else nullcontext():
@@ -71,27 +81,62 @@ def _run(options: argparse.Namespace, small: bool) -> Path:
     name = re.sub(r"\W+", "-", jax.devices()[0].device_kind).strip("-").lower()
     stem = options.out / f"accelerator-{name}"
     rows: list[Row] = []
-    for part in options.only:
-        try:
-            for row in PARTS[part](small, deadline):
-                rows.append(row)
-                print(" | ".join(cells(row)), flush=True)
-        except Exception as error:  # a part that fails must not cost the others their time
-            rows.append(Row(part, "failed", note=f"{type(error).__name__}: {error}"[:200]))
-            print(rows[-1].note, flush=True)
+    for row in measurements(options.only, small, deadline):
+        rows.append(row)
+        print(" | ".join(cells(row)), flush=True)
         _write(stem, rows, small)
     return stem.with_suffix(".csv")
 
 
+def measurements(parts: Sequence[str], small: bool, deadline: Deadline) -> Iterator[Row]:
+    """The rows of some parts. One that fails is a row: it must not cost the others their time."""
+    compiling = Compiling()
+    programs: dict[str, list[Program]] = {part: [] for part in parts}
+    for part in PROGRAMS:
+        if part in parts:
+            yield from _guarded(part, lambda part=part: _begun(part, small, compiling, programs))
+    for part in (part for part in PARTS if part in parts):
+        if part == "agreement":  # nothing is timed, so that it need not wait
+            yield from _guarded(part, lambda: agreement(small))
+            compiling.wait(0.6 * deadline.left)
+        elif part == "peers":
+            yield from _guarded(part, lambda: peers(small, deadline))
+        else:
+            yield from (compiling.measured(program, deadline) for program in programs[part])
+    compiling.close()
+
+
+def _begun(
+    part: str, small: bool, compiling: Compiling, programs: dict[str, list[Program]]
+) -> Iterator[Row]:
+    for program in PROGRAMS[part](small):
+        compiling.add(program)
+        programs[part].append(program)
+    yield from ()
+
+
+def _guarded(part: str, rows: Callable[[], Iterator[Row]]) -> Iterator[Row]:
+    try:
+        yield from rows()
+    except Exception as error:
+        yield Row(part, "failed", note=f"{type(error).__name__}: {error}"[:200])
+
+
 def _write(stem: Path, rows: list[Row], small: bool) -> None:
+    """The CSV and the table. Parts that these rows lack are kept as the CSV has them."""
     stem.parent.mkdir(parents=True, exist_ok=True)
+    path = stem.with_suffix(".csv")
     table = [cells(row) for row in rows]
-    with stem.with_suffix(".csv").open("w", newline="") as file:
+    if path.exists():
+        measured = {row.part for row in rows}
+        with path.open(newline="") as file:
+            table += [line for line in list(csv.reader(file))[1:] if line[0] not in measured]
+    with path.open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *table])
-    sizes = ["Small sizes: this shows that the script works, and nothing about speed."] * small
+    sizes = ["Small sizes: this shows that the script works, and nothing about speed.", ""] * small
     lines = ["# One accelerator", "", "`python -m benchmarks.accelerator`", ""]
-    lines += [f"- {line}" for line in device_lines()] + [""] + sizes + [""] * small
-    stem.with_suffix(".md").write_text("\n".join(lines) + markdown(COLUMNS, table) + "\n")
+    lines += [f"- {line}" for line in device_lines()] + ["", *sizes]
+    stem.with_suffix(".md").write_text("\n".join(lines) + "\n" + markdown(COLUMNS, table) + "\n")
 
 
 def failures(path: Path) -> list[str]:

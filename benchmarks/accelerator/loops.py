@@ -9,46 +9,39 @@ import jax.numpy as jnp
 from jax import lax
 
 import wrlso
-from benchmarks.accelerator.measure import Deadline, Row, measured
+from benchmarks.accelerator.measure import Program, Row
+
+MOST_IN_TURN = 16
+"""Seeds of ``map``: one after the other, a seed takes as long however many there are."""
 
 
-def loops(
-    small: bool, deadline: Deadline, names: Sequence[str] = ("shapes", "expressions")
-) -> Iterator[Row]:
-    """One short round of weighted retraining and Bayesian optimisation, by seeds and mode.
+def loops(small: bool, names: Sequence[str] = ("shapes", "expressions")) -> Iterator[Program]:
+    """One short round of weighted retraining and Bayesian optimisation, by seeds and mode."""
+    found = [list(_of_task(small, name)) for name in names]
+    for pair in zip(*found, strict=True):  # so that both tasks are measured where time is short
+        yield from pair
 
-    Where one mode is measured for many seeds and the other is far slower, the slower one is not
-    measured for more.
-    """
-    counts = (2,) if small else (1, 4, 16, 64, 256)
+
+def _of_task(small: bool, name: str) -> Iterator[Program]:
     budget = 1 if small else 10
-    tasks = {"shapes": wrlso.tasks.shapes, "expressions": wrlso.tasks.expressions}
-    for name in names:
-        task = tasks[name]()
-        method = wrlso.methods.weighted_retraining(retrain_every=budget).with_options(
-            epochs=0.001 if small else 0.02
+    task = {"shapes": wrlso.tasks.shapes, "expressions": wrlso.tasks.expressions}[name]()
+    method = wrlso.methods.weighted_retraining(retrain_every=budget).with_options(
+        epochs=0.001 if small else 0.02
+    )
+    proposer = "prior" if small else "bo"
+    algorithm = wrlso.algorithm(task, method, budget=budget, proposer=proposer)
+    params, base = wrlso.pretrained(task, progress=False), wrlso.base_data(task)
+    if small:
+        base = wrlso.prepare_base(
+            wrlso.Dataset(base.dataset.objects[:500], base.dataset.scores[:500]), task.dedup_key
         )
-        proposer = "prior" if small else "bo"
-        algorithm = wrlso.algorithm(task, method, budget=budget, proposer=proposer)
-        params, base = wrlso.pretrained(task, progress=False), wrlso.base_data(task)
-        if small:
-            base = wrlso.prepare_base(
-                wrlso.Dataset(base.dataset.objects[:500], base.dataset.scores[:500]), task.dedup_key
-            )
-        run = partial(wrlso.simulate, algorithm, task.objective)
-        last: dict[str, float] = {}
-        for seeds in counts:
-            for mode in ("vmap",) if small and name == "expressions" else ("vmap", "map"):
+    run = partial(wrlso.simulate, algorithm, task.objective)
+    for seeds in (2,) if small else (1, 16, 4, 64, 256):
+        for mode in ("vmap", "map"):
+            if mode == "vmap" or seeds <= MOST_IN_TURN:
                 row = Row("loop", name, f"{seeds} seeds, {budget} queries each", mode, per=seeds)
-                if deadline.reached(4 * last.get(mode, 0.0)):
-                    row.note = "left out: no time"
-                    yield row
-                    continue
-                function = _over(run, mode)
-                seed = jnp.arange(seeds, dtype=jnp.int32)
-                row, _ = measured(row, function, seed, params, base, repeats=1 if small else 2)
-                last[mode] = 2 * (row.seconds or 0.0) + (row.compile_seconds or 0.0)
-                yield row
+                arguments = (jnp.arange(seeds, dtype=jnp.int32), params, base)
+                yield Program(row, _over(run, mode), arguments)
 
 
 def _over(run: Any, mode: str) -> Any:

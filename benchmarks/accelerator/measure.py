@@ -1,15 +1,19 @@
 """Time, compile time, memory and floating-point operations of compiled programs."""
 
 import math
+import os
 import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import jax
 from jax.extend.core import jaxprs_in_params
+
+from wrlso.parallel import compiler_options
 
 PEAKS = {
     "H100": (989.0, 494.0),
@@ -36,7 +40,7 @@ class Row:
       seconds: median wall time of a call.
       per: what the seconds are divided by to give ``each``: seeds, objects, or 1.
       each: seconds / per.
-      compile_seconds: of the program, once.
+      compile_seconds: to trace and compile the program, beside the others.
       memory_mib: arguments, results and temporary arrays of the program, by its compiler.
       tflops: operations of matrix products and convolutions per second, in 1e12. A loop without a
         stated length counts once.
@@ -85,35 +89,112 @@ class Deadline:
         return self.left <= needed
 
 
-def measured(
-    row: Row, function: Callable[..., Any], *arguments: Any, repeats: int = 3, half: bool = False
-) -> tuple[Row, Any]:
-    """Compile a function, time it, and fill in the row; also its result.
+@dataclass
+class Program:
+    """A function to be compiled and timed, and the row that its figures fill in.
 
-    A program that the device cannot hold is a row with the error's first line.
+    Attributes:
+      row: what it is.
+      function: of the arguments.
+      arguments: arrays.
+      half: it multiplies in bfloat16.
     """
-    try:
+
+    row: Row
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    half: bool = False
+
+
+class Compiling:
+    """Programs that are compiled side by side, on all cores of the host, and timed one by one.
+
+    A program's compile time is therefore that of many at once. Where the device's compiler takes
+    minutes, one after the other would leave no time for anything else.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._futures: dict[int, Future[_Compiled]] = {}
+
+    def add(self, program: Program) -> None:
+        """Trace a program, and start to compile it."""
         start = time.perf_counter()
-        compiled = jax.jit(function).lower(*arguments).compile()
-        row.compile_seconds = time.perf_counter() - start
-        out = jax.block_until_ready(compiled(*arguments))
-        seconds = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            jax.block_until_ready(compiled(*arguments))
-            seconds.append(time.perf_counter() - start)
-    except jax.errors.JaxRuntimeError as error:
-        row.note = str(error).splitlines()[0][:120]
-        return row, None
-    row.seconds = statistics.median(seconds)
-    row.each = row.seconds / row.per
-    memory = compiled.memory_analysis()
+        traced = jax.jit(program.function).trace(*program.arguments)
+        operations = products(traced.jaxpr.jaxpr)
+        lowered = traced.lower()
+        spent = time.perf_counter() - start
+        self._futures[id(program)] = self._pool.submit(_compiled, lowered, spent, operations)
+
+    def wait(self, seconds: float) -> None:
+        """Until all are compiled, but at most some seconds."""
+        wait(self._futures.values(), max(seconds, 0.0))
+
+    def measured(self, program: Program, deadline: Deadline) -> Row:
+        """Time a program, and fill in its row. An error or no time is a note in it."""
+        row = program.row
+        if deadline.reached():
+            row.note = LEFT_OUT
+            return row
+        try:
+            future = self._futures.pop(id(program))
+            compiled = future.result(max(deadline.left, 0.1))
+            row.compile_seconds = compiled.seconds
+            seconds = _timed(compiled.program, program.arguments, deadline)
+        except TimeoutError:
+            row.note = "left out: it was not compiled in time"
+            return row
+        except Exception as error:  # a device that cannot hold it, a kernel that does not exist
+            row.note = (str(error).splitlines() or [type(error).__name__])[0][:120]
+            return row
+        _fill_in(row, compiled, seconds, program.half)
+        return row
+
+    def close(self) -> None:
+        """Forget what has not begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+LEFT_OUT = "left out: no time"
+
+
+@dataclass
+class _Compiled:
+    program: Any
+    seconds: float
+    operations: float
+
+
+def _compiled(lowered: Any, spent: float, operations: float) -> _Compiled:
+    start = time.perf_counter()
+    program = lowered.compile(compiler_options())
+    return _Compiled(program, spent + time.perf_counter() - start, operations)
+
+
+def _timed(compiled: Any, arguments: tuple[Any, ...], deadline: Deadline) -> float:
+    """The median of three calls after a first one; a long program is timed once."""
+    seconds: list[float] = []
+    for repeat in range(4):
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(*arguments))
+        seconds.append(time.perf_counter() - start)
+        if (repeat and sum(seconds) > LONG) or deadline.reached(seconds[-1]):
+            break
+    return statistics.median(seconds[1:] or seconds)
+
+
+LONG = 10.0
+"""Seconds of calls after which a program is not called again."""
+
+
+def _fill_in(row: Row, compiled: _Compiled, seconds: float, half: bool) -> None:
+    row.seconds, row.each = seconds, seconds / row.per
+    memory = compiled.program.memory_analysis()
     if memory is not None:
         parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
         row.memory_mib = sum(getattr(memory, part) for part in parts) / 2**20
-    row.tflops = products(jax.make_jaxpr(function)(*arguments).jaxpr) / row.seconds / 1e12
+    row.tflops = compiled.operations / seconds / 1e12
     row.peak_share = _share(row.tflops, half)
-    return row, out
 
 
 def products(jaxpr: Any) -> float:
@@ -158,4 +239,6 @@ def device_lines() -> list[str]:
         f"device: {device.device_kind} ({device.platform}), {len(jax.devices())} in all",
         f"driver: {driver}",
         f"jax {jax.__version__}, jaxlib {jax.lib.__version__}",
+        f"XLA_FLAGS: {os.environ.get('XLA_FLAGS') or 'none'}; options of the compiler: "
+        + (", ".join(f"{k}={v}" for k, v in compiler_options().items()) or "none"),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from benchmarks.accelerator.measure import Deadline, Row, measured
+from benchmarks.accelerator.measure import Program, Row
 from wrlso.models.elbo import weighted_negative_elbo
 from wrlso.models.sequences import lengths
 from wrlso.models.vae import VAE
@@ -14,34 +14,32 @@ from wrlso.tasks.molecule.model import load_model
 from wrlso.tasks.molecule.task import SHIPPED
 
 
-def molecules(small: bool, deadline: Deadline) -> Iterator[Row]:
+def molecules(small: bool) -> Iterator[Program]:
     """On decodes of the prior, most of which are molecules of ordinary size."""
     model = load_model(SHIPPED)
     optimizer = optax.adam(1e-3)
+    state = optimizer.init(model.params)
     for batch in (2,) if small else (256, 2048):
         latents = jax.random.normal(jax.random.key(0), (batch, model.vae().latent_dim))
         row = Row("molecules", "decode", f"{batch} molecules, float32", per=batch)
-        row, objects = measured(row, model.vae().decode, model.params, latents)
-        yield row
-        if objects is not None:  # without columns that are empty, which the model would leave out
-            objects = objects[:, : int(lengths(objects).max()) + 1]
+        yield Program(row, model.vae().decode, (model.params, latents))
+        objects = jax.jit(model.vae().decode)(model.params, latents)
+        # Without columns that are empty, which the model would leave out.
+        objects = objects[:, : int(lengths(objects).max()) + 1]
         for half in (False, True):
             vae, name = model.vae(half), "bfloat16 products" if half else "float32"
-            state = optimizer.init(model.params)
             programs = {
                 "encode": (vae.encode, (model.params, objects)),
-                "training step": (_step(vae, optimizer), (model.params, state, objects)),
+                "training step": (training_step(vae, optimizer), (model.params, state, objects)),
             }
             for what, (function, arguments) in programs.items():
                 row = Row("molecules", what, f"{batch} molecules, {name}", per=batch)
-                if objects is None or deadline.reached(20):
-                    row.note = row.note or "left out: no time"
-                else:
-                    row, _ = measured(row, function, *arguments, half=half)
-                yield row
+                yield Program(row, function, arguments, half)
 
 
-def _step(vae: VAE, optimizer: optax.GradientTransformation) -> Any:
+def training_step(vae: VAE, optimizer: optax.GradientTransformation) -> Any:
+    """``step(params, state, objects)``: one step of the unweighted negative ELBO."""
+
     def step(params: Any, state: Any, objects: Any) -> Any:
         slope = jax.grad(weighted_negative_elbo, argnums=1)(jax.random.key(0), params, vae, objects)
         updates, state = optimizer.update(slope, state, params)

@@ -2,18 +2,23 @@
 
 import csv
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from benchmarks.accelerator.__main__ import PARTS, failures, main
+from benchmarks.accelerator.__main__ import PARTS, PROGRAMS, failures, main, measurements
+from benchmarks.accelerator.agreement import compared
 from benchmarks.accelerator.loops import loops
-from benchmarks.accelerator.measure import COLUMNS, Deadline, Row
+from benchmarks.accelerator.measure import COLUMNS, Compiling, Deadline, Program, Row
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     out = tmp_path_factory.mktemp("accelerator")
-    parts = [part for part in PARTS if part != "loop"]
+    parts = [part for part in PARTS if part not in ("loop", "sparse")]
     path = main(["--out", str(out), "--only", *parts])
+    main(["--out", str(out), "--only", "sparse"])  # keeps the others' figures
     text = path.with_suffix(".md").read_text()
     assert "device: cpu" in text
     assert "nothing about speed" in text
@@ -39,8 +44,20 @@ def test_every_part_gives_figures(rows):
 
 def test_the_device_agrees_with_the_cpu(rows):
     found = [row["note"] for row in rows if row["part"] == "agreement with the CPU"]
-    assert len(found) == 2
-    assert all(float(note.split()[-1]) < 1e-5 for note in found)
+    assert len(found) == 10
+    for note in found:
+        words = note.split()
+        if "whole" in words:
+            assert words[0] == words[2]
+        else:
+            assert float(words[-1]) < 1e-5
+
+
+def test_differences_are_found():
+    one, other = np.array([1.0, 2.0]), np.array([1.0, 2.2])
+    assert compared((one, one), (other, one)) == "largest relative difference 9.1e-02"
+    assert compared(np.array([1, 2, 3]), np.array([1, 2, 4])) == "2 of 3 whole numbers equal"
+    assert compared(np.array([1.0, np.nan]), one).endswith("nan")
 
 
 def test_peers_are_measured_or_their_absence_is_said(rows):
@@ -49,28 +66,50 @@ def test_peers_are_measured_or_their_absence_is_said(rows):
     assert len(theirs) == 2 or "torch" in absent[0]["note"]
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_no_part_begins_after_the_time(part):
-    if part in ("agreement", "molecules", "loop"):  # a second, or what loads models first
-        return
-    found = list(PARTS[part](True, Deadline(0)))
-    assert found
-    assert all(row.note == "left out: no time" for row in found)
+def test_no_program_is_timed_after_the_end(monkeypatch):
+    monkeypatch.setitem(PROGRAMS, "sparse", lambda small: one_program(lambda x: x + 1))
+    found = list(measurements(["sparse", "peers"], True, Deadline(0)))
+    assert [row.note for row in found] == ["left out: no time"] * 2
+
+
+def one_program(function):
+    return iter([Program(Row("sparse", "a program"), function, (jnp.ones((2, 2)),))])
+
+
+def test_a_program_is_timed_and_its_products_are_counted():
+    program = next(one_program(lambda x: x @ x))
+    compiling = Compiling()
+    compiling.add(program)
+    row = compiling.measured(program, Deadline(60))
+    assert row.seconds > 0
+    assert row.compile_seconds > 0
+    assert row.tflops == pytest.approx(16 / row.seconds / 1e12)
+
+
+def test_a_program_that_the_device_refuses_is_a_note():
+    def refuse(x):
+        raise RuntimeError("out of memory")
+
+    program = next(one_program(lambda x: jax.pure_callback(refuse, x, x)))
+    compiling = Compiling()
+    compiling.add(program)
+    row = compiling.measured(program, Deadline(60))
+    assert row.seconds is None
+    assert "out of memory" in row.note or "callback" in row.note.lower()
 
 
 @pytest.mark.slow
 def test_a_loop_is_measured_in_both_modes():
-    rows = list(loops(True, Deadline(600), ["shapes"]))
-    assert [row.mode for row in rows] == ["vmap", "map"]
-    assert all(row.seconds > 0 and not row.note for row in rows)
+    programs = list(loops(True, ["shapes"]))
+    assert [program.row.mode for program in programs] == ["vmap", "map"]
 
 
 def test_a_part_that_fails_is_told(tmp_path, monkeypatch):
-    def broken(small, deadline):
+    def broken(small):
         raise RuntimeError("no such kernel")
         yield
 
-    monkeypatch.setitem(PARTS, "sparse", broken)
+    monkeypatch.setitem(PROGRAMS, "sparse", broken)
     assert failures(main(["--out", str(tmp_path), "--only", "sparse"])) == [
         "RuntimeError: no such kernel"
     ]

@@ -14,7 +14,13 @@ from wrlso.data import History
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, no_candidates
 from wrlso.loop.retraining import RetrainInfo
-from wrlso.parallel import SeedPlan, over_seeds, over_seeds_in_place, spread
+from wrlso.parallel import (
+    SeedPlan,
+    compiler_options,
+    over_seeds,
+    over_seeds_in_place,
+    spread,
+)
 from wrlso.proposers.base import Prediction
 from wrlso.runs.lanes import SeedInputs, SharedInputs
 from wrlso.runs.packing import pack, pack_lanes, unpack, unpack_lanes
@@ -57,7 +63,7 @@ class CompiledOnce:
         if self._compiled is None:
             self._say(f"compiling {self.name}")
             start = time.perf_counter()
-            self._compiled = self._jitted.lower(*args).compile()
+            self._compiled = self._jitted.lower(*args).compile(compiler_options())
             self.compilations += 1
             self._clock("compile", time.perf_counter() - start)
             self._say(self.name)

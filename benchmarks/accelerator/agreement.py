@@ -1,0 +1,146 @@
+"""The same programs on the device and on its host's CPU: how far their results differ."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import wrlso
+from benchmarks.accelerator.asks import DIMENSIONS, bound_and_slope
+from benchmarks.accelerator.measure import Row
+from benchmarks.speed.gp_problems import draw_problem, standard_surrogate
+from wrlso.acquisition import log_expected_improvement
+from wrlso.fingerprint import fingerprint
+from wrlso.gp import exact
+from wrlso.gp.kernels import Matern52
+from wrlso.models.elbo import weighted_negative_elbo
+from wrlso.models.sampling import prng_key
+from wrlso.proposers.surrogate import predict
+from wrlso.tasks.molecule.model import load_model
+from wrlso.tasks.molecule.task import SHIPPED
+from wrlso.weighting import rank_weights
+
+Case = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+def agreement(small: bool) -> Iterator[Row]:
+    """A row a program: the largest difference, relative to the largest number of its array.
+
+    Whole numbers are compared one by one. A model's products have JAX's default precision, which
+    is lower than float32's on many accelerators; its rows say what that does, and what the
+    precision ``highest`` leaves.
+    """
+    cases = {**_posteriors(small), **_exact_numbers(small)}
+    for what, case in cases.items():
+        yield _row(what, case)
+    for precision in ("default",) if small else ("default", "highest"):
+        with jax.default_matmul_precision(precision):
+            for what, case in _model(small).items():
+                yield _row(f"{what}, precision {precision}", case)
+    for proposer in ("grid",) if small else ("grid", "bo"):
+        what = f"queries of a simulation of shapes, {proposer}, precision highest"
+        with jax.default_matmul_precision("highest"):
+            yield _row(what, _simulation(small, proposer))
+
+
+def _row(what: str, case: Case) -> Row:
+    function, arguments = case
+    program = jax.jit(function)
+    here, there = (
+        program(*jax.device_put(arguments, device))
+        for device in (jax.devices()[0], jax.devices("cpu")[0])
+    )
+    return Row("agreement with the CPU", what, note=compared(here, there))
+
+
+def compared(here: Any, there: Any) -> str:
+    """In words: the largest relative difference, or how many whole numbers are equal."""
+    errors, same, count = [0.0], 0, 0
+    for a, b in zip(jax.tree.leaves(here), jax.tree.leaves(there), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        if np.issubdtype(b.dtype, np.integer):
+            same, count = same + int((a == b).sum()), count + b.size
+        else:
+            largest = np.abs(b).max() or 1.0
+            errors.append(float(np.abs(a.astype(float) - b).max() / largest))
+    if count:
+        return f"{same} of {count} whole numbers equal"
+    return f"largest relative difference {np.max(errors):.1e}"
+
+
+def _posteriors(small: bool) -> dict[str, Case]:
+    n, d = (20, 3) if small else (2000, DIMENSIONS)
+    problem = draw_problem(np.random.default_rng(1), n, d)
+    surrogate = standard_surrogate(problem)
+    x = np.random.default_rng(2).normal(size=(50, d)).astype(np.float32)
+    points, targets = surrogate.gp.points, surrogate.gp.targets
+
+    def evidence(scales: Any, noise: Any, points: Any, targets: Any) -> Any:
+        kernel = Matern52(scales, jnp.float32(1.3))
+        return exact.log_marginal_likelihood(kernel, noise, points, targets)
+
+    def improvement(x: Any, surrogate: Any) -> Any:
+        mean, variance = predict(surrogate, x)
+        return log_expected_improvement(mean, variance, surrogate.best).sum()
+
+    scales = jnp.asarray(problem["lengthscales"], jnp.float32)
+    hyper = (scales, jnp.float32(0.02), points, targets)
+    return {
+        f"posterior, n = {n}": (predict, (surrogate, x)),
+        f"log evidence and slope, n = {n}": (jax.value_and_grad(evidence, (0, 1)), hyper),
+        f"log EI and slope, n = {n}": (jax.value_and_grad(improvement), (x, surrogate)),
+        "sparse bound and slope": bound_and_slope(*((60, 8, 3) if small else (2000, 200, 25))),
+    }
+
+
+def _exact_numbers(small: bool) -> dict[str, Case]:
+    scores = np.random.default_rng(3).normal(size=1000).astype(np.float32)
+    objects = np.random.default_rng(4).integers(0, 40, (100, 91)).astype(np.uint8)
+    rows = jnp.asarray(wrlso.base_data(wrlso.tasks.expressions()).dataset.objects[:100])
+    return {
+        "rank weights": (partial(rank_weights, k=1e-3), (scores,)),
+        "fingerprints": (fingerprint, (jnp.asarray(objects),)),
+        "scores of expressions": (wrlso.tasks.expressions().objective, (rows,)),
+    }
+
+
+def _model(small: bool) -> dict[str, Case]:
+    model = load_model(SHIPPED)
+    vae, key = model.vae(), prng_key(0)
+    latents = jax.random.normal(key, (2 if small else 256, vae.latent_dim))
+    objects = jax.jit(vae.decode)(model.params, latents)
+
+    def loss(params: Any, objects: Any) -> Any:
+        return weighted_negative_elbo(prng_key(1), params, vae, objects)
+
+    return {
+        "decodes of molecules": (vae.decode, (model.params, latents)),
+        "negative ELBO of molecules and slope": (
+            jax.value_and_grad(loss),
+            (model.params, objects),
+        ),
+    }
+
+
+def _simulation(small: bool, proposer: str) -> Case:
+    """Queries of the untouched model and of one retrained, as numbers of set pixels.
+
+    A climb of ``bo`` ends a little elsewhere after sums in another order, and later queries follow
+    from there; the points of a grid stay, as long as the retrained models agree.
+    """
+    task, budget = wrlso.tasks.shapes(), 2 if small else 20
+    method = wrlso.methods.weighted_retraining(retrain_every=budget // 2).with_options(
+        epochs=0.001 if small else 0.02
+    )
+    algorithm = wrlso.algorithm(task, method, budget=budget, proposer=proposer)
+    params, base = wrlso.pretrained(task, progress=False), wrlso.base_data(task)
+
+    def queries(params: Any, base: Any) -> Any:
+        state, _ = wrlso.simulate(algorithm, task.objective, 0, params, base)
+        objects = state.history.objects
+        return (objects != 0).sum(axis=tuple(range(1, objects.ndim)))
+
+    return queries, (params, base)
