@@ -19,7 +19,7 @@ from wrlso.gp.kernels import Matern52
 from wrlso.models.elbo import weighted_negative_elbo
 from wrlso.models.sampling import prng_key
 from wrlso.proposers.surrogate import predict
-from wrlso.tasks.molecule.model import load_model
+from wrlso.tasks.molecule.model import MoleculeModel, load_model
 from wrlso.tasks.molecule.task import SHIPPED
 from wrlso.weighting import rank_weights
 
@@ -109,21 +109,25 @@ def _exact_numbers(small: bool) -> dict[str, Case]:
 
 def _model(small: bool) -> dict[str, Case]:
     model = load_model(SHIPPED)
-    vae, key = model.vae(), prng_key(0)
-    latents = jax.random.normal(key, (2 if small else 256, vae.latent_dim))
+    vae = model.vae()
+    latents = jax.random.normal(prng_key(0), (2 if small else 256, vae.latent_dim))
+    decodes: Case = (vae.decode, (model.params, latents))
+    if small:  # the ELBO takes ten seconds to compile, as the training step does
+        return {"decodes of molecules": decodes}
     objects = jax.jit(vae.decode)(model.params, latents)
+    return {
+        "decodes of molecules": decodes,
+        "negative ELBO of molecules and slope": elbo_and_slope(model, objects),
+    }
+
+
+def elbo_and_slope(model: MoleculeModel, objects: Any) -> Case:
+    """The unweighted negative ELBO and its slope in the parameters."""
 
     def loss(params: Any, objects: Any) -> Any:
-        return weighted_negative_elbo(prng_key(1), params, vae, objects)
+        return weighted_negative_elbo(prng_key(1), params, model.vae(), objects)
 
-    decodes: Case = (vae.decode, (model.params, latents))
-    if small:  # the slope takes ten seconds to compile, as the training step does
-        return {
-            "decodes of molecules": decodes,
-            "negative ELBO of molecules": (loss, (model.params, objects)),
-        }
-    slope = (jax.value_and_grad(loss), (model.params, objects))
-    return {"decodes of molecules": decodes, "negative ELBO of molecules and slope": slope}
+    return jax.value_and_grad(loss), (model.params, objects)
 
 
 def _simulation(small: bool, proposer: str) -> Case:

@@ -85,7 +85,7 @@ def test_a_run_on_the_host_grown_from_100_to_300_is_bit_identical(tmp_path):
     assert at_once.summary["compilations"]["ask"] in (2, 3)  # a round may find no new objects
 
 
-@pytest.mark.parametrize("first", [8, 10])
+@pytest.mark.parametrize("first", [pytest.param(8, marks=pytest.mark.slow), 10])
 def test_a_run_on_the_host_grows_over_steps_of_the_capacity(tmp_path, monkeypatch, first):
     monkeypatch.setattr(growing, "SMALLEST", 4)
     task = host_task(count_bits_on_host)
