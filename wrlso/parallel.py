@@ -99,7 +99,7 @@ _QUICKLY: dict[str, str | bool] = {
 
 
 def compiler_options() -> dict[str, str | bool]:
-    """What ``run`` asks of XLA for a program of a whole round; an option in XLA_FLAGS is kept.
+    """XLA's options for programs of a whole round or training; those in XLA_FLAGS are kept.
 
     On a GPU, XLA by default tries several kernels for each product of a program. A round has
     hundreds of small ones: on an H100 with 16 cores beside it the trials took minutes. Without

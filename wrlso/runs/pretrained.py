@@ -4,6 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import optax
 from wrlso.data import Dataset
 from wrlso.models.sampling import prng_key
 from wrlso.models.training import minibatches, train
+from wrlso.parallel import compiler_options
 from wrlso.storage.cache import cache_dir
 from wrlso.storage.tensors import load_tree, save_tree
 from wrlso.tasks.base import PretrainConfig, Task
@@ -111,7 +113,7 @@ def pretrain(task: Task, base: Dataset, progress: Progress | None = None) -> Any
     steps = _steps(config, base)
     objects = jnp.asarray(base.objects)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def chunk(params: Any, opt_state: Any, first: jax.Array, n: jax.Array) -> Any:
         return train(
             jax.random.fold_in(root, 1),

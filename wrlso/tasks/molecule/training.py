@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from wrlso.models.descent import descend
 from wrlso.models.elbo import gaussian_kl
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE
+from wrlso.parallel import compiler_options
 from wrlso.storage.files import write_atomically
 from wrlso.storage.tensors import read_tensors, save_tree
 from wrlso.tasks.molecule.vae import properties
@@ -200,7 +202,7 @@ def _step(vae: VAE, optimizer: optax.GradientTransformation, settings: Settings)
             error = ((properties(params, latents) - targets) ** 2).sum(-1).mean()
         return beta * kl + nats + settings.head * error, jnp.stack([nats, kl, error])
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def step(params: Any, opt_state: Any, objects: Array, targets: Array, number: Array) -> Any:
         key = jax.random.fold_in(prng_key(settings.seed), number)
         beta = settings.beta * jnp.minimum(number / settings.warmup, 1.0)
