@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace, small: bool) -> Path:
     for row in measurements(options.only, small, deadline):
         rows.append(row)
         print(" | ".join(cells(row)), flush=True)
-        _write(stem, rows, small)
+        _write(stem, rows, options.only, small)
     return stem.with_suffix(".csv")
 
 
@@ -122,21 +122,26 @@ def _guarded(part: str, rows: Callable[[], Iterator[Row]]) -> Iterator[Row]:
         yield Row(part, "failed", note=f"{type(error).__name__}: {error}"[:200])
 
 
-def _write(stem: Path, rows: list[Row], small: bool) -> None:
-    """The CSV and the table. Parts that these rows lack are kept as the CSV has them."""
+def _write(stem: Path, rows: list[Row], parts: Sequence[str], small: bool) -> None:
+    """The CSV and the table. Other parts are kept as the CSV has them."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     path = stem.with_suffix(".csv")
     table = [cells(row) for row in rows]
     if path.exists():
-        measured = {row.part for row in rows}
         with path.open(newline="") as file:
-            table += [line for line in list(csv.reader(file))[1:] if line[0] not in measured]
+            table += [line for line in list(csv.reader(file))[1:] if _part_of(line) not in parts]
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *table])
     sizes = ["Small sizes: this shows that the script works, and nothing about speed.", ""] * small
     lines = ["# One accelerator", "", "`python -m benchmarks.accelerator`", ""]
     lines += [f"- {line}" for line in device_lines()] + ["", *sizes]
     stem.with_suffix(".md").write_text("\n".join(lines) + "\n" + markdown(COLUMNS, table) + "\n")
+
+
+def _part_of(line: Sequence[str]) -> str:
+    """The part that measured a line. The peers' figures stand beside ours."""
+    part, mode = line[COLUMNS.index("part")], line[COLUMNS.index("mode")]
+    return "peers" if mode in ("BoTorch", "GPyTorch") else part.split()[0]
 
 
 def failures(path: Path) -> list[str]:

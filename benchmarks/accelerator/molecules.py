@@ -30,7 +30,7 @@ def molecules(small: bool) -> Iterator[Program]:
             vae, name = model.vae(half), "bfloat16 products" if half else "float32"
             programs = {
                 "encode": (vae.encode, (model.params, objects)),
-                "training step": (training_step(vae, optimizer), (model.params, state, objects)),
+                "training step": (_training_step(vae, optimizer), (model.params, state, objects)),
             }
             for what, (function, arguments) in programs.items():
                 if small and half != (what == "training step"):
@@ -39,7 +39,7 @@ def molecules(small: bool) -> Iterator[Program]:
                 yield Program(row, function, arguments, half)
 
 
-def training_step(vae: VAE, optimizer: optax.GradientTransformation) -> Any:
+def _training_step(vae: VAE, optimizer: optax.GradientTransformation) -> Any:
     """``step(params, state, objects)``: one step of the unweighted negative ELBO."""
 
     def step(params: Any, state: Any, objects: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.accelerator.__main__ import PARTS, PROGRAMS, failures, main, measurements
 from benchmarks.accelerator.agreement import compared, elbo_and_slope
 from benchmarks.accelerator.loops import loops
-from benchmarks.accelerator.measure import COLUMNS, Compiling, Deadline, Program, Row
+from benchmarks.accelerator.measure import COLUMNS, Compiling, Deadline, Program, Row, cells
 from wrlso.tasks.molecule.model import load_model
 from wrlso.tasks.molecule.task import SHIPPED
 
@@ -110,8 +110,23 @@ def test_a_program_that_the_device_refuses_is_a_note():
 
 @pytest.mark.slow
 def test_a_loop_is_measured_in_both_modes():
-    programs = list(loops(True, ["shapes"]))
-    assert [program.row.mode for program in programs] == ["vmap", "map"]
+    programs, compiling = list(loops(True, ["shapes"])), Compiling()
+    for program in programs:
+        compiling.add(program)
+    rows = [compiling.measured(program, Deadline(600)) for program in programs]
+    assert [row.mode for row in rows] == ["vmap", "map"]
+    assert all(row.seconds > 0 and not row.note for row in rows)
+
+
+def test_a_part_that_is_not_measured_keeps_its_figures(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROGRAMS, "sparse", lambda small: one_program(lambda x: x + 1))
+    path = main(["--out", str(tmp_path), "--only", "sparse"])
+    theirs = Row("sparse", "their program", mode="GPyTorch")
+    with path.open("a", newline="") as file:
+        csv.writer(file).writerow(cells(theirs))
+    main(["--out", str(tmp_path), "--only", "sparse"])
+    with path.open() as file:
+        assert [row["what"] for row in csv.DictReader(file)] == ["a program", "their program"]
 
 
 def test_a_part_that_fails_is_told(tmp_path, monkeypatch):
