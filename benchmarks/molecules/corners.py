@@ -73,7 +73,7 @@ def run_block(objective: str, row: str, seeds: range, options: argparse.Namespac
         score_column=objective if options.scored else None,
         model=options.model,
         half_products=options.half_products,
-        workers=1,
+        workers=options.workers,
         learned_prior=row == "learned-prior",
     )
     method, proposer = method_and_proposer(row, task, options.batch)
@@ -177,6 +177,7 @@ def lines_of(objective: str, row: str, path: Path) -> Iterator[Line]:
             "norm": np.median(norms),
             "pass_filters": kinds.passes.mean(),
             "fit_spearman": np.mean(fits) if fits else math.nan,
+            "processor": config.provenance.get("processor", ""),
         }  # fmt: skip
 
 
@@ -221,7 +222,7 @@ def committed() -> list[Line]:
     path = RESULTS / "molecule_corners.csv"
     if not path.exists():
         return []
-    texts = ("objective", "row", "best_object")
+    texts = ("objective", "row", "best_object", "processor")
     numbers = ("seed", "charged", "failed")
     with path.open(newline="") as file:
         return [
@@ -289,6 +290,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, 16), help="first, and end")
     parser.add_argument("--block", type=int, default=2, help="seeds per run")
+    parser.add_argument("--workers", type=int, default=1, help="processes that score molecules")
     parser.add_argument("--batch", type=int, default=10, help="queries proposed together")
     parser.add_argument("--scored", action="store_true", help="FILE has a column per objective")
     parser.add_argument("--half-products", action="store_true", help="as for wrlso run molecules")
