@@ -72,7 +72,7 @@ def power(difference: np.ndarray) -> str:
 
 def average(lines: Sequence[Line], figure: str, form: str) -> str:
     """A mean over seeds as text; a dash where a row has no such figure."""
-    mean = np.mean([x[figure] for x in lines])
+    mean = np.mean([x.get(figure, np.nan) for x in lines])
     return format(mean, form) if np.isfinite(mean) else "–"
 
 
@@ -86,7 +86,7 @@ def spread(lines: Sequence[Line], figure: str) -> str:
 def tables(lines: Sequence[Line], budget: int) -> str:
     """The text of molecule_corners.md below its head."""
     header = ["row", "seeds", "best", "top-10", "AUC top-10", "medians of 50", "norm", "filters",
-              "fit", "refused"]  # fmt: skip
+              "fit", "refused", "processor", "seconds"]  # fmt: skip
     parts = []
     for objective in OBJECTIVES:
         mine = [x for x in lines if x["objective"] == objective]
@@ -111,6 +111,8 @@ def tables(lines: Sequence[Line], budget: int) -> str:
                     average(of, "pass_filters", ".0%"),
                     average(of, "fit_spearman", ".2f"),
                     average(of, "refused", ".0f"),
+                    ", ".join(sorted({x["processor"] for x in of if x.get("processor")})) or "–",
+                    average(of, "seconds", ".0f"),
                 ]
             )  # fmt: skip
         compared = []

@@ -39,7 +39,6 @@ from benchmarks.molecules.noise import noise_search
 from benchmarks.paper import statistics as stats
 from benchmarks.paper.options import RESULTS
 from wrlso import methods
-from wrlso.chem.draw import pictures
 from wrlso.results.record import RunRecord
 from wrlso.results.summary import charged_scores, describer
 from wrlso.runs.log import latent_of
@@ -162,6 +161,8 @@ def lines_of(objective: str, row: str, path: Path) -> Iterator[Line]:
         rounds = log.rounds()
     smiles = describer(wrlso.tasks.molecules(objective, model=config.task_options.get("model")))
     assert smiles is not None
+    phases = result.summary["seconds"]
+    working = sum(s for phase, s in phases.items() if phase not in ("session", "compile"))
     for summary in result.summary["seeds"]:
         seed = summary["seed"]
         asked = [q for q in queries if q.seed == seed and q.status.charged]
@@ -178,6 +179,8 @@ def lines_of(objective: str, row: str, path: Path) -> Iterator[Line]:
             "pass_filters": kinds.passes.mean(),
             "fit_spearman": np.mean(fits) if fits else math.nan,
             "processor": config.provenance.get("processor", ""),
+            "seconds": working / len(result.summary["seeds"]),
+            "compile_seconds": phases.get("compile", 0.0),
         }  # fmt: skip
 
 
@@ -197,6 +200,8 @@ def read_all(out: Path, budget: int) -> list[Line]:
 def draw_best(lines: Sequence[Line], objective: str, seeds: int = 4) -> Path:
     """Draw the best molecule of some seeds of the first and the fourth row."""
     from matplotlib.figure import Figure
+
+    from wrlso.chem.draw import pictures
 
     chosen = [
         [x for x in lines if x["objective"] == objective and x["row"] == row][:seeds]
@@ -270,7 +275,9 @@ def write(lines: Sequence[Line], budget: int) -> None:
         "50 queries. `norm`: median of the queries' latents. `filters`: share of queries without "
         "an alert of Brenk or PAINS, with sane rings and SA below 4.5. `fit`: rank correlation of "
         "the surrogate on held-out base data. `refused`: proposals that the size limit refused, at "
-        f"no charge.\n\n{tables(lines, budget)}\n"
+        "no charge. `seconds`: of a seed, on one core of a CPU beside other work, or on a GPU that "
+        "ran all 16 seeds in one program while two other runs shared it; compilation, in the CSV, "
+        f"is not counted.\n\n{tables(lines, budget)}\n"
     )
     for objective in dict.fromkeys(x["objective"] for x in lines if x["row"] == ROWS[0]):
         path = draw_best(lines, objective)

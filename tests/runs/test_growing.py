@@ -96,6 +96,29 @@ def test_a_run_on_the_host_grows_over_steps_of_the_capacity(tmp_path, monkeypatc
     assert at_once.summary["compilations"]["retrain"] == 3  # 4, 16, 64
 
 
+def test_an_accelerator_compiles_once_for_500_queries(monkeypatch):
+    """A compilation takes minutes there; a CPU computes less in small histories."""
+    method = methods.weighted_retraining(k=1e-2, retrain_every=50)
+    algorithm = wrlso.algorithm(make_tiny_task(), method, budget=1000)
+    capacities = lambda: [growing.capacity_of(algorithm, round) for round in (0, 1, 2, 9, 10)]  # noqa: E731
+    assert capacities() == [128, 128, 512, 512, 2048]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert capacities() == [512, 512, 512, 512, 2048]
+
+
+@pytest.mark.parametrize(("first", "then"), [(16, 4), (4, 16)])
+def test_a_run_moves_between_an_accelerator_and_a_cpu(tmp_path, monkeypatch, first, then):
+    """Their first capacities differ."""
+    task = host_task(count_bits_on_host)
+    settings = dict(proposer="prior", seeds=2)
+    whole = tiny_run(tmp_path / "whole", task, METHOD, budget=24, **settings)
+    monkeypatch.setattr(growing, "smallest", lambda: first)
+    tiny_run(tmp_path / "run", task, METHOD, budget=8, **settings)
+    monkeypatch.setattr(growing, "smallest", lambda: then)
+    moved = resume(tmp_path / "run", task=task, budget=24, progress=False)
+    assert moved.queries() == whole.queries()
+
+
 def test_a_study_grows(tmp_path):
     people = host_task(None)
     with wrlso.open(tmp_path / "lab", people, METHOD, budget=4, proposer="prior") as study:

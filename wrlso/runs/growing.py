@@ -79,13 +79,21 @@ def first_cut_round(log: QueryLog, seeds: list[int], queries: int, retrain_every
     return min(found)
 
 
+def smallest() -> int:
+    """The first capacity.
+
+    On an accelerator it is the second of a CPU's: compilation takes minutes there, and room little.
+    """
+    return SMALLEST if jax.default_backend() == "cpu" else SMALLEST * STEP
+
+
 def capacity_of(algorithm: Algorithm, round: int) -> int:
     """Room in the histories during a round of a run whose objective is on the host.
 
     It depends on the queries that there may be by then, and not on the budget: programs compiled
     for a small budget and for a large one are the same, and so are their results.
     """
-    capacity = SMALLEST
+    capacity = smallest()
     while capacity < (round + 1) * algorithm.retrain_every:
         capacity *= STEP
     return capacity
