@@ -1,5 +1,6 @@
 """Pictures of molecules: bounded in time, and RDKit's settings stay as they are."""
 
+import sys
 import time
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 pytest.importorskip("rdkit")
 
+from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
 from wrlso.chem import draw
@@ -69,3 +71,25 @@ def test_what_takes_too_long_either_way_is_a_text(patience):
 def test_an_error_names_what_is_no_molecule():
     with pytest.raises(ValueError, match="is not a molecule"):
         draw.pictures(["C("])
+
+
+@pytest.fixture
+def without_drawing(monkeypatch):
+    """RDKit without the libraries that it draws with, as on a bare server."""
+    monkeypatch.setitem(sys.modules, "rdkit.Chem.Draw", None)
+    monkeypatch.delattr(Chem, "Draw", raising=False)
+    draw._can_draw.cache_clear()
+    draw._picture.cache_clear()
+    yield
+    draw._can_draw.cache_clear()
+    draw._picture.cache_clear()
+
+
+def test_molecules_are_texts_where_rdkit_cannot_draw(without_drawing):
+    with pytest.warns(UserWarning, match="molecules are shown as text.*apt install libxrender1"):
+        images = draw.pictures(["c1ccccc1O", "CCO"], 200)
+    assert np.array_equal(np.uint8(images[1] * 255), draw._as_text("CCO", 200))
+    assert np.array_equal(draw.pictures(["CCO"], 200), images[1:])  # without another warning
+    mol = Chem.MolFromSmiles("CCO")
+    draw.place_atoms(mol)  # an SDF file needs coordinates only
+    assert mol.GetNumConformers() == 1

@@ -3,11 +3,13 @@
 RDKit's two ways of placing atoms need minutes for some molecules: CoordGen for large rings, the
 plain one for long chains; and nothing interrupts them. Small molecules of small rings are drawn
 here. All others are drawn in a worker process with a time limit: with CoordGen, else plainly, else
-as text.
+as text. RDKit draws with libraries of the X window system, which bare servers and containers lack:
+there every molecule is a text.
 """
 
 import math
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Literal
@@ -15,7 +17,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 from rdkit import Chem
-from rdkit.Chem import Draw, Mol, rdCoordGen, rdDepictor
+from rdkit.Chem import Mol, rdCoordGen, rdDepictor
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from wrlso.chem.molecule import parse
@@ -33,7 +35,8 @@ Placing = Literal["coordgen", "plain"]
 def pictures(smiles: Sequence[str], size: int = 300) -> np.ndarray:
     """Structural formulae; the formula as text for a molecule that takes too long.
 
-    A molecule takes at most seconds. RDKit's settings stay as they are.
+    A molecule takes at most seconds. RDKit's settings stay as they are. Where RDKit cannot draw, a
+    warning says which library it lacks, and each molecule is its SMILES as text.
 
     Args:
       smiles: SMILES of B molecules.
@@ -52,6 +55,8 @@ def pictures(smiles: Sequence[str], size: int = 300) -> np.ndarray:
 @lru_cache(1024)
 def _picture(smiles: str, size: int) -> np.ndarray:
     mol = parse(smiles)
+    if not _can_draw():
+        return _as_text(smiles, size)
     if _is_easy(mol):
         return _draw((smiles, size, "coordgen"))
     for placing, hardness in _HARDNESS.items():
@@ -100,6 +105,21 @@ def _is_easy(mol: Mol) -> bool:
 
 
 @cache
+def _can_draw() -> bool:
+    """Whether RDKit finds the libraries that it draws with; a warning if not."""
+    try:
+        from rdkit.Chem import Draw  # noqa: F401
+    except ImportError as error:
+        warnings.warn(
+            f"molecules are shown as text, as RDKit cannot draw on this machine: {error}. Install "
+            "that library; on Debian and Ubuntu: apt install libxrender1 libxext6",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+@cache
 def _drawer() -> WorkerPool:
     """A worker that draws; it ends with this process."""
     return WorkerPool(_draw, 1, _PATIENCE)
@@ -107,6 +127,8 @@ def _drawer() -> WorkerPool:
 
 def _draw(job: tuple[str, int, Placing]) -> np.ndarray:
     """The picture ``[size, size, 3] uint8`` of a molecule."""
+    from rdkit.Chem import Draw
+
     smiles, size, placing = job
     mol = Chem.Mol(parse(smiles))
     _place(mol, placing)
