@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -30,12 +31,18 @@ class Progress:
     Args:
       bar: the bar.
       log: the log, for the last reason of a failure.
-      timed: say how long the run will take, once the first evaluations have been timed.
+      round_size: number of charged queries of a round over all seeds, to say how long the run will
+        take, once the first evaluations have been timed; None: do not say it.
     """
 
-    def __init__(self, bar: tqdm, log: QueryLog, timed: bool = False) -> None:
+    def __init__(self, bar: tqdm, log: QueryLog, round_size: int | None = None) -> None:
         self.bar, self._log, self._warned = bar, log, False
-        self._timed, self._start, self._before = timed, time.monotonic(), bar.n
+        self._round_size, self._start, self._before = round_size, time.monotonic(), bar.n
+        self._spent: Counter[str] = Counter()
+
+    def spend(self, phase: str, seconds: float) -> None:
+        """Count the seconds of a phase. The rest of the run does not take all of them per query."""
+        self._spent[phase] += seconds  # type: ignore[assignment]
 
     def say(self, text: str) -> None:
         """Put a few words beside the bar."""
@@ -67,16 +74,21 @@ class Progress:
             )
 
     def _say_how_long(self, charged: int) -> None:
-        """Say once how long the rest will take."""
+        """Say once how long the rest will take: queries, and retrainings and fits once a round."""
         new, left = charged - self._before, (self.bar.total or 0) - charged
-        if self._timed and new >= _TIMED and left > 0:
-            self._timed = False
-            each = (time.monotonic() - self._start) / new
-            say(
-                f"{new} queries took {duration(each * new)}, {each:.3g} s each: the other {left} "
-                f"will take about {duration(each * left)}",
-                not self.bar.disable,
-            )
+        if self._round_size is None or new < _TIMED or left <= 0:
+            return
+        elapsed, compiling = time.monotonic() - self._start, self._spent["compile"]
+        per_round = self._spent["retrain"] + self._spent["fit"]
+        each = max(elapsed - compiling - per_round, 0.0) / new
+        rest = each * left + per_round * left / max(self._round_size, new)
+        once = f", {duration(compiling)} of them to compile programs" * (compiling > elapsed / 10)
+        self._round_size = None
+        say(
+            f"{new} queries took {duration(elapsed)}{once}, {each:.3g} s each: "
+            f"the other {left} will take about {duration(rest)}",
+            not self.bar.disable,
+        )
 
 
 def say(text: str, progress: bool) -> None:

@@ -136,7 +136,8 @@ class Session:
 
     def run_rounds(self, bar: tqdm, check_interrupt: Callable[[], None]) -> None:
         """Go on until every seed has spent its budget, with a checkpoint after each round."""
-        self.progress = Progress(bar, self.logs[0], timed=self.evaluator is not None)
+        size = self.algorithm.retrain_every * len(self.seeds)
+        self.progress = Progress(bar, self.logs[0], size if self.evaluator is not None else None)
         last = self.algorithm.rounds * EXTRA_ROUNDS
         with self.evaluator or nullcontext():
             while self.round < last and (self.counts < self.algorithm.budget).any():
@@ -148,8 +149,7 @@ class Session:
         ends = self.counts + self.algorithm.retrain_every
         self.limits = np.minimum(ends, self.algorithm.budget).tolist()
         retrained = self.retrain()
-        asked = self._ask_all(check_interrupt)
-        done = self.record_rounds(retrained, asked)
+        done = self.record_rounds(retrained, self._ask_all(check_interrupt))
         if self.evaluator is not None:
             self.scored.warn_of_merged()
         self.end_round(done)
@@ -345,5 +345,6 @@ class Session:
                 run.log.forget_from(self.round)
 
     def _clock(self, phase: str, seconds: float) -> None:
+        self.progress.spend(phase, seconds)
         for run in self.runs:
             run.log.add_time(phase, getattr(self, "round", -1), seconds / len(self.runs))
