@@ -171,3 +171,23 @@ def test_scores_that_float32_cannot_hold_are_refused(tmp_path):
 def test_no_score_at_all_merges_nothing():
     for scores in ([], [np.nan, -np.inf], [0.0, 0.0]):
         assert not warn_of_merged(np.array(scores), 0.0, "nothing")
+
+
+@pytest.mark.parametrize(("pairs", "warned"), [(1, False), (2, False), (3, True), (100, True)])
+def test_a_pair_that_is_equal_by_chance_is_no_reason_to_warn(pairs, warned):
+    """Molecules' scores of 16 seeds, looked at after each of ten rounds, hold such pairs."""
+    scores = np.linspace(0.1, 0.9, 200)
+    scores[1 : 2 * pairs : 2] = scores[: 2 * pairs : 2] + 1e-9
+    if warned:
+        with pytest.warns(UserWarning, match=r"^\d+ of 200 distinct scores of the queries"):
+            assert warn_of_merged(scores, 0.0, "the queries")
+    else:
+        assert not warn_of_merged(scores, 0.0, "the queries")
+
+
+def test_a_run_of_random_scores_warns_of_nothing():
+    """64 seeds of 500 queries, ten rounds: several pairs are equal in all."""
+    for seed in range(64):
+        scores = np.random.default_rng(seed).normal(0.8, 0.02, 500)
+        for queries in range(50, 501, 50):
+            assert not warn_of_merged(scores[:queries], 0.0, "the queries")
