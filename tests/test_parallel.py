@@ -12,6 +12,8 @@ from wrlso import methods, run
 from wrlso.parallel import (
     broadcast,
     compiler_options,
+    cond_over_lanes,
+    largest_of_lanes,
     over_seeds,
     over_seeds_in_place,
     plan_seeds,
@@ -117,6 +119,58 @@ def test_a_seed_gives_the_same_queries_however_it_is_run(tmp_path):
     alone = queries(tmp_path / "alone", 1, first_seed=3)
     assert alone == {key: value for key, value in batch.items() if key[0] == 3}
     assert len({value[1] for key, value in batch.items() if key[1:] == (0, 0)}) == 5
+
+
+def choose(n, x):
+    """A branch for each length of at most three."""
+    lengths = jnp.minimum(largest_of_lanes(n), 3)
+    return jax.lax.switch(lengths, [lambda x, i=i: (x[:i] ** 2).sum() for i in range(4)], x)
+
+
+def test_the_largest_of_lanes_keeps_a_branch_a_branch():
+    n = jnp.array([[0, 1, 0], [2, 0, 1]])
+    x = jnp.where(np.arange(3) < np.asarray(n)[..., None], jnp.arange(18.0).reshape(2, 3, 3), 0.0)
+    want = (x**2).sum(-1)
+    both = jax.vmap(jax.vmap(choose))
+    np.testing.assert_array_equal(jax.jit(both)(n, x), want)
+    np.testing.assert_array_equal(jax.vmap(jax.vmap(jax.grad(choose, 1)))(n, x), 2 * x)
+    tangent = jax.jvp(lambda x: both(n, x), (x,), (x,))[1]
+    np.testing.assert_array_equal(tangent, 2 * want)
+    assert largest_of_lanes(jnp.int32(2)) == 2
+    largest = jax.vmap(lambda a, b: (largest_of_lanes(a), largest_of_lanes(b)), (0, None))
+    assert [a.tolist() for a in largest(jnp.array([False, True]), jnp.int32(4))] == [
+        [True] * 2,
+        [4] * 2,
+    ]
+    text = str(jax.make_jaxpr(both)(n, x))
+    assert "cond[" in text
+    assert "select_n" not in text
+
+
+def test_a_condition_over_lanes_computes_what_one_lane_needs():
+    computed = []
+
+    def costly(x, table):
+        jax.debug.callback(lambda: computed.append(1))
+        return {"a": x + table.sum(), "b": x > 0}
+
+    def function(needed, x, table):
+        cheap = lambda: {"a": x, "b": x < 0}  # noqa: E731
+        return cond_over_lanes(needed, lambda: costly(x, table), cheap)
+
+    x, table = jnp.array([1.0, -2.0, 3.0]), jnp.ones(50)
+    lanes = jax.vmap(function, (0, 0, None))
+    for needed in ([False] * 3, [False, True, False], [True] * 3):
+        computed.clear()
+        found = jax.jit(lanes)(jnp.array(needed), x, table)
+        jax.effects_barrier()
+        assert len(computed) == any(needed)
+        np.testing.assert_array_equal(found["a"], np.where(needed, x + 50, x))
+        np.testing.assert_array_equal(found["b"], np.where(needed, x > 0, x < 0))
+        alone = [function(jnp.bool_(n), one, table) for n, one in zip(needed, x, strict=True)]
+        np.testing.assert_array_equal(found["a"], [one["a"] for one in alone])
+    # What all lanes read is not copied for each of them.
+    assert "[3,50]" not in str(jax.make_jaxpr(lanes)(jnp.array([True] * 3), x, table))
 
 
 def test_vmap_equals_map(tmp_path):

@@ -190,6 +190,39 @@ def _on_devices(on_device: Callable[..., Any], plan: SeedPlan) -> Callable[..., 
     return lambda lanes, shared: sharded(active, lanes, shared)
 
 
+@jax.custom_batching.custom_vmap
+def largest_of_lanes(value: jax.Array) -> jax.Array:
+    """A number or boolean; under ``vmap`` the largest of all lanes, the same for all.
+
+    A branch or a loop that depends on it stays one. Where it depends on a number of each lane,
+    ``vmap`` computes every branch and selects, and copies what a loop carries at every turn.
+    """
+    return value
+
+
+@largest_of_lanes.def_vmap
+def _(axis_size: int, in_batched: list[bool], value: jax.Array) -> tuple[jax.Array, bool]:
+    return largest_of_lanes(value.max(0) if in_batched[0] else value), False
+
+
+def cond_over_lanes(needed: jax.Array, costly: Callable[[], Any], cheap: Callable[[], Any]) -> Any:
+    """``lax.cond`` that stays one under ``vmap``: ``costly`` is computed if a lane needs it.
+
+    Each lane gets the result of its own branch. ``vmap`` of ``lax.cond`` computes both for all
+    lanes, and copies all that they read for each, such as the base data.
+
+    Args:
+      needed: boolean ``[]``.
+      costly, cheap: functions without arguments that return pytrees of equal shapes and types.
+    """
+
+    def computed() -> Any:
+        select = lambda new, old: jnp.where(needed, new, old)  # noqa: E731
+        return jax.tree.map(select, costly(), cheap())
+
+    return lax.cond(largest_of_lanes(needed), computed, cheap)
+
+
 def spread(plan: SeedPlan, lanes: Any) -> Any:
     """Distribute a pytree with leading axes ``[plan.lanes]`` over the plan's devices."""
     return jax.device_put(lanes, NamedSharding(plan.mesh, PartitionSpec(_AXIS)))

@@ -17,11 +17,15 @@ import csv
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 import wrlso
 from benchmarks.molecules import genetic
@@ -186,15 +190,23 @@ def lines_of(objective: str, row: str, path: Path) -> Iterator[Line]:
 
 def read_all(out: Path, budget: int) -> list[Line]:
     """The lines of all finished runs."""
-    found = []
+    jobs = []
     for objective in OBJECTIVES:
         for row in ROWS:
-            paths = (out / f"{objective}-{budget}" / row).glob("*/summary.json")
-            for path in sorted(paths, key=lambda p: p.parent.name):
-                found += list(lines_of(objective, row, path.parent))
-            for path in (out / f"{objective}-{budget}" / row).glob("seed-*.csv"):
-                found.append(reference_line(objective, path, budget))
-    return found
+            folder = out / f"{objective}-{budget}" / row
+            jobs += [(objective, row, p.parent) for p in sorted(folder.glob("*/summary.json"))]
+            jobs += [(objective, row, p) for p in sorted(folder.glob("seed-*.csv"))]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        read = pool.map(partial(lines_at, budget=budget), jobs)
+        return [line for lines in tqdm(read, total=len(jobs), unit="run") for line in lines]
+
+
+def lines_at(job: tuple[str, str, Path], budget: int) -> list[Line]:
+    """The lines of a finished run, in a worker process."""
+    objective, row, path = job
+    if path.is_dir():
+        return list(lines_of(objective, row, path))
+    return [reference_line(objective, path, budget)]
 
 
 def draw_best(lines: Sequence[Line], objective: str, seeds: int = 4) -> Path:

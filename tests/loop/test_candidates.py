@@ -120,6 +120,41 @@ def test_the_rest_of_a_pool_is_decoded_only_where_too_few_of_its_first_points_ar
     assert decoded == ([6] if new >= batch else [6, 24])
 
 
+def test_lanes_decode_the_rest_only_if_one_of_them_needs_it():
+    """Under vmap, each lane finds what it finds alone."""
+    task, algorithm = tiny_algorithm(proposer="prior")
+    decoded = []
+
+    def counting(params, z):
+        objects = task.vae.decode(params, z)
+        jax.debug.callback(lambda _: decoded.append(len(z)), objects[0, 0])
+        return objects
+
+    vae = dataclasses.replace(task.vae, decode=counting)
+    latents = 2 * jax.random.normal(jax.random.key(0), (30, 2))
+    objects = task.vae.decode(task.params, latents)
+    base = prepare_base(Dataset(objects[:6], jnp.arange(6.0)))
+    state = loop.init(algorithm, task.params, base.dataset)
+
+    def ask(latents):
+        proposer = Proposer("fixed", lambda *_: Pool(latents), 2, decode_first=6, max_duplicates=4)
+        changed = dataclasses.replace(algorithm, proposer=proposer, vae=vae)
+        return loop.ask(changed, jax.random.key(0), state, (), base)
+
+    pools = jnp.stack([latents[::-1], latents])  # the second begins with what is known
+    alone = jax.tree.map(lambda *leaves: np.stack(leaves), *map(ask, pools))
+    together = jax.vmap(ask)
+    jax.tree.map(np.testing.assert_array_equal, together(pools), alone)
+    jax.effects_barrier()
+    decoded.clear()
+    together(pools[:1])
+    jax.effects_barrier()
+    assert set(decoded) == {6}
+    together(pools)
+    jax.effects_barrier()
+    assert set(decoded) == {6, 24}
+
+
 def test_nothing_is_searched_beyond_the_limit():
     _, algorithm, base, state = started(proposer="prior")
     searched = []

@@ -1,6 +1,7 @@
 """Strings of symbols: lengths, columns that are left out, minibatches of like length."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,26 @@ def test_empty_columns_are_left_out(longest, columns):
 
     assert cut_columns(function, jnp.asarray(rows)) == longest + columns
     assert widths == [16, 24, 30]
+
+
+def test_lanes_are_cut_to_the_longest_of_all():
+    """Under vmap as well, one length is computed, not all of them."""
+    rows = np.zeros((3, 4, 30), np.uint16)
+    for lane, longest in enumerate((3, 20, 12)):
+        rows[lane, lane, :longest] = 1
+
+    def function(x):
+        return x.sum() + jnp.float32(x.shape[1])
+
+    together = jax.vmap(lambda x: cut_columns(function, x))
+    assert together(jnp.asarray(rows)).tolist() == [3 + 24, 20 + 24, 12 + 24]
+    text = str(jax.make_jaxpr(together)(jnp.asarray(rows)))
+    assert "cond[" in text
+    assert "select_n" not in text.split("cond[")[1]
+    within = jax.vmap(
+        lambda go, x: jax.lax.cond(go, partial(cut_columns, function), lambda _: jnp.float32(0), x)
+    )
+    assert "cond[" in str(jax.make_jaxpr(within)(jnp.array([True, False, True]), jnp.asarray(rows)))
 
 
 def test_turning_reverses_each_string():

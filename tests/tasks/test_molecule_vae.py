@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -197,3 +198,26 @@ def test_a_stored_model_decodes_as_before(trained, tmp_path):
 
 def test_cases_are_what_they_seem():
     assert len({plain(smiles) for smiles in MOLECULES}) == len(MOLECULES)
+
+
+def test_lanes_give_what_each_gives_alone(machine, rows, trained):
+    """Strings of other lengths in each lane, in batches that are decoded in parts."""
+    vae, params, *_ = trained
+    keys = jax.random.split(jax.random.key(3), 3)
+    latents = jnp.stack(
+        [s * jax.random.normal(k, (96, SIZES.latent_dim)) for s, k in enumerate(keys)]
+    )
+    by_length = np.argsort((rows > 0).sum(1), kind="stable")
+    objects = jnp.stack([jnp.asarray(rows[by_length][chosen]) for chosen in (
+        slice(0, 8), slice(len(rows) // 2, len(rows) // 2 + 8), slice(-8, None)
+    )])  # fmt: skip
+    decode, encode = partial(vae.decode, params), partial(vae.encode, params)
+    likelihood = lambda z, x: vae.log_likelihood(params, z[:8], x)  # noqa: E731
+    alone = jnp.stack([decode(z) for z in latents])
+    np.testing.assert_array_equal(jax.vmap(decode)(latents), alone)
+    assert len({int((lane > 0).sum(1).max()) for lane in alone}) > 1
+    for function, arguments in ((encode, (objects,)), (likelihood, (latents, objects))):
+        each = [function(*lane) for lane in zip(*arguments, strict=True)]
+        want = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+        got = jax.vmap(function)(*arguments)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), got, want)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, PRNGKeyArray
 
@@ -17,6 +17,7 @@ from wrlso.loop.algorithm import Algorithm, Hyper, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
 from wrlso.loop.retraining import RetrainInfo, retrain_model
 from wrlso.models.vae import decode_all
+from wrlso.parallel import cond_over_lanes
 from wrlso.proposers.base import Prediction, View
 from wrlso.scores import Objective, less, raw_scores
 from wrlso.status import Status
@@ -98,7 +99,7 @@ def ask(
     limit = algorithm.budget if limit is None else limit
     remaining = jnp.asarray(limit, jnp.int32) - state.history.used
     # A seed that may ask for nothing needs only the shapes of a batch.
-    return lax.cond(
+    return cond_over_lanes(
         remaining > 0,
         lambda: _search(algorithm, key, state, surrogate, base, remaining),
         lambda: no_candidates(
@@ -166,11 +167,12 @@ def _search(
     if n >= len(latents):
         return found
 
+    lacks = ((found.status == Status.DUPLICATE) | (found.status == Status.REFUSED)).any()
+
     def choose_from_all() -> Candidates:
         return choose_from(latents, jnp.concatenate([first, decode(latents[n:])]))
 
-    lacks = (found.status == Status.DUPLICATE) | (found.status == Status.REFUSED)
-    return lax.cond(lacks.any(), choose_from_all, lambda: found)
+    return cond_over_lanes(lacks, choose_from_all, lambda: found)
 
 
 def _check_pool(name: str, what: str, n: int, proposer: Any) -> None:

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from wrlso.parallel import largest_of_lanes
+
 _SWITCHED = (16, 24, 34, 72, 168)
 """Lengths at which a batch may be cut. One compiled program chooses between them: each is compiled
 into it, and a batch drawn at random has a long string in it anyway."""
@@ -20,12 +22,12 @@ def lengths(objects: Array) -> Array:
 
 
 def cut_columns(function: Callable[[Array], Any], objects: Array) -> Any:
-    """``function(objects)``, without columns that are empty in the whole batch."""
+    """``function(objects)``, without columns that are empty in the whole batch, of all lanes."""
     full = objects.shape[-1]
     cuts = [c for c in _SWITCHED if c < full] + [full]
     # One more than the longest: the 0 that ends it counts.
     longest = jnp.minimum(lengths(objects).max() + 1, full)
-    which = jnp.searchsorted(jnp.asarray(cuts, jnp.int32), longest)
+    which = largest_of_lanes(jnp.searchsorted(jnp.asarray(cuts, jnp.int32), longest))
     return lax.switch(which, [partial(lambda c, x: function(x[:, :c]), c) for c in cuts], objects)
 
 

@@ -17,6 +17,7 @@ from wrlso.loop.retraining import RetrainInfo
 from wrlso.parallel import (
     SeedPlan,
     compiler_options,
+    cond_over_lanes,
     over_seeds,
     over_seeds_in_place,
     spread,
@@ -190,7 +191,7 @@ def _fit(algorithm: Algorithm) -> Callable[..., tuple[State, Any]]:
     def fit(state: State, inputs: SeedInputs, shared: SharedInputs) -> tuple[State, Any]:
         # A seed that may ask for nothing needs no surrogate.
         _, like = jax.eval_shape(fit_seed, state, inputs.seed, shared)
-        return lax.cond(
+        return cond_over_lanes(
             state.history.used < inputs.limit,
             lambda: fit_seed(state, inputs.seed, shared),
             lambda: (state, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like)),

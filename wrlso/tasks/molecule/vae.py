@@ -19,6 +19,7 @@ from wrlso.models.grammar import likeliest
 from wrlso.models.gru import GRU, advance, init_gru, over_steps, states_from
 from wrlso.models.sequences import cut_columns, lengths, turn
 from wrlso.models.vae import VAE
+from wrlso.parallel import largest_of_lanes
 from wrlso.tasks.molecule import machine as machines
 from wrlso.tasks.molecule.machine import Machine
 
@@ -278,7 +279,7 @@ def _run(step: _Step, carry: _Carry, gates: Array, stop: int) -> _Carry:
     """Steps until all strings are complete, or up to a place."""
 
     def unfinished(carry: _Carry) -> Array:
-        return (carry.place < stop) & (carry.state.stack[:, 0] > 0).any()
+        return largest_of_lanes((carry.place < stop) & (carry.state.stack[:, 0] > 0).any())
 
     return lax.while_loop(unfinished, lambda carry: step(carry, gates), carry)
 
@@ -300,7 +301,10 @@ def _rest(step: _Step, carry: _Carry, gates: Array, length: int) -> _Carry:
         out = carry.out.at[:, rows].set(kept)
         return carry._replace(state=carry.state._replace(stack=stack), out=out)
 
-    return lax.while_loop(lambda carry: (carry.state.stack[:, 0] > 0).any(), part, carry)
+    def unfinished(carry: _Carry) -> Array:
+        return largest_of_lanes((carry.state.stack[:, 0] > 0).any())
+
+    return lax.while_loop(unfinished, part, carry)
 
 
 def prepare(params: Any) -> Any:
