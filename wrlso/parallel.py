@@ -192,10 +192,10 @@ def _on_devices(on_device: Callable[..., Any], plan: SeedPlan) -> Callable[..., 
 
 @jax.custom_batching.custom_vmap
 def largest_of_lanes(value: jax.Array) -> jax.Array:
-    """A number or boolean; under ``vmap`` the largest of all lanes, the same for all.
+    """A number or boolean; under ``vmap`` the largest of all lanes, for each of them.
 
-    A branch or a loop that depends on it stays one. Where it depends on a number of each lane,
-    ``vmap`` computes every branch and selects, and copies what a loop carries at every turn.
+    ``vmap`` keeps a branch that is chosen by this number. Where each lane has a number of its own,
+    ``vmap`` computes every branch and selects, and a loop selects all that it carries at each step.
     """
     return value
 
@@ -206,7 +206,7 @@ def _(axis_size: int, in_batched: list[bool], value: jax.Array) -> tuple[jax.Arr
 
 
 def cond_over_lanes(needed: jax.Array, costly: Callable[[], Any], cheap: Callable[[], Any]) -> Any:
-    """``lax.cond`` that stays one under ``vmap``: ``costly`` is computed if a lane needs it.
+    """``lax.cond`` that ``vmap`` keeps: ``costly`` is computed if any lane needs it.
 
     Each lane gets the result of its own branch. ``vmap`` of ``lax.cond`` computes both for all
     lanes, and copies all that they read for each, such as the base data.

@@ -76,7 +76,7 @@ def warn_of_merged(scores: ArrayLike, offset: float, what: str) -> bool:
     """Warn if distinct scores become equal in float32; whether so.
 
     As many as chance explains, or one in a hundred, are no reason: a run looks at its queries again
-    after every round, so that a pair that is equal by chance would be found in every other run.
+    after every round, and would find a pair that is equal by chance in many runs.
     """
     values = np.asarray(scores, np.float64)
     values = values[np.isfinite(values)]

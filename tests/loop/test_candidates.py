@@ -84,18 +84,23 @@ def test_duplicates_before_the_chosen_points_are_learned_but_not_charged():
     np.testing.assert_array_equal(np.asarray(observed[0].scores)[[0, 2, 5]], [2.0, 0.5, 4.0])
 
 
+def counting(vae):
+    """The model, and the numbers of latents that it decodes."""
+    decoded = []
+
+    def decode(params, z):
+        objects = vae.decode(params, z)
+        jax.debug.callback(lambda _: decoded.append(len(z)), objects[0, 0])
+        return objects
+
+    return dataclasses.replace(vae, decode=decode), decoded
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("known", [0, 2, 6, 30])
 def test_the_rest_of_a_pool_is_decoded_only_where_too_few_of_its_first_points_are_new(batch, known):
     task, algorithm = tiny_algorithm(proposer="prior")
-    decoded = []
-
-    def counting(params, z):
-        objects = task.vae.decode(params, z)
-        jax.debug.callback(lambda _: decoded.append(len(z)), objects[0, 0])
-        return objects
-
-    vae = dataclasses.replace(task.vae, decode=counting)
+    vae, decoded = counting(task.vae)
     latents = 2 * jax.random.normal(jax.random.key(0), (30, 2))
     objects = task.vae.decode(task.params, latents)
     data = Dataset(jnp.concatenate([objects[:known], objects[:1]]), jnp.arange(known + 1.0))
@@ -123,14 +128,7 @@ def test_the_rest_of_a_pool_is_decoded_only_where_too_few_of_its_first_points_ar
 def test_lanes_decode_the_rest_only_if_one_of_them_needs_it():
     """Under vmap, each lane finds what it finds alone."""
     task, algorithm = tiny_algorithm(proposer="prior")
-    decoded = []
-
-    def counting(params, z):
-        objects = task.vae.decode(params, z)
-        jax.debug.callback(lambda _: decoded.append(len(z)), objects[0, 0])
-        return objects
-
-    vae = dataclasses.replace(task.vae, decode=counting)
+    vae, decoded = counting(task.vae)
     latents = 2 * jax.random.normal(jax.random.key(0), (30, 2))
     objects = task.vae.decode(task.params, latents)
     base = prepare_base(Dataset(objects[:6], jnp.arange(6.0)))
