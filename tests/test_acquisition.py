@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wrlso.acquisition import (
+    _deviation_of,
     deviation,
     expected_improvement,
     log_expected_improvement,
@@ -343,3 +344,40 @@ def test_samples_of_a_singular_covariance_have_finite_derivatives():
     covariance = jnp.diag(jnp.array([0.0, 1.0, 2.0]))
     slope = jax.grad(lambda c: sample_joint(jax.random.key(0), jnp.zeros(3), c, 4).sum())
     assert np.isfinite(slope(covariance)).all()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_nan_stays_nan(name):
+    nan = jnp.array([jnp.nan, 1.0])
+    for mean, variance in ((nan, jnp.ones(2)), (jnp.ones(2), nan)):
+        found = jax.jit(FUNCTIONS[name])(mean, variance, 0.5)
+        assert np.isnan(found).tolist() == [True, False]
+
+
+def test_means_and_variances_of_two_shapes_are_refused_also_when_traced():
+    """The check itself: in tests, annotations of types refuse shapes before it does."""
+    with pytest.raises(ValueError, match="mean and variance must have the same shape"):
+        jax.eval_shape(_deviation_of, jnp.ones(2), jnp.ones((2, 1)))
+
+
+@pytest.mark.parametrize("kind", [jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_third_argument_of_16_bits_is_promoted_like_the_others(name, kind):
+    mean, variance, third = (jnp.array([value], kind) for value in (0.5, 2.0, 3.0))
+    with jax.numpy_dtype_promotion("strict"):
+        found = FUNCTIONS[name](mean, variance, third[0])
+    exact = FUNCTIONS[name](jnp.float32([0.5]), jnp.float32([2.0]), jnp.float32(3.0))
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, exact)
+
+
+@pytest.mark.parametrize("beta", [-1.0, np.nan])
+def test_a_beta_without_a_root_is_refused(beta):
+    with pytest.raises(ValueError, match="beta must be at least 0"):
+        upper_confidence_bound(jnp.ones(2), jnp.ones(2), beta)
+
+
+@pytest.mark.parametrize("mean", [[1.0, -np.inf, -np.inf], [np.inf] * 3, [np.nan] * 3])
+def test_traced_thompson_takes_distinct_points_whatever_the_means(mean):
+    rows = jax.jit(lambda mean: thompson(jax.random.key(0), mean, jnp.eye(3), 3))(jnp.array(mean))
+    assert sorted(rows.tolist()) == [0, 1, 2]

@@ -118,3 +118,19 @@ def test_the_best_of_replicates_is_the_lowest_where_less_is_better():
     negated = conflicting()._replace(scores=-conflicting().scores)
     assert lowest.scores.tolist() == (-merge_replicates(negated, "best").scores).tolist()
     assert lowest.scores[0] < highest.scores[0]
+
+
+@pytest.mark.parametrize("how", ["mean", "median"])
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8, np.bool_])
+def test_means_of_whole_numbers_keep_their_fractions(how, dtype):
+    data = Dataset(np.array([[1], [1], [2]], np.uint8), np.array([0, 1, 1], dtype))
+    assert merge_replicates(data, how).scores.tolist() == [0.5, 1.0]
+    in_jax = merge_replicates(Dataset(*map(jnp.asarray, data)), how)
+    assert in_jax.scores.tolist() == [0.5, 1.0]
+    assert merge_replicates(data, "best").scores.dtype == dtype
+
+
+def test_objects_that_jax_would_cut_are_refused_before_they_are_merged():
+    data = Dataset(np.array([[1], [1 + 2**32]]), np.array([1.0, 2.0]))
+    with pytest.raises(ValueError, match="32 bits at most"):
+        merge_replicates(data, "mean", lambda objects: objects)

@@ -480,3 +480,42 @@ def test_bounds_without_a_box_are_refused_or_give_nan(bad):
     assert own.origin.tolist() == [1, 0]
     np.testing.assert_array_equal(own.points[0], 0.0)
     assert np.isnan(own.points[1]).all()
+
+
+@pytest.mark.parametrize("kind", [np.float16, jnp.bfloat16, np.int32], ids=["f16", "bf16", "int"])
+def test_short_starts_climb_in_single_precision(kind):
+    starts = np.array([[0, 1], [2, -1]]).astype(kind)
+    found = maximize(lambda x: -1e5 * ((x - 0.5) ** 2).sum(-1), starts, -3, 3)
+    assert found.points.dtype == jnp.float32
+    np.testing.assert_allclose(found.points, 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("lower", [-np.inf, 0.25])
+def test_infinite_sides_need_no_bound(lower):
+    starts = jnp.array([[jnp.nan, 3.0], [30.0, jnp.nan]])
+    with jax.debug_nans(True):
+        found = maximize(lambda x: -((x - 1.5) ** 2).sum(-1), jnp.nan_to_num(starts), lower, np.inf)
+    np.testing.assert_allclose(found.points, 1.5, atol=1e-3)
+    found = maximize(lambda x: -((x - 1.5) ** 2).sum(-1), starts, lower, np.inf)
+    np.testing.assert_allclose(found.points, 1.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("until_arrived", [False, True])
+def test_no_start_has_no_end(until_arrived):
+    found = maximize(lambda x: x.sum(-1), jnp.zeros((0, 2)), 0, 1, until_arrived=until_arrived)
+    assert found.points.shape == (0, 2)
+
+
+@pytest.mark.parametrize("where", ["closure", "constant"])
+def test_no_array_of_a_trace_outlives_it(where):
+    table = jnp.arange(3.0)
+
+    def value(centre):
+        near = table[1] if where == "constant" else centre
+        return maximize(lambda x: -((x - near * centre) ** 2).sum(-1), jnp.zeros((2, 1)), -3, 3)
+
+    with jax.checking_leaks():
+        values = jax.jit(lambda centre: value(centre).values)(jnp.float32(1.0))
+        slope = jax.grad(lambda centre: value(centre).values.sum())(jnp.float32(1.0))
+    assert np.isfinite(values).all()
+    assert np.isfinite(slope)

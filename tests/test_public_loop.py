@@ -187,6 +187,73 @@ def test_a_run_retrains_with_the_optimizer_of_its_task(tmp_path, optimizer):
     )
 
 
+def test_whole_numbers_booleans_and_keys_among_the_parameters_stay():
+    task, extra = make_tiny_task(), {"calls": jnp.int32(3), "on": jnp.bool_(True)}
+    init = task.vae.init
+    for more in (extra, {**extra, "key": jax.random.key(1)}):
+        vae = dataclasses.replace(task.vae, init=lambda key, more=more: {**init(key), **more})
+        params = {**task.params, **more}
+        other = make_tiny_task(vae=vae, params=params)
+        base = wrlso.base_data(other)
+        ends = []
+        for one, given in ((other, params), (task, task.params)):
+            algorithm = wrlso.algorithm(one, METHOD, budget=8, proposer="prior")
+            ends.append(wrlso.simulate(algorithm, one.objective, 0, given, base)[0])
+        after = {name: ends[0].params.pop(name) for name in more}
+        jax.tree.map(np.testing.assert_array_equal, ends[0].params, ends[1].params)
+        assert after["calls"] == 3
+        assert after["on"]
+        np.testing.assert_array_equal(ends[0].history.scores, ends[1].history.scores)
+
+
+def test_a_run_keeps_whole_numbers_among_the_parameters(tmp_path):
+    task, more = make_tiny_task(), {"calls": jnp.int32(3)}
+    init = task.vae.init
+    vae = dataclasses.replace(task.vae, init=lambda key: {**init(key), **more})
+    other = make_tiny_task(vae=vae, params={**task.params, **more})
+    ours = tiny_run(tmp_path / "run", other, proposer="prior", seeds=1, budget=8)
+    usual = tiny_run(tmp_path / "usual", proposer="prior", seeds=1, budget=8)
+    assert [q.score for q in ours.queries()] == [q.score for q in usual.queries()]
+    assert ours.state(task=other).params["calls"].tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(batch_size=0), "batch_size must be at least 1"),
+        (dict(learning_rate=-1.0), "learning_rate must be at least 0 and finite"),
+        (dict(learning_rate=np.nan), "learning_rate must be"),
+        (dict(beta=-1.0), "beta must be"),
+        (dict(epochs=-1.0), "epochs must be"),
+        (dict(first_epochs=np.inf), "first_epochs must be"),
+        (dict(first_steps=-3), "first_steps must be"),
+    ],
+)
+def test_a_retraining_without_a_meaning_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        RetrainConfig(**changes)
+
+
+def test_a_rate_without_a_meaning_is_refused_where_it_is_known():
+    task = make_tiny_task()
+    algorithm = wrlso.algorithm(task, METHOD, budget=8, proposer="prior")
+    with pytest.raises(ValueError, match="learning_rate must be at least 0 and finite, got -1"):
+        algorithm.numbers({"learning_rate": -1.0})
+
+
+def test_a_weighting_of_another_shape_is_refused_when_traced():
+    task = make_tiny_task()
+    method = dataclasses.replace(METHOD, weighting=lambda scores, *_: scores[:3] * 0 + 1 / 3)
+    algorithm = wrlso.algorithm(task, method, budget=8, proposer="prior")
+    with pytest.raises(ValueError, match="a weight for each of"):
+        jax.eval_shape(
+            lambda seed: wrlso.simulate(
+                algorithm, task.objective, seed, task.params, wrlso.base_data(task)
+            ),
+            0,
+        )
+
+
 def test_the_arguments_of_run_are_the_settings():
     """One source: same names, same types; and an unknown name is refused with the list of them."""
     arguments = typing.get_type_hints(SettingsArguments)

@@ -9,10 +9,26 @@ import numpy as np
 import pytest
 
 import wrlso
-from tests.builders import count_bits, host_task, make_tiny_task, tiny_algorithm, tiny_run
-from wrlso.data import Dataset
+from tests.builders import (
+    count_bits,
+    host_task,
+    make_tiny_task,
+    tiny_algorithm,
+    tiny_data,
+    tiny_run,
+)
+from wrlso.data import Dataset, check_dataset
 from wrlso.loop.candidates import prepare_base
-from wrlso.scores import evaluate, is_concrete, relative, score_offset, warn_of_merged
+from wrlso.scores import (
+    evaluate,
+    is_concrete,
+    less,
+    negative,
+    negative_on_host,
+    relative,
+    score_offset,
+    warn_of_merged,
+)
 
 FAR = -76_000_000
 """Float32 has a number in every eighth place there."""
@@ -191,3 +207,71 @@ def test_a_run_of_random_scores_warns_of_nothing():
         scores = np.random.default_rng(seed).normal(0.8, 0.02, 500)
         for queries in range(50, 501, 50):
             assert not warn_of_merged(scores[:queries], 0.0, "the queries")
+
+
+WHOLE = [jnp.bool_, jnp.int8, jnp.uint8, jnp.int16, jnp.uint16, jnp.int32, jnp.uint32]
+
+
+@pytest.mark.parametrize("dtype", WHOLE, ids=lambda kind: jnp.dtype(kind).name)
+@pytest.mark.parametrize("offset", [0.0, 2.5, -3.0])
+def test_whole_scores_of_every_type_are_negated_and_shifted_exactly(dtype, offset):
+    ends = [0, 1] if dtype == jnp.bool_ else [jnp.iinfo(dtype).min, 0, 3, jnp.iinfo(dtype).max]
+    room = [value for value in ends if abs(value) < 2**23]
+    given = jnp.array(room, dtype)
+    np.testing.assert_array_equal(less(given, offset), np.array(room) - offset)
+    np.testing.assert_array_equal(jax.jit(negative)(given), -np.array(room, np.int64))
+    on_host = np.asarray(given)
+    np.testing.assert_array_equal(negative_on_host(on_host), -np.array(room, np.int64))
+    for ours in (given, on_host):
+        data = Dataset(np.zeros((len(room), 2), np.uint8), ours)
+        shift = lambda data: prepare_base(data, None, offset).dataset.scores  # noqa: E731
+        for prepared in (shift(data), jax.jit(shift)(jax.tree.map(jnp.asarray, data))):
+            np.testing.assert_array_equal(prepared, np.array(room) - offset)
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint32], ids=["int32", "uint32"])
+@pytest.mark.parametrize("base", [76_000_000, 2**31 - 10])
+def test_whole_scores_far_from_zero_keep_their_differences(dtype, base):
+    given = jnp.arange(base, base + 4, dtype=dtype)
+    near = np.float32(base)
+    apart = np.arange(base, base + 4) - np.float64(near)
+    np.testing.assert_array_equal(less(given, near), apart)
+    lower = negative(given)
+    assert lower.tolist() == [-base - i for i in range(4)]
+    np.testing.assert_array_equal(less(lower, -near), -apart)
+
+
+def test_what_has_no_negative_becomes_the_nearest_that_has():
+    assert negative(jnp.array([2**31, 2**32 - 1], jnp.uint32)).tolist() == [-(2**31)] * 2
+    assert negative(jnp.array([-(2**31)], jnp.int32)).tolist() == [2**31 - 1]
+    assert negative_on_host(np.array([2**64 - 1, 1], np.uint64)).tolist() == [-(2.0**64), -1.0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.bool_, np.uint32, np.float16])
+def test_a_task_that_minimises_reads_starting_scores_of_any_type(dtype):
+    data = tiny_data()
+    scores = np.asarray(data.scores).astype(dtype)
+    task = make_tiny_task(minimize=True, load_data=lambda: Dataset(data.objects, scores))
+    base = wrlso.base_data(task)
+    np.testing.assert_array_equal(base.dataset.scores + base.offset, -scores.astype(np.float32))
+
+
+def test_a_masked_score_is_none_and_what_is_no_number_is_refused():
+    masked = np.ma.array([3, 5, 9], mask=[False, False, True])
+    weights = wrlso.rank_weights(masked)
+    assert weights[2] == 0
+    assert weights[1] > weights[0]
+    objects = np.zeros((3, 2), np.uint8)
+    assert np.isnan(prepare_base(Dataset(objects, masked)).dataset.scores[2])
+    for wrong in (np.array([1j, 2, 3]), np.array(["1", "2", "3"]), np.array([0, 1, 2], "M8[s]")):
+        with pytest.raises(ValueError, match="real numbers"):
+            prepare_base(Dataset(objects, wrong))
+        with pytest.raises(ValueError, match=r"data.scores must be real numbers"):
+            check_dataset(Dataset(objects, wrong))
+
+
+def test_base_objects_of_the_other_byte_order_are_the_same_objects():
+    data = tiny_data()
+    wide = np.asarray(data.objects).astype(np.int32)
+    same = [prepare_base(Dataset(wide.astype(kind), data.scores)) for kind in ("<i4", ">i4")]
+    jax.tree.map(np.testing.assert_array_equal, *same)

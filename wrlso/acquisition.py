@@ -1,9 +1,10 @@
 """Acquisition functions of a Gaussian posterior, to be maximised.
 
 All take the posterior's ``mean`` and ``variance`` at S points, ``[S]`` each, are
-evaluated elementwise, and in standard units (means and variances up to some thousands)
-have finite values and gradients for any variance from zero upwards. Types of 16 bits and
-integers are computed, and returned, in float32: h(u) spans more than half precision holds.
+evaluated elementwise, and refuse arrays of two shapes. In standard units (means and
+variances up to some thousands) they have finite values and gradients for any variance
+from zero upwards; NaN stays NaN. Types of 16 bits and integers are computed, and
+returned, in float32: h(u) spans more than half precision holds.
 """
 
 from typing import TYPE_CHECKING, TypeAlias
@@ -33,7 +34,7 @@ def deviation(variance: Num[AnyArray, "*s"]) -> Float[Array, "*s"]:
     """Square root, bounded away from zero so that its gradient is finite."""
     (variance,) = _floating(variance)
     least = jnp.finfo(variance.dtype).eps ** 2
-    return jnp.sqrt(jnp.where(variance > least, variance, least))
+    return jnp.sqrt(jnp.where(variance <= least, least, variance))
 
 
 @jax.custom_jvp
@@ -90,7 +91,7 @@ def expected_improvement(
     mean: Num[AnyArray, "*s"], variance: Num[AnyArray, "*s"], best: ArrayLike
 ) -> Float[Array, "*s"]:
     """``E[max(f - best, 0)]`` (Jones et al. 1998, Eq. 15): ``s h((mean - best) / s)``."""
-    s = deviation(variance)
+    s = _deviation_of(mean, variance)
     return jnp.exp(log_improvement(_excess_in_units(mean, best, s))) * s
 
 
@@ -99,21 +100,36 @@ def log_expected_improvement(
 ) -> Float[Array, "*s"]:
     """Log of :func:`expected_improvement`, also where that is zero in floating point
     (Ament et al. 2023)."""
-    s = deviation(variance)
+    s = _deviation_of(mean, variance)
     return log_improvement(_excess_in_units(mean, best, s)) + jnp.log(s)
 
 
 def _excess_in_units(mean: Array, best: ArrayLike, s: Array) -> Array:
-    (mean,) = _floating(mean)
+    mean, best = _floating(mean, best)
     return (mean - best) / s
+
+
+def _deviation_of(mean: Array, variance: Array) -> Array:
+    if np.shape(mean) != np.shape(variance):
+        raise ValueError(
+            "mean and variance must have the same shape, a number of each for every point, got "
+            f"{np.shape(mean)} and {np.shape(variance)}"
+        )
+    return deviation(variance)
 
 
 def upper_confidence_bound(
     mean: Num[AnyArray, "*s"], variance: Num[AnyArray, "*s"], beta: ArrayLike
 ) -> Float[Array, "*s"]:
-    """``mean + sqrt(beta) s`` (Srinivas et al. 2010, Eq. 6)."""
-    (mean,) = _floating(mean)
-    return mean + jnp.sqrt(beta) * deviation(variance)
+    """``mean + sqrt(beta) s`` (Srinivas et al. 2010, Eq. 6).
+
+    Raises:
+      ValueError: for a concrete beta below zero or NaN.
+    """
+    if is_concrete(beta) and not (np.asarray(beta, np.float64) >= 0).all():
+        raise ValueError(f"beta must be at least 0, got {beta}")
+    mean, beta = _floating(mean, beta)
+    return mean + jnp.sqrt(beta) * _deviation_of(mean, variance)
 
 
 def sample_joint(
@@ -155,7 +171,8 @@ def thompson(
     samples = sample_joint(key, mean, covariance, batch)
 
     def choose(taken: Array, sample: Array) -> tuple[Array, Array]:
-        row = jnp.argmax(jnp.where(taken, -jnp.inf, sample))
+        least = jnp.finfo(sample.dtype).min  # a sample of minus infinity is taken before these
+        row = jnp.argmax(jnp.where(taken, -jnp.inf, jnp.maximum(sample, least)))
         return taken.at[row].set(True), row
 
     return lax.scan(choose, jnp.zeros(mean.shape, bool), samples)[1]

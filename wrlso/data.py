@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 
 from wrlso.fingerprint import DedupKey, Fingerprints
 from wrlso.replicates import Combined, Replicates, combine
+from wrlso.scores import in_double
 from wrlso.status import Status
 from wrlso.storage.numbers import shown
 
@@ -187,26 +188,31 @@ def check_dataset(data: Dataset, name: str = "data") -> None:
       ValueError: naming the argument, if it is empty, its parts differ in
         length, objects are not integers of at most 32 bits, or a score is NaN or infinite.
     """
-    objects, scores = np.asarray(data.objects), np.asarray(data.scores)
+    objects, scores = np.asarray(data.objects), in_double(data.scores, f"{name}.scores")
     if scores.ndim != 1 or len(scores) == 0:
         raise ValueError(f"{name}.scores must be a non-empty vector, got shape {scores.shape}")
     if len(objects) != len(scores):
         raise ValueError(f"{name} has {len(objects)} objects but {len(scores)} scores")
-    if objects.dtype.kind not in "iub":
-        raise ValueError(
-            f"{name}.objects must be integers (indices, packed bits), got {objects.dtype}: "
-            "equal objects are recognised bit by bit, so store a quantised form"
-        )
-    if objects.dtype.itemsize > 4:
-        raise ValueError(
-            f"{name}.objects must be integers of 32 bits at most, got {objects.dtype}: they are "
-            "recognised by 32-bit words, so store them as such"
-        )
+    _check_type_of_objects(objects.dtype, name)
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         raise ValueError(
             f"{name}.scores has {len(bad)} values that are NaN or infinite, the first in row "
             f"{bad[0]}: drop those rows, or give them the task's stated penalty"
+        )
+
+
+def _check_type_of_objects(kind: np.dtype, name: str = "data") -> None:
+    """Refuse objects that are not integers of at most 32 bits."""
+    if kind.kind not in "iub":
+        raise ValueError(
+            f"{name}.objects must be integers (indices, packed bits), got {kind}: "
+            "equal objects are recognised bit by bit, so store a quantised form"
+        )
+    if kind.itemsize > 4:
+        raise ValueError(
+            f"{name}.objects must be integers of 32 bits at most, got {kind}: they are "
+            "recognised by 32-bit words, so store them as such"
         )
 
 
@@ -217,7 +223,8 @@ def merge_replicates(
     minimize: bool = False,
     canonical: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Dataset:
-    """A data set that has each object once, at the place of its first row.
+    """A data set that has each object once, at the place of its first row. Means and medians of
+    whole numbers are floats.
 
     Args:
       data: ``objects [N, ...]``, ``scores [N]``.
@@ -229,8 +236,10 @@ def merge_replicates(
         equal spellings are one, and are put into it. None: only equal objects are.
 
     Raises:
-      ValueError: if scores differ and are to be refused, or ``how`` is none of these.
+      ValueError: if scores differ and are to be refused, ``how`` is none of these, or objects are
+        not integers of at most 32 bits.
     """
+    _check_type_of_objects(np.dtype(data.objects.dtype))
     if canonical is not None:
         spelled = [np.asarray(canonical(one)) for one in np.array(data.objects)]
         data = data._replace(objects=jnp.asarray(np.array(spelled), data.objects.dtype))
@@ -238,7 +247,9 @@ def merge_replicates(
     if how == "refuse" and len(combined.differing):
         raise ValueError(f"data: {describe_conflict(data, rows, combined)}")
     _, first = np.unique(rows, return_index=True)
-    scores: Any = combined.scores.astype(np.asarray(data.scores).dtype)
+    kind = np.asarray(data.scores).dtype
+    averaged = how in ("mean", "median") and not jnp.issubdtype(kind, jnp.floating)
+    scores: Any = combined.scores if averaged else combined.scores.astype(kind)
     in_jax = isinstance(data.scores, Array)  # which may have no float64
     return Dataset(data.objects[first], jnp.asarray(scores) if in_jax else scores)
 

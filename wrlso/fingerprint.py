@@ -42,8 +42,15 @@ def fingerprint(objects: Array, dedup_key: DedupKey | None = None) -> Fingerprin
 
     Raises:
       TypeError: if the objects are not integers or booleans, also under ``jit``.
+      ValueError: if the key does not return a row for each object.
     """
-    high, low = _sums(*_halves(objects if dedup_key is None else dedup_key(objects)))
+    keys = objects if dedup_key is None else dedup_key(objects)
+    if keys.shape[:1] != objects.shape[:1]:
+        raise ValueError(
+            f"dedup_key must map objects {list(objects.shape)} to {objects.shape[0]} rows, one for "
+            f"each, got {list(keys.shape)}"
+        )
+    high, low = _sums(*_halves(keys))
     return Fingerprints(_scramble(high), _scramble(low))
 
 

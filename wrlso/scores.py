@@ -11,11 +11,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike, DTypeLike
 
 Objective = Callable[[Array], Array]
-"""``objects [B, ...] -> scores [B]``, higher is better."""
+"""``objects [B, ...] -> scores [B]``, higher is better. Whole numbers count exactly, those of 32
+bits without a sign up to 2^31 where lower is better."""
 
 _FAR = 1024.0
 """Distance from zero, in units of the scores' spread, from which on the offset is subtracted."""
@@ -30,6 +31,47 @@ def at_least_single(dtype: DTypeLike) -> DTypeLike:
     return kind if jnp.issubdtype(kind, jnp.floating) and kind.itemsize > 4 else jnp.float32
 
 
+def computing_type(numbers: ArrayLike) -> DTypeLike:
+    """The float in which numbers, or a list of them, are computed: their own type where it is
+    wider than float32."""
+    given = np.asarray(numbers) if is_concrete(numbers) else jnp.asarray(numbers)
+    return at_least_single(jax.dtypes.canonicalize_dtype(given.dtype))
+
+
+def over_largest(values: ArrayLike, name: str = "scores") -> Array:
+    """Numbers ``[N]`` from zero upwards over the largest, on which no share of theirs depends.
+
+    Neither their sum nor their squares overflow or vanish. The divisor counts as a constant, and
+    zeros stay zeros.
+    """
+    kind = computing_type(values)
+    if is_concrete(values):
+        numbers = in_double(values, name)
+        largest = numbers.max(initial=0.0)
+        return jnp.asarray((numbers / largest if largest > 0 else numbers).astype(kind))
+    given = jnp.asarray(values).astype(kind)
+    largest = lax.stop_gradient(given).max(initial=0.0)
+    # XLA multiplies by the reciprocal, and that of a number near the largest float is zero.
+    far = jnp.asarray(2.0**64, kind)
+    scale = jnp.where(largest > far, 1 / far, jnp.where(largest < 1 / far, far, 1))
+    return (given * scale) / jnp.where(largest > 0, largest * scale, 1)
+
+
+def in_double(values: ArrayLike, name: str = "scores") -> np.ndarray:
+    """Real numbers on the host: ``[...]`` float64, NaN where a masked array has no value.
+
+    Raises:
+      ValueError: for complex numbers, text and times.
+    """
+    given = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+    kind = given.dtype
+    real = jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)
+    if not (real or kind in (bool, object)):
+        raise ValueError(f"{name} must be real numbers, got {kind}: convert them to floats")
+    wide = given.astype(np.float64)
+    return wide.filled(np.nan) if isinstance(wide, np.ma.MaskedArray) else wide
+
+
 def score_offset(scores: ArrayLike) -> float:
     """A number to subtract from scores ``[N]`` before they are cast to float32.
 
@@ -38,7 +80,7 @@ def score_offset(scores: ArrayLike) -> float:
     scores become equal without the offset than with it, and more than chance explains. It is a
     float32 itself.
     """
-    values = np.asarray(scores, np.float64)
+    values = in_double(scores)
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0
@@ -56,7 +98,7 @@ def score_offset(scores: ArrayLike) -> float:
 def relative(scores: ArrayLike, offset: float) -> np.ndarray:
     """Scores on the host less the offset: ``[...]`` float32, rounded once."""
     with np.errstate(over="ignore"):
-        return (np.asarray(scores, np.float64) - offset).astype(np.float32)
+        return (in_double(scores) - offset).astype(np.float32)
 
 
 def _distinct(values: np.ndarray) -> int:
@@ -78,7 +120,7 @@ def warn_of_merged(scores: ArrayLike, offset: float, what: str) -> bool:
     As many as chance explains, or one in a hundred, are no reason: a run looks at its queries again
     after every round, and would find a pair that is equal by chance in many runs.
     """
-    values = np.asarray(scores, np.float64)
+    values = in_double(scores)
     values = values[np.isfinite(values)]
     lost = merged(values, offset)
     if lost <= max(_by_chance(len(values)), len(values) / 100):
@@ -104,12 +146,24 @@ def less(scores: Array, offset: ArrayLike) -> Array:
     offset = jnp.asarray(offset, jnp.float32)
     if _is_small_integer(scores):
         scores = scores.astype(jnp.int32)
-    if scores.dtype in (jnp.int32, jnp.int64):
+    if jnp.issubdtype(scores.dtype, jnp.integer):
         whole, far = jnp.round(offset), scores.astype(jnp.float32) - offset
-        rest = (scores - whole.astype(scores.dtype)).astype(jnp.float32) - (offset - whole)
+        rest = _whole_difference(scores, whole).astype(jnp.float32) - (offset - whole)
         return jnp.where(jnp.abs(far) < 2.0**30, rest, far)  # the integers may wrap around
     wide = scores.astype(at_least_single(scores.dtype))
     return (wide - offset.astype(wide.dtype)).astype(jnp.float32)
+
+
+def _whole_difference(scores: Array, whole: Array) -> Array:
+    """Integers ``[B]`` of 32 or 64 bits less a whole number, as integers with a sign.
+
+    Modulo 2^32 or 2^64: exact where the difference has room in half of that.
+    """
+    bits = 8 * scores.dtype.itemsize
+    unsigned, signed = jnp.dtype(f"uint{bits}"), jnp.dtype(f"int{bits}")
+    size = jnp.abs(whole).astype(unsigned)
+    difference = scores.astype(unsigned) - jnp.where(whole < 0, jnp.zeros_like(size) - size, size)
+    return lax.bitcast_convert_type(difference, signed)
 
 
 def evaluate(objective: Objective, objects: Array, offset: ArrayLike = 0.0) -> Array:
@@ -143,11 +197,35 @@ def constant_less(value: float, offset: ArrayLike) -> Array:
 
 
 def negative(scores: Array) -> Array:
-    """Scores ``[B]`` of an objective in JAX, negated; integers without sign do not wrap around."""
+    """Scores ``[B]`` of an objective in JAX, negated.
+
+    Whole numbers stay whole and do not wrap around: one whose negative has no room in 32 bits, or
+    64 if the scores have as many, becomes the nearest that has.
+    """
     scores = jnp.asarray(scores)
-    if jnp.issubdtype(scores.dtype, jnp.unsignedinteger) or scores.dtype == jnp.bool_:
-        scores = scores.astype(jnp.int32 if _is_small_integer(scores) else jnp.float32)
-    return -scores
+    if _is_small_integer(scores):
+        scores = scores.astype(jnp.int32)
+    if not jnp.issubdtype(scores.dtype, jnp.integer):
+        return -scores
+    signed = jnp.dtype(f"int{8 * scores.dtype.itemsize}")
+    most = jnp.iinfo(signed).max
+    if scores.dtype == signed:
+        return -jnp.maximum(scores, -most)
+    return -jnp.minimum(scores, most).astype(signed) - (scores > most).astype(signed)
+
+
+def negative_on_host(scores: Any) -> Any:
+    """Scores ``[N]`` of base data, negated; whole numbers of less than 64 bits do not wrap around.
+
+    Those of a wider type are floats.
+    """
+    if isinstance(scores, Array):
+        return negative(scores)
+    given = scores if isinstance(scores, np.ma.MaskedArray) else np.asarray(scores)
+    if given.dtype.kind in "biu":
+        wide = given.dtype.itemsize == 8
+        return -given.astype(np.float64 if wide else np.int64)
+    return -given
 
 
 def _is_small_integer(scores: Array) -> bool:
@@ -159,9 +237,9 @@ def is_concrete(*arrays: Any) -> bool:
     """Whether the values of all arrays are known now and here, so that they can be checked.
 
     Those of an argument under ``jit``, ``vmap`` or ``grad`` are not, and neither are those of an
-    array of which other processes hold a part. None and numbers are known.
+    array of which other processes hold a part. None and numbers are known. Lists may hold either.
     """
     return not any(
-        isinstance(array, jax.core.Tracer) or not getattr(array, "is_fully_addressable", True)
-        for array in arrays
+        isinstance(leaf, jax.core.Tracer) or not getattr(leaf, "is_fully_addressable", True)
+        for leaf in jax.tree.leaves(arrays)
     )

@@ -7,7 +7,7 @@ import pytest
 
 from wrlso.acquisition import thompson
 from wrlso.gp import exact, sparse
-from wrlso.gp.checks import check_problem
+from wrlso.gp.checks import check_noise, check_problem
 from wrlso.gp.kernels import Matern52
 from wrlso.maximize import maximize
 
@@ -78,6 +78,47 @@ def test_an_observation_that_is_not_finite_is_refused():
         exact.add(posterior, 4, X[0], np.nan)
     with pytest.raises(ValueError, match="point must be finite"):
         exact.add(posterior, 4, X[0] * np.inf, 1.0)
+    with pytest.raises(ValueError, match="slot must be an integer"):
+        exact.add(posterior, 4.0, X[0], 1.0)
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 5), (1,)])
+def test_one_noise_and_one_variance_belong_to_a_process_also_when_traced(shape):
+    with pytest.raises(ValueError, match="noise must be a single number"):
+        jax.eval_shape(check_noise, jnp.ones(shape))
+    kernel = Matern52(ONES, jnp.ones(shape))
+    with pytest.raises(ValueError, match="variance of the kernel must be a single number"):
+        jax.eval_shape(lambda x: check_problem(kernel, x, Y, None), X)
+
+
+@pytest.mark.parametrize("gp", [exact, sparse])
+def test_a_target_is_one_number(gp):
+    posterior = fit_exact() if gp is exact else fit_sparse()
+    place = (4,) if gp is exact else ()
+    with pytest.raises(ValueError, match="target must be a single number"):
+        gp.add(posterior, *place, X[0], np.ones(3, np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint32, np.int32])
+def test_a_slot_of_any_type_is_filled(dtype):
+    mask = np.array([True, True, True, True, False])
+    posterior = exact.condition(Matern52(ONES, np.float32(1)), 0.1, X, Y, mask)
+    added = exact.add(posterior, jnp.asarray(4, dtype), X[4], 4)
+    assert added.mask.all()
+    assert added.targets[4] == 4
+    expected, _ = exact.predict(fit_exact(), X)
+    np.testing.assert_allclose(exact.predict(added, X)[0], expected, atol=1e-5)
+
+
+def test_a_kernel_is_zero_at_any_distance():
+    far = Matern52(np.full(2, 1e-20, np.float32), np.float32(1))
+    with jax.debug_nans(True):
+        value, slope = jax.value_and_grad(
+            lambda s: exact.log_marginal_likelihood(Matern52(far.lengthscales, s), 0.1, X, Y)
+        )(jnp.float32(1))
+    alone = -0.5 * (Y @ Y / 1.1 + len(Y) * np.log(2 * np.pi * 1.1))
+    np.testing.assert_allclose(value, alone, rtol=1e-5)
+    assert np.isfinite(slope)
 
 
 def test_other_arguments_without_a_meaning_are_refused():
@@ -85,6 +126,8 @@ def test_other_arguments_without_a_meaning_are_refused():
         sparse.k_means(jax.random.key(0), X, 0)
     with pytest.raises(ValueError, match="points must be finite"):
         sparse.k_means(jax.random.key(0), X * np.nan, 2)
+    with pytest.raises(ValueError, match="points must be float32 or float64"):
+        jax.eval_shape(lambda x: sparse.k_means(jax.random.key(0), x, 2), X.astype(jnp.bfloat16))
     with pytest.raises(ValueError, match="covariance must be finite"):
         thompson(jax.random.key(0), ONES, np.full((2, 2), np.nan), 1)
 

@@ -283,3 +283,19 @@ def test_the_sparse_bound_can_be_fitted():
     np.testing.assert_allclose(value, best, rtol=0, atol=0.3)
     np.testing.assert_allclose(hyper.lengthscales, expected.lengthscales, rtol=0.1)
     np.testing.assert_allclose(hyper.noise, expected.noise, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(lengthscale_bounds=(10.0, 0.1)), "lengthscale_bounds must be two positive, finite"),
+        (dict(noise_bounds=(-1.0, 1.0)), "noise_bounds must be"),
+        (dict(variance_bounds=(0.1, np.inf)), "variance_bounds must be"),
+        (dict(noise_bounds=(np.nan, 1.0)), "noise_bounds must be"),
+        (dict(variance=LogNormal(-1.0, 1.0)), "variance must be a prior of positive, finite"),
+        (dict(lengthscale=LogNormal(1.0, 0.0)), "lengthscale must be a prior"),
+    ],
+)
+def test_a_box_or_prior_without_a_meaning_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        FitConfig(**changes)

@@ -11,7 +11,7 @@ from tests.builders import begun, count_bits, evaluation, fixed_pool, tiny_algor
 from wrlso import loop
 from wrlso.data import NO_SCORE, Dataset, append
 from wrlso.fingerprint import fingerprint
-from wrlso.loop.candidates import prepare_base
+from wrlso.loop.candidates import _verdicts, prepare_base
 from wrlso.proposers.base import Pool, Proposer
 from wrlso.status import Status
 
@@ -196,3 +196,20 @@ def test_base_scores_of_any_number_type_become_float32(dtype):
     asked = jax.jit(lambda: loop.ask(algorithm, jax.random.key(0), state, (), base))()
     assert asked.objects.tolist() == [[1, 0]]
     assert base.dataset.scores.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("dtype", [bool, jnp.int32, jnp.float32])
+def test_verdicts_of_any_type_count_as_booleans(dtype):
+    objects = jnp.array([[0], [1], [2]], jnp.uint8)
+    even = lambda objects: (objects[:, 0] % 2 == 0).astype(dtype)  # noqa: E731
+    assert _verdicts("accept", even, objects).tolist() == [True, False, True]
+    with pytest.raises(ValueError, match=r"accept must map objects \[3, 1\] to booleans \[3\]"):
+        jax.eval_shape(lambda objects: _verdicts("accept", lambda o: o, objects), objects)
+
+
+def test_a_key_that_merges_the_batch_is_refused_when_traced():
+    with pytest.raises(ValueError, match="dedup_key must map objects"):
+        jax.eval_shape(
+            lambda objects: fingerprint(objects, lambda o: o.sum()[None]),
+            jnp.zeros((3, 2), jnp.uint8),
+        )

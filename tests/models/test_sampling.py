@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wrlso.models.sampling import _multiply_high, build_cdf, draw
+from wrlso.models.sampling import _multiply_high, build_cdf, draw, prng_key
 from wrlso.weighting.ranks import rank_weights
 
 
@@ -93,3 +93,23 @@ def test_weights_that_are_none_are_refused_or_count_as_zero(bad):
 def test_weights_of_no_row_are_refused(shape):
     with pytest.raises(ValueError, match="weights must be a non-empty vector"):
         jax.eval_shape(build_cdf, jnp.zeros(shape))
+
+
+@pytest.mark.parametrize("scale", [1e38, 1e30, 1.0, 1e-30])
+def test_shares_do_not_depend_on_the_scale(scale):
+    weights = np.array([1.0, 0.25, 0.0, 0.75]) * scale
+    for build in (build_cdf, jax.jit(build_cdf)):
+        share = np.diff(np.asarray(build(jnp.float32(weights)), np.int64), prepend=0)
+        np.testing.assert_allclose(share / 2**31, [0.5, 0.125, 0, 0.375], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.7e308, 1e300, 1e-300])
+def test_known_weights_in_double_precision_need_no_scale_either(scale):
+    share = np.diff(np.asarray(build_cdf(np.array([1.0, 1.0]) * scale), np.int64), prepend=0)
+    np.testing.assert_allclose(share / 2**31, [0.5, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_would_be_another_one_is_refused(seed):
+    with pytest.raises(ValueError, match=r"seed must be .* from 0 to 2\^32 - 1, got"):
+        prng_key(seed)

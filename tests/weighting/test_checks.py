@@ -25,6 +25,10 @@ REFUSED = {
     "high below low": lambda: ranks.rank_weight_share(0.1, 0.5, 0.2),
     "high above one": lambda: ranks.rank_weight_share(0.1, 0.5, 1.2),
     "k zero": lambda: ranks.rank_weight_share(0.0, 0.1, 0.2),
+    "quantile, several": lambda: baselines.cem_pi_weights(SCORES, np.full(4, 0.5)),
+    "rounds, one for all": lambda: baselines.feedback_weights(SCORES, np.array(0), 0.5),
+    "rounds, one of four": lambda: baselines.dbas_reference_weights(SCORES, ROUNDS[:1], 0.5, 0.3),
+    "effective NaN": lambda: ranks.k_of_effective_rows(10, np.nan),
     "scores real": lambda: ranks.rank_weights(SCORES + 1j, 0.1),
 }
 
@@ -75,3 +79,78 @@ def test_as_many_effective_rows_as_rows_or_none_give_the_ends():
         )
         assert low < k < high  # near the upper end, single precision knows k to a digit
         assert np.isfinite(slope)
+
+
+@pytest.mark.parametrize(("n", "effective"), [(10, np.inf), (0, 5.0), (1, 1.0), (10, -np.inf)])
+def test_the_nearest_k_is_given_where_none_has_the_effective_rows(n, effective):
+    with jax.debug_nans(True):
+        k = jax.jit(ranks.k_of_effective_rows)(n, jnp.float32(effective))
+    assert 0.9e-9 < k < 1.1e3
+    if effective == np.inf:
+        assert k > 100
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        np.array([200] * 3, np.uint8),
+        np.array([100_000] * 3, np.int32),
+        np.array([300] * 3, np.float16),
+        np.float32([1e38] * 3),
+        np.float32([1e-25] * 3),
+    ],
+    ids=["uint8", "int32", "float16", "large", "small"],
+)
+def test_an_effective_sample_size_has_no_scale(numbers):
+    for call in (ranks.effective_sample_size, jax.jit(ranks.effective_sample_size)):
+        np.testing.assert_allclose(call(numbers), 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int32, np.float16, jnp.bfloat16])
+def test_cumulative_weight_takes_any_type(kind):
+    weights = np.array([0, 1, 0]).astype(kind)
+    np.testing.assert_allclose(
+        ranks.cumulative_weight(weights, np.float32([1 / 3, 1])), [1, 1], rtol=1e-6
+    )
+
+
+FAR = [76_000_003, 76_000_001, 76_000_002, 76_000_002, 76_000_000]
+KINDS = {
+    "int32": lambda: np.array(FAR, np.int32),
+    "uint32": lambda: np.array(FAR, np.uint32),
+    "int64": lambda: np.array(FAR, np.int64),
+    "float64": lambda: np.array(FAR, np.float64),
+    "a JAX array": lambda: jnp.array(FAR, jnp.int32),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_scores_far_from_zero_keep_their_order_in_every_form(name, kind):
+    near = WEIGHTINGS[name](np.array([3.0, 1.0, 2.0, 2.0, 0.0]))
+    np.testing.assert_array_equal(WEIGHTINGS[name](KINDS[kind]()), near)
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint32], ids=["int32", "uint32"])
+def test_traced_whole_numbers_are_ranked_exactly(dtype):
+    mask = np.array([True, True, False, True])
+    given = jnp.array([76_000_003, 76_000_001, 2**31 - 1, 76_000_002], dtype)
+    found = jax.jit(lambda scores: ranks.rank_weights(scores, 0.1, mask))(given)
+    expected = ranks.rank_weights(np.array([3.0, 1.0, 9.0, 2.0]), 0.1, mask)
+    np.testing.assert_array_equal(found, expected)
+    ends = jnp.array([jnp.iinfo(dtype).min, jnp.iinfo(dtype).max], dtype)
+    assert np.diff(jax.jit(ranks.rank_weights)(ends))[0] > 0
+
+
+@pytest.mark.parametrize("name", ["rwr_weights", "dbas_weights", "dbas_reference_weights"])
+def test_numbers_of_16_bits_are_promoted_under_strict_types(name):
+    rest = {
+        "rwr_weights": (0.5,),
+        "dbas_weights": (0.5, 0.25),
+        "dbas_reference_weights": (ROUNDS, 0.5, 0.25),
+    }[name]
+    short = [jnp.bfloat16(one) if isinstance(one, float) else one for one in rest]
+    with jax.numpy_dtype_promotion("strict"):
+        found = getattr(baselines, name)(jnp.bfloat16(SCORES), *short)
+    expected = getattr(baselines, name)(jnp.float32(jnp.bfloat16(SCORES)), *rest)
+    np.testing.assert_array_equal(found, expected)

@@ -33,8 +33,37 @@ def check_problem(
     check_finite("points", points, mask)
     check_finite("targets", targets, mask)
     if isinstance(kernel, Stationary):
+        if np.ndim(kernel.lengthscales) > 1:
+            raise ValueError(
+                f"lengthscales must be [d] or one number, got shape {np.shape(kernel.lengthscales)}"
+            )
+        check_scalar("variance of the kernel", kernel.variance)
         check_positive("lengthscales", kernel.lengthscales)
         check_positive("variance of the kernel", kernel.variance)
+
+
+def check_noise(noise: ArrayLike, zero: bool = False) -> None:
+    """Refuse a noise variance that is an array, and a concrete one that is not positive and finite,
+    or with ``zero`` not zero either.
+
+    Raises:
+      ValueError: if so.
+    """
+    check_scalar("noise", noise)
+    check_finite("noise", noise)
+    check_positive("noise", noise, zero)
+
+
+def check_scalar(name: str, value: ArrayLike) -> None:
+    """Refuse an array in place of a number.
+
+    Raises:
+      ValueError: if so.
+    """
+    if np.ndim(value) != 0:
+        raise ValueError(
+            f"{name} must be a single number, got shape {np.shape(value)}; use vmap for more"
+        )
 
 
 def check_type(name: str, values: ArrayLike) -> None:

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_positive, check_problem
+from wrlso.gp.checks import check_noise, check_problem, check_scalar
 from wrlso.gp.linalg import (
     AnyArray,
     check_finite,
@@ -89,7 +89,7 @@ def condition(
     covariance, noise, y, rows = _masked(kernel, noise, points, targets, mask)
     whitening, _ = whiten(covariance)
     alpha = refined_solve(covariance, whitening, y)
-    return ExactGP(kernel, noise, points, y, rows, whitening, alpha)
+    return ExactGP(kernel, noise, jnp.asarray(points), y, rows, whitening, alpha)
 
 
 def predict(
@@ -108,6 +108,7 @@ def predict_with_covariance(
 ]:
     """Mean and variance ``[s]`` at ``x [s, d]`` in O(s n^2), and a function of the number of a row
     to the covariance ``[s]`` of all rows with it, in O(s n)."""
+    x = jnp.asarray(x)
     cross = _cross(gp, x)
     root = times_lower(cross, gp.whitening)
 
@@ -138,13 +139,17 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
       target: its target.
 
     Raises:
-      ValueError: for a concrete point or target that is NaN or infinite.
+      ValueError: for a slot that is no whole number, a target that is no number, and a concrete
+        point or target that is NaN or infinite.
     """
+    if not jnp.issubdtype(jnp.result_type(slot), jnp.integer):
+        raise ValueError(f"slot must be an integer, got {jnp.result_type(slot)}")
+    check_scalar("target", target)
     check_finite("point", point)
     check_finite("target", target)
     n = gp.points.shape[0]
-    slot = jnp.asarray(slot)
-    free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n, dtype=slot.dtype), -1).max())
+    slot, target = jnp.asarray(slot).astype(jnp.int32), jnp.asarray(target, gp.targets.dtype)
+    free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n, dtype=jnp.int32), -1).max())
     slot = jnp.where(free, slot, n)
     cross = _cross(gp, point[None])[0]
     root = matmul(gp.whitening, cross)
@@ -166,8 +171,7 @@ def _masked(
 ) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
     """Covariance of the observations ``[n, n]``, their noise ``[]``, targets, and the mask."""
     check_problem(kernel, points, targets, mask)
-    check_finite("noise", noise)
-    check_positive("noise", noise, zero=True)
+    check_noise(noise, zero=True)
     rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     identity = jnp.eye(points.shape[0], dtype=points.dtype)

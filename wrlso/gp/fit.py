@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from wrlso.gp.kernels import default_lengthscale
 from wrlso.maximize import maximize
+from wrlso.scores import at_least_single
 
 
 class Hyperparameters(NamedTuple):
@@ -46,6 +47,10 @@ class FitConfig:
       variance, noise: priors.
       lengthscale_bounds, variance_bounds, noise_bounds: bounds of the result. The exact GP raises
         noise to rounding error, see :mod:`wrlso.gp.exact`.
+
+    Raises:
+      ValueError: for a bound, a median or a spread that is not positive and finite, bounds in the
+        wrong order, and fewer than one restart or evaluation.
     """
 
     restarts: int = 3
@@ -63,6 +68,20 @@ class FitConfig:
                 f"restarts and evaluations must be at least 1, got {self.restarts} and "
                 f"{self.evaluations}"
             )
+        for name in ("lengthscale", "variance", "noise"):
+            _check_bounds(f"{name}_bounds", getattr(self, f"{name}_bounds"))
+            prior = getattr(self, name)
+            if prior is not None and not all(0 < number < math.inf for number in prior):
+                raise ValueError(
+                    f"{name} must be a prior of positive, finite median and spread, got {prior}"
+                )
+
+
+def _check_bounds(name: str, bounds: tuple[float, float]) -> None:
+    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] < math.inf:
+        raise ValueError(
+            f"{name} must be two positive, finite numbers, the lower one first, got {bounds}"
+        )
 
 
 LogEvidence = Callable[[Hyperparameters], Array]
@@ -85,7 +104,8 @@ def fit(
     Args:
       key: typed PRNG key, for the random starts.
       log_evidence: pure; called ``evaluations`` times per start, with its gradient.
-      start: to begin with, such as those of the last fit. Their type is that of the fit.
+      start: to begin with, such as those of the last fit. Their type is that of the fit, at least
+        float32.
       config: priors, bounds, effort (static).
 
     Returns:
@@ -97,7 +117,8 @@ def fit(
     """
     config = config or FitConfig()
     d = start.lengthscales.shape[0]
-    dtype = start.lengthscales.dtype
+    dtype = at_least_single(start.lengthscales.dtype)
+    start = Hyperparameters(*(jnp.asarray(part, dtype) for part in start))
     centre, spread = _prior(d, config, dtype)
     lower, upper = _bounds(d, config, dtype)
     centre = jnp.clip(centre, lower, upper)

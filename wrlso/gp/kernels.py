@@ -25,13 +25,18 @@ def matern52(squared_distance: Array) -> Array:
     Twice differentiable everywhere, in either mode; with respect to r^2 nothing is singular at 0.
     The third derivative is infinite there.
     """
-    a = jnp.sqrt(5.0 * squared_distance)
+    a = _scaled_distance(squared_distance)
     return (1.0 + a + a * a / 3.0) * jnp.exp(-a)
+
+
+def _scaled_distance(squared_distance: Array) -> Array:
+    """``sqrt(5 s)``, up to where the exponential is zero: infinity times zero is NaN."""
+    return jnp.minimum(jnp.sqrt(5.0 * squared_distance), 1000.0)
 
 
 @jax.custom_jvp
 def _matern52_slope(squared_distance: Array) -> Array:
-    a = jnp.sqrt(5.0 * squared_distance)
+    a = _scaled_distance(squared_distance)
     return -5.0 / 6.0 * (1.0 + a) * jnp.exp(-a)
 
 

@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_positive, check_problem, check_type
+from wrlso.gp.checks import check_noise, check_problem, check_scalar, check_type
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
 
 
@@ -66,8 +66,7 @@ def log_marginal_bound(
         if the noise, a lengthscale or the kernel's variance is not positive. Under ``jit`` nothing
         is raised for values: the result, and means predicted from such data, are NaN.
     """
-    check_finite("noise", noise)
-    check_positive("noise", noise)
+    check_noise(noise)
     rows, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     gram, projected = _project(kernel(inducing, inducing), cross, y)
@@ -90,8 +89,7 @@ def condition(
     mask: Bool[AnyArray, " n"] | None = None,
 ) -> SparseGP:
     """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
-    check_finite("noise", noise)
-    check_positive("noise", noise)
+    check_noise(noise)
     _, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     whitening, _ = whiten(kernel(inducing, inducing))
@@ -126,6 +124,7 @@ def predict_with_covariance(
     """Mean and variance ``[s]`` at ``x [s, d]`` in O(s M^2), and a function of the number of a row
     to the covariance ``[s]`` of all rows with it, in O(s M). It is the part that the inducing
     points carry: an observation at the row teaches about nothing else."""
+    x = jnp.asarray(x)
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     explained = (a * a).sum(1)
@@ -159,10 +158,13 @@ def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> Sparse
     become negative however many observations are added.
 
     Raises:
-      ValueError: for a concrete point or target that is NaN or infinite.
+      ValueError: for a target that is no number, and a concrete point or target that is NaN or
+        infinite.
     """
+    check_scalar("target", target)
     check_finite("point", point)
     check_finite("target", target)
+    target = jnp.asarray(target, gp.projected.dtype)
     a = matmul(gp.whitening, gp.kernel(gp.inducing, point[None])[:, 0])
     w = matmul(gp.root, a)
     squared = matmul(w, w)
@@ -242,8 +244,10 @@ def k_means(
       rows stays where it was. 2 n M d FLOPs per step.
 
     Raises:
-      ValueError: for fewer than one cluster, and for a concrete row in use that is not finite.
+      ValueError: for fewer than one cluster, types other than float32 and float64, and for a
+        concrete row in use that is not finite.
     """
+    check_type("points", points)
     if clusters < 1:
         raise ValueError(f"clusters must be at least 1, got {clusters}")
     check_finite("points", points, mask)

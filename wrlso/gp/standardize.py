@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from wrlso.scores import at_least_single
+
 
 class Standardizer(NamedTuple):
     """``(x - mean) / deviation``, elementwise over the columns, in the wider of both types."""
@@ -29,8 +31,11 @@ def standardizer(x: Array, mask: Array, least: float = 0.0) -> Standardizer:
 
     No deviation is taken to be below ``least``. A column that is constant, up to rounding, is
     shifted to zero, and divided by ``least`` or, if there is none, by its size where that is above
-    one. Squares neither overflow nor vanish: float32 may reach from 1e-37 to 6e37.
+    one. Squares neither overflow nor vanish: float32 may reach from 1e-37 to 6e37. Whole
+    numbers and types of 16 bits are computed, and returned, in float32.
     """
+    x = jnp.asarray(x)
+    x = x.astype(at_least_single(x.dtype))
     rows = mask.reshape(-1, *([1] * (x.ndim - 1)))
     n = jnp.maximum(mask.sum(), 1).astype(x.dtype)
     x = jnp.where(rows, x, 0.0)

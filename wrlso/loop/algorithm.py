@@ -18,6 +18,7 @@ from wrlso.loop.retraining import TRAINING_NUMBERS, RetrainConfig
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.base import Proposer
+from wrlso.weighting.checks import check_number
 from wrlso.weighting.registry import Weighting
 
 Hyper = Mapping[str, ArrayLike]
@@ -110,7 +111,8 @@ class Algorithm:
         """The traced numbers of a retraining: the defaults, replaced by those in ``hyper``.
 
         Raises:
-          ValueError: if ``hyper`` has a name that the weighting does not know.
+          ValueError: if ``hyper`` has a name that the weighting does not know, or a concrete rate
+            that is negative or not finite.
         """
         given = dict(hyper or {})
         known = {*TRAINING_NUMBERS, *self.hyper}
@@ -119,8 +121,14 @@ class Algorithm:
             raise ValueError(
                 f"hyper has no {unknown[0]!r}; the names are: {', '.join(sorted(known))}"
             )
+        for name in TRAINING_NUMBERS:
+            check_number(name, given.get(name, 0), "at least 0 and finite", _is_rate)
         rates = {name: getattr(self.retraining, name) for name in TRAINING_NUMBERS}
         return {**rates, **self.hyper, **given}
+
+
+def _is_rate(value: np.ndarray) -> np.ndarray:
+    return (value >= 0) & (value < np.inf)
 
 
 def init(algorithm: Algorithm, params: Any, base: Dataset, capacity: int | None = None) -> State:

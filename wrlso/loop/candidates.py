@@ -26,7 +26,15 @@ from wrlso.fingerprint import (
     sort_fingerprints,
 )
 from wrlso.proposers.base import Observations
-from wrlso.scores import at_least_single, is_concrete, relative, score_offset, warn_of_merged
+from wrlso.scores import (
+    at_least_single,
+    in_double,
+    is_concrete,
+    less,
+    relative,
+    score_offset,
+    warn_of_merged,
+)
 from wrlso.status import Status
 
 
@@ -67,7 +75,10 @@ def prepare_base(
     """
     _check_types(dataset)
     scores, offset = _prepare_scores(dataset.scores, offset)
-    objects = jnp.asarray(dataset.objects)
+    objects = dataset.objects
+    if isinstance(objects, np.ndarray):  # JAX has one order of bytes
+        objects = objects.astype(objects.dtype.newbyteorder("="), copy=False)
+    objects = jnp.asarray(objects)
     # A key of the user's is no static argument, as JAX would keep it alive.
     index = _index if dedup_key is None else jax.jit(partial(_index_by, dedup_key=dedup_key))
     fingerprints, distinct = index(objects)
@@ -92,14 +103,16 @@ def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
     kind = at_least_single(jax.dtypes.canonicalize_dtype(np.dtype(scores.dtype)))
     if not is_concrete(scores):
         given = 0.0 if offset is None else offset
-        return (scores - jnp.asarray(given, scores.dtype)).astype(kind), given
+        if kind == jnp.float32:
+            return less(scores, given), given
+        return scores - jnp.asarray(given, kind), given
     offset = score_offset(scores) if offset is None else offset
     used = relative(scores, offset)
     if not np.isfinite(used).any():
         raise ValueError("scores of the base data are all NaN, infinite or too large for float32")
     warn_of_merged(scores, offset, "the base data")
     if kind != jnp.float32:
-        used = np.asarray(scores, np.float64) - offset
+        used = in_double(scores) - offset
     return jnp.asarray(used), offset
 
 
@@ -199,8 +212,8 @@ def choose(
     """
     own, own_scores, own_refused, own_pending = _own_fingerprints(history, dedup_key)
     pool = fingerprint(objects, dedup_key)
-    is_valid = jnp.ones(len(latents), bool) if valid is None else valid(objects)
-    accepted = jnp.ones(len(latents), bool) if accept is None else accept(objects) | ~is_valid
+    is_valid = _verdicts("valid", valid, objects)
+    accepted = _verdicts("accept", accept, objects) | ~is_valid
     known = [base.fingerprints, own]
     rows, fresh, (in_base, in_own) = first_fresh(pool, known, batch, accepted)
     passed = jnp.arange(len(latents), dtype=rows.dtype) <= rows.max()
@@ -226,6 +239,19 @@ def choose(
         (~accepted & passed).sum(dtype=jnp.int32),
         jnp.asarray(base.offset, jnp.float32),
     )
+
+
+def _verdicts(name: str, test: Callable[[Array], Array] | None, objects: Array) -> Array:
+    """Booleans ``[P]`` of a test of objects ``[P, ...]``; all true without one."""
+    if test is None:
+        return jnp.ones(len(objects), bool)
+    found = jnp.asarray(test(objects))
+    if found.shape != objects.shape[:1]:
+        raise ValueError(
+            f"{name} must map objects {list(objects.shape)} to booleans {list(objects.shape[:1])}, "
+            f"got {list(found.shape)}"
+        )
+    return found.astype(bool)
 
 
 def no_candidates(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import optax
 from jax import Array
 from jax.typing import ArrayLike
@@ -12,6 +13,7 @@ from wrlso.data import Dataset, History, all_rounds, all_scores, gather
 from wrlso.models.elbo import constant_beta
 from wrlso.models.training import WeightForm, minibatches, train
 from wrlso.models.vae import VAE
+from wrlso.weighting.checks import check_number
 from wrlso.weighting.ranks import effective_sample_size
 from wrlso.weighting.registry import Weighting
 
@@ -22,6 +24,8 @@ Optimizer: TypeAlias = (
 
 TRAINING_NUMBERS = ("learning_rate", "beta")
 """Names of traced numbers that every retraining has."""
+
+_SIZES = ("first_epochs", "epochs", "min_steps", "first_steps", "steps")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ class RetrainConfig:
       optimizer: any optax transformation, or a function from the learning rate to one. Its state
         starts afresh at every retraining, as in the paper's runs. A transformation brings its own
         learning rate, so ``learning_rate`` has no effect on it.
+
+    Raises:
+      ValueError: for a batch without an object, and another number that is negative or not finite.
     """
 
     first_epochs: float = 1.0
@@ -56,6 +63,14 @@ class RetrainConfig:
     optimizer: Optimizer = optax.adam
     first_steps: int | None = None
     steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        for name in (*TRAINING_NUMBERS, *_SIZES):
+            value = getattr(self, name)
+            if value is not None:
+                check_number(name, value, "at least 0 and finite", lambda v: 0 <= v < np.inf)
 
     def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
         """The optax transformation for a learning rate, which may be traced."""
@@ -111,6 +126,11 @@ def retrain_model(
     hyper = {"learning_rate": config.learning_rate, "beta": config.beta, **hyper}
     scores, usable = all_scores(base, history)
     weights = weighting(scores, usable, all_rounds(base, history), hyper)
+    if np.shape(weights) != scores.shape:
+        raise ValueError(
+            f"the weighting must return a weight for each of {len(scores)} rows, got shape "
+            f"{np.shape(weights)}"
+        )
     params, _, info = train(
         key,
         params,

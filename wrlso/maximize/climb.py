@@ -17,13 +17,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from wrlso.maximize.box import bounds_of, free_part, middle, spread
 from wrlso.maximize.checks import check_starts, check_values
 from wrlso.maximize.implicit import placed, valued
-from wrlso.scores import is_concrete
 
 ValueAndGrad = Callable[[Array], tuple[Array, Array]]
 """``points [S, d] -> (values [S], gradients [S, d])``."""
@@ -94,8 +93,9 @@ def maximize(
 
     Args:
       function: ``[S, d] -> [S]``, each value depending on its own row only.
-      starts: ``[S, d]``; put within the bounds first. A NaN starts mid-way.
-      lower, upper: bounds, ``[d]``, or ``[S, d]`` where each start has its own.
+      starts: ``[S, d]``; put within the bounds first. A NaN starts mid-way, or at zero along an
+        infinite side. All is computed in their type, the bounds', or float32 if that is wider.
+      lower, upper: bounds, ``[d]``, or ``[S, d]`` where each start has its own; may be infinite.
       evaluations: maximum number of evaluations of the function, each of all S points (static).
       value_and_grad: instead of ``function``.
       until_arrived: end as soon as three quarters of the starts have arrived at a maximum,
@@ -121,8 +121,9 @@ def maximize(
     if function is None and value_and_grad is None:
         raise ValueError("maximize needs a function, or its value_and_grad")
     check_starts(starts, evaluations)
-    lower, upper, boxed = _bounds(starts, lower, upper)
-    x = jnp.clip(jnp.where(jnp.isnan(starts), 0.5 * (lower + upper), starts), lower, upper)
+    lower, upper, boxed = bounds_of(starts, lower, upper)
+    starts = jnp.asarray(starts).astype(lower.dtype)
+    x = jnp.clip(jnp.where(jnp.isnan(starts), middle(lower, upper), starts), lower, upper)
     value, both, constants = _pure(function, value_and_grad, x)
     climb = _run(
         partial(both, lax.stop_gradient(constants)),
@@ -142,21 +143,6 @@ def maximize(
     return Maxima(moving if differentiable_points else points, values, order)
 
 
-def _bounds(starts: Array, lower: ArrayLike, upper: ArrayLike) -> tuple[Array, Array, Array | None]:
-    """Bounds in one type, ``[S, d]`` or ``[1, d]`` for all rows, and which rows have a box ``[S]``;
-    None for all of them."""
-    concrete = is_concrete(lower, upper)
-    if concrete and not (np.asarray(lower) <= np.asarray(upper)).all():
-        raise ValueError(
-            "lower must not exceed upper in any dimension and neither may be NaN, got "
-            f"{np.asarray(lower)} and {np.asarray(upper)}"
-        )
-    dtype = jnp.result_type(starts, lower, upper)
-    low, high = (jnp.atleast_2d(jnp.asarray(b, dtype)) for b in (lower, upper))
-    boxed = None if concrete else jnp.broadcast_to(low <= high, starts.shape).all(-1)
-    return low, high, boxed
-
-
 def _pure(
     function: Callable[[Array], Array] | None, value_and_grad: ValueAndGrad | None, x: Array
 ) -> tuple[Callable[[Any, Array], Array], Callable[[Any, Array], Any], list[Array]]:
@@ -168,9 +154,10 @@ def _pure(
     given: Any = function if value_and_grad is None else value_and_grad
     traced = jax.make_jaxpr(given)(x)
     check_values(x, [out.shape for out in traced.out_avals])
+    jaxpr, found = traced.jaxpr, list(traced.consts)
 
-    def call(constants: Any, points: Array) -> Any:
-        return jax.core.eval_jaxpr(traced.jaxpr, constants, points)
+    def call(constants: Any, points: Array) -> Any:  # it holds no array of the present trace
+        return jax.core.eval_jaxpr(jaxpr, constants, points)
 
     def value(constants: Any, points: Array) -> Array:
         return call(constants, points)[0]
@@ -178,7 +165,7 @@ def _pure(
     def both(constants: Any, points: Array) -> Any:
         return rowwise(partial(value, constants))(points)
 
-    return value, both if value_and_grad is None else call, list(traced.consts)
+    return value, both if value_and_grad is None else call, found
 
 
 def _run(
@@ -216,10 +203,10 @@ def _run(
 
     def step(i: Array, climb: _Climb) -> _Climb:
         moved, accepted, closer = _move(climb, *evaluate(climb.trial))
-        elsewhere = _spread(i, x, lower, upper)
+        elsewhere = spread(i, x, lower, upper)
         return _next_trial(climb, moved, accepted, closer, elsewhere, lower, upper)
 
-    if not until_arrived:
+    if not until_arrived or x.shape[0] == 0:
         return lax.fori_loop(0, evaluations, step, climb)
     return lax.while_loop(
         lambda carry: (carry[0] < evaluations) & ~_settled(carry[1]),
@@ -290,34 +277,9 @@ def _remember(memory: Array, new: Array, worth: Array, erase: Array) -> Array:
     return jnp.where(erase[None, :, None], 0.0, jnp.where(worth[None, :, None], shifted, memory))
 
 
-def _spread(i: Array, x: Array, lower: Array, upper: Array) -> Array:
-    """Points that fill the box evenly over all steps: the Kronecker sequence of square roots."""
-    lanes, d = x.shape
-    roots = jnp.sqrt(jnp.asarray(_first_primes(d), x.dtype))
-    number = jnp.asarray(i, jnp.int32) * lanes + jnp.arange(lanes, dtype=jnp.int32)
-    place = number.astype(x.dtype)[:, None] * roots[None]
-    return lower + (upper - lower) * jnp.mod(place, 1.0)
-
-
-def _first_primes(n: int) -> list[int]:
-    primes: list[int] = []
-    candidate = 2
-    while len(primes) < n:
-        if all(candidate % p for p in primes):
-            primes.append(candidate)
-        candidate += 1
-    return primes
-
-
-def _free(x: Array, vector: Array, lower: Array, upper: Array) -> Array:
-    """A vector without the components that would leave the box from its surface."""
-    outward = ((x <= lower) & (vector < 0)) | ((x >= upper) & (vector > 0))
-    return jnp.where(outward, 0.0, vector)
-
-
 def _aim(climb: _Climb, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Direction and step of L-BFGS (Nocedal and Wright 2006, Alg. 7.4) on the free coordinates."""
-    slope = _free(climb.x, climb.slope, lower, upper)
+    slope = free_part(climb.x, climb.slope, lower, upper)
     free = (slope != 0).astype(slope.dtype)
     moves, changes = climb.moves * free[None], climb.changes * free[None]
     curvature = (moves * changes).sum(-1)

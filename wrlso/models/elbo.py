@@ -15,7 +15,11 @@ BetaSchedule = Callable[[Array], Array]
 
 
 def gaussian_kl(mean: Array, log_std: Array) -> Array:
-    """KL(N(mean, exp(log_std)^2) || N(0, 1)), summed over the last axis, exact, in nats."""
+    """KL(N(mean, exp(log_std)^2) || N(0, 1)), summed over the last axis, exact, in nats.
+
+    In float32 or the arguments' wider type: 16 bits do not hold the sum of many dimensions.
+    """
+    mean, log_std = (part.astype(at_least_single(part.dtype)) for part in (mean, log_std))
     return 0.5 * (jnp.exp(2 * log_std) + mean**2 - 1.0 - 2 * log_std).sum(-1)
 
 
@@ -85,7 +89,8 @@ def weighted_negative_elbo(
         loss = vae.loss(key, params, objects, beta)
     else:
         log_likelihood, kl = elbo_terms(key, params, vae, objects)
-        loss = jnp.asarray(beta, kl.dtype) * kl - log_likelihood
+        kind = jnp.promote_types(kl.dtype, log_likelihood.dtype)
+        loss = jnp.asarray(beta, kind) * kl.astype(kind) - log_likelihood.astype(kind)
     return (loss if loss_weights is None else loss_weights * loss).mean()
 
 

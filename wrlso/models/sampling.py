@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from wrlso.scores import is_concrete
+from wrlso.scores import in_double, is_concrete, over_largest
 
 _SCALE = 2.0**31
 _SLACK = 1e-3
@@ -44,23 +44,31 @@ def build_cdf(weights: ArrayLike) -> Array:
                 "weights must be finite and not negative, got "
                 f"{values[~(np.isfinite(values) & (values >= 0))][:5].tolist()}"
             )
-    given = jnp.asarray(weights)
-    positive = jnp.isfinite(given) & (given > 0)
-    share = jnp.round(_summing_to_one(given, positive) * _SCALE).astype(jnp.uint32)
+    share, positive = _summing_to_one(weights)
+    share = jnp.round(share * _SCALE).astype(jnp.uint32)
     share = jnp.where(positive, jnp.maximum(share, 1), 0)
     return jnp.cumsum(share, dtype=jnp.uint32)
 
 
-def _summing_to_one(weights: Array, positive: Array) -> Array:
-    """Float32 weights ``[N]`` that do not overflow a table; as they are if they sum to one."""
-    largest = jnp.where(positive, weights, 0).max()
-    # In units of the largest first: a sum of large numbers may overflow.
-    unit = jnp.where(positive, weights / jnp.where(largest > 0, largest, 1), 0)
-    unit = unit.astype(jnp.float32)
+def _summing_to_one(weights: ArrayLike) -> tuple[Array, Array]:
+    """Float32 weights ``[N]`` that do not overflow a table, as they are if they sum to one; and
+    which of them are positive and finite."""
+    if is_concrete(weights):
+        values = in_double(weights, "weights")
+        with np.errstate(over="ignore"):
+            total = values.sum()
+        positive = jnp.asarray(values > 0)
+        if total == 0 or abs(total - 1) <= _SLACK:
+            return jnp.asarray(values.astype(np.float32)), positive
+        unit = values / values.max()
+        return jnp.asarray((unit / unit.sum()).astype(np.float32)), positive
+    given = jnp.asarray(weights)
+    positive = jnp.isfinite(given) & (given > 0)
+    counted = jnp.where(positive, given, 0)
+    unit = over_largest(counted).astype(jnp.float32)
     parts = jnp.maximum(unit.sum(), 1)
-    weights = jnp.where(positive, weights, 0).astype(jnp.float32)
-    near = jnp.abs(parts * largest.astype(jnp.float32) - 1) <= _SLACK
-    return jnp.where(near, weights, unit / parts)
+    near = jnp.abs(parts * counted.max().astype(jnp.float32) - 1) <= _SLACK
+    return jnp.where(near, counted.astype(jnp.float32), unit / parts), positive
 
 
 def draw(key: Array, cdf: Array, n: int) -> Array:
@@ -89,5 +97,10 @@ def prng_key(seed: ArrayLike) -> Array:
 
     ``jax.random.key`` follows the default of the process, under which the same seed could give
     other queries. With ``threefry2x32`` a seed also gives the same numbers under ``vmap``.
+
+    Raises:
+      ValueError: for a concrete seed outside [0, 2^32): in 32 bits it would be another seed.
     """
+    if is_concrete(seed) and np.ndim(seed) == 0 and not 0 <= int(np.asarray(seed)) < 2**32:
+        raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1, got {seed}")
     return jax.random.key(seed, impl="threefry2x32")

@@ -120,7 +120,7 @@ def train(
 
     Args:
       key: typed PRNG key; step i uses ``fold_in(key, first_step + i)``.
-      params: the model's parameters.
+      params: the model's parameters. Floats are trained; whole numbers, booleans and keys stay.
       vae: the model (static).
       objects: ``rows [B] -> objects [B, ...]``.
       batches: from :func:`minibatches`.
@@ -147,12 +147,22 @@ def train(
             rows = draw(row_key, batches.cdf, batch_size)
         else:
             rows = draw_by_length(key, number, batches, batch_size, lengths)
-        loss, grads = jax.value_and_grad(weighted_negative_elbo, argnums=1)(
-            noise_key, params, vae, objects(rows), beta(number), batches.loss_weights[rows]
-        )
+
+        def loss_of(trained: Any) -> Array:
+            return weighted_negative_elbo(
+                noise_key,
+                _joined(trained, others),
+                vae,
+                objects(rows),
+                beta(number),
+                batches.loss_weights[rows],
+            )
+
+        loss, grads = jax.value_and_grad(loss_of)(params)
         params, opt_state = descend(optimizer, grads, opt_state, params)
         return params, opt_state, total + loss.astype(jnp.float32)
 
+    params, others = _floats_and_others(params)
     opt_state = optimizer.init(params) if opt_state is None else opt_state
     start = (params, opt_state, jnp.zeros((), jnp.float32))
     trained, opt_state, total = lax.fori_loop(0, steps, step, start)
@@ -162,4 +172,27 @@ def train(
     kept, kept_state = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old), (trained, opt_state), start[:2]
     )
-    return kept, kept_state, TrainInfo(total / jnp.maximum(steps, 1).astype(jnp.float32), finite)
+    loss = total / jnp.maximum(steps, 1).astype(jnp.float32)
+    return _joined(kept, others), kept_state, TrainInfo(loss, finite)
+
+
+def _floats_and_others(params: Any) -> tuple[Any, Any]:
+    """Parameters twice: the floats, and the others, each with None in place of the rest."""
+
+    def floats(leaf: Any) -> bool:
+        return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+
+    return (
+        jax.tree.map(lambda leaf: leaf if floats(leaf) else None, params),
+        jax.tree.map(lambda leaf: None if floats(leaf) else leaf, params),
+    )
+
+
+def _joined(trained: Any, others: Any) -> Any:
+    """The parameters of :func:`_floats_and_others` as one."""
+    return jax.tree.map(
+        lambda leaf, other: other if leaf is None else leaf,
+        trained,
+        others,
+        is_leaf=lambda leaf: leaf is None,
+    )

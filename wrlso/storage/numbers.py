@@ -6,9 +6,9 @@ import numpy as np
 def shown(score: float, digits: int = 4) -> str:
     """A score with some significant digits, and with ten where its whole part has more.
 
-    Energies near -7.6e7 that differ by 1 thus look different.
+    Energies near -7.6e7 that differ by 1 thus look different. Zero has no sign.
     """
-    return f"{score:.{digits if abs(score) < 10**digits else 10}g}"
+    return f"{score + 0.0:.{digits if abs(score) < 10**digits else 10}g}"
 
 
 def exact(score: float) -> str:

@@ -17,7 +17,7 @@ from wrlso.models.elbo import BetaSchedule, constant_beta
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.bo_config import BOConfig
-from wrlso.scores import Objective, negative
+from wrlso.scores import Objective, negative, negative_on_host
 from wrlso.storage.tensors import load_tree
 
 
@@ -152,7 +152,7 @@ class Task:
 
         def load_data() -> Dataset:
             data = self.load_data()
-            return data._replace(scores=-data.scores)
+            return data._replace(scores=negative_on_host(data.scores))
 
         surrogate = self.bo.surrogate
         if isinstance(surrogate.penalty, (int, float)):

@@ -12,11 +12,12 @@ reference's code: a round in which nothing does leaves the model as it is.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from wrlso.weighting.checks import check_between, check_number
+from wrlso.weighting.checks import check_number
 from wrlso.weighting.ranks import normalise, usable_scores
 
 BASE = -1
@@ -71,6 +72,8 @@ def rwr_weights(
     """
     scores, valid = usable_scores(scores, mask)
     check_number("alpha", alpha, "positive", lambda a: a > 0)
+    with np.errstate(over="ignore"):
+        alpha = jnp.asarray(alpha, scores.dtype)
     # The best comes off first: alpha times a large score may overflow.
     top = jnp.where(valid, scores, -jnp.inf).max()
     below = jnp.where(valid, scores, 0.0) - jnp.where(valid.any(), top, 0.0)
@@ -104,7 +107,7 @@ def feedback_weights(
       ValueError: for concrete arguments, as ``wrlso.rank_weights``.
     """
     scores, valid = usable_scores(scores, mask)
-    rounds = jnp.asarray(rounds)
+    rounds = _round_of_each(rounds, scores)
     threshold = _by_round(scores, valid, rounds, quantile)
     base = valid & (rounds == BASE)
     entered = valid & (rounds != BASE) & (scores >= threshold)
@@ -129,7 +132,7 @@ def dbas_reference_weights(
     """
     scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
     check_number("noise", noise, "positive", lambda n: n > 0)
-    chance = jax.scipy.stats.norm.cdf((scores - threshold) / noise)
+    chance = jax.scipy.stats.norm.cdf((scores - threshold) / jnp.asarray(noise, scores.dtype))
     return normalise(jnp.where(valid & (chance >= _CUTOFF), chance, 0.0))
 
 
@@ -161,7 +164,7 @@ def masked_quantile(
 def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: ArrayLike) -> Array:
     """The quantile of the ``count`` sorted values from place ``first`` on, both int32; infinite,
     so that nothing reaches it, of none."""
-    check_between("quantile", quantile, 0, 1)
+    check_number("quantile", quantile, "in [0, 1]", lambda q: (q >= 0) & (q <= 1))
     place = jnp.asarray(quantile, ordered.dtype) * (count - 1).astype(ordered.dtype)
     below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
     above = jnp.minimum(below + 1, jnp.maximum(count - 1, 0))
@@ -178,7 +181,7 @@ def _reaching(scores: Array, valid: Array, threshold: Array, noise: ArrayLike) -
     """In logarithms, so that rows far below the threshold still differ."""
     check_number("noise", noise, "positive", lambda n: n > 0)
     scores = jnp.where(valid, scores, 0.0)
-    log_w = jax.scipy.stats.norm.logcdf((scores - threshold) / noise)
+    log_w = jax.scipy.stats.norm.logcdf((scores - threshold) / jnp.asarray(noise, scores.dtype))
     log_w = jnp.where(valid, log_w, -jnp.inf)
     top = log_w.max()
     return normalise(jnp.where(valid & jnp.isfinite(top), jnp.exp(log_w - top), 0.0))
@@ -193,12 +196,20 @@ def _last_round(
 ) -> tuple[Array, Array, Array]:
     """Scores, which are of the last round with any, and the highest threshold of all rounds."""
     scores, valid = usable_scores(scores, mask)
-    rounds = jnp.asarray(rounds)
+    rounds = _round_of_each(rounds, scores)
     valid &= rounds != BASE
     threshold = _by_round(scores, valid, rounds, quantile)
     last = jnp.where(valid, rounds, BASE).max()
     highest = jnp.where(valid & jnp.isfinite(threshold), threshold, -jnp.inf).max()
     return jnp.where(valid, scores, 0.0), valid & (rounds == last), highest
+
+
+def _round_of_each(rounds: ArrayLike, scores: Array) -> Array:
+    if np.shape(rounds) != scores.shape:
+        raise ValueError(
+            f"rounds must be of the shape of scores, {scores.shape}, got {np.shape(rounds)}"
+        )
+    return jnp.asarray(rounds)
 
 
 def _by_round(scores: Array, valid: Array, rounds: Array, quantile: ArrayLike) -> Array:

@@ -17,7 +17,16 @@ from jax.scipy.special import digamma, polygamma
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int32
 
-from wrlso.scores import is_concrete, relative, score_offset, warn_of_merged
+from wrlso.scores import (
+    at_least_single,
+    computing_type,
+    in_double,
+    is_concrete,
+    over_largest,
+    relative,
+    score_offset,
+    warn_of_merged,
+)
 from wrlso.weighting.checks import check_all, check_between, check_number
 
 
@@ -95,7 +104,8 @@ def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Float[Array, 
     Returns:
       ``[Q]`` shares in [0, 1], linear between rows.
     """
-    heaviest_first = -jnp.sort(-jnp.asarray(weights))
+    given = jnp.asarray(weights)
+    heaviest_first = jnp.sort(given.astype(at_least_single(given.dtype)), descending=True)
     held = jnp.concatenate([jnp.zeros(1, heaviest_first.dtype), jnp.cumsum(heaviest_first)])
     position = jnp.asarray(quantiles) * heaviest_first.shape[0]
     return jnp.interp(position, jnp.arange(held.shape[0], dtype=held.dtype), held)
@@ -113,7 +123,7 @@ def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Float[Ar
     check_all("k", k, "positive", lambda k: k > 0)
     check_between("low", low, 0, 1)
     check_between("high", high, low, 1)
-    dtype = jnp.result_type(k, low, high, 1.0)
+    dtype = at_least_single(jnp.result_type(k, low, high, 1.0))
     k, low, high = (jnp.asarray(a, dtype) for a in (k, low, high))
     finite = jnp.where(jnp.isinf(k), 1.0, k)
     share = jnp.log1p((high - low) / (finite + low)) / jnp.log1p(1 / finite)
@@ -127,7 +137,7 @@ def effective_sample_size(weights: ArrayLike) -> Float[Array, ""]:
       ValueError: for concrete weights, if one is negative, NaN or infinite.
     """
     check_all("weights", weights, "finite and not negative", lambda w: (w >= 0) & (w < np.inf))
-    w = jnp.asarray(weights)
+    w = over_largest(weights, "weights")
     total, squares = w.sum(), (w * w).sum()
     return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
 
@@ -141,12 +151,17 @@ def k_of_effective_rows(n: ArrayLike, effective: ArrayLike) -> Float[Array, ""]:
     Args:
       n: ``[]`` number of rows.
       effective: ``[]`` effective sample size, in (1, n); outside, the nearest k in [1e-9, 1e3] is
-        given.
+        given, and so it is for fewer than two rows.
+
+    Raises:
+      ValueError: for an array in place of a number, and for a concrete one that is NaN.
     """
-    given = jnp.asarray(effective)
-    given = given if jnp.issubdtype(given.dtype, jnp.floating) else given.astype(jnp.float32)
-    dtype = jnp.promote_types(given.dtype, jnp.float32)
-    rows, wanted = jnp.asarray(n).astype(dtype), given.astype(dtype)
+    check_number("n", n, "at least 0", lambda n: n >= 0)
+    check_number("effective", effective, "a number of rows", lambda e: ~np.isnan(e))
+    dtype = computing_type(effective)
+    rows = jnp.maximum(jnp.asarray(n).astype(dtype), 1.0)
+    wanted = jnp.asarray(effective).astype(dtype)
+    wanted = jnp.where(jnp.isinf(wanted), jnp.sign(wanted) * rows, wanted)  # inf - inf is NaN
     fixed = lax.stop_gradient(rows)
 
     def size(log_k: Array, n: Array) -> Array:
@@ -182,10 +197,10 @@ def usable_scores(
     scores = jnp.asarray(_in_single(scores))
     if jnp.issubdtype(scores.dtype, jnp.complexfloating):
         raise ValueError("scores must be real numbers, got complex ones")
-    if not jnp.issubdtype(scores.dtype, jnp.floating):
-        scores = scores.astype(float)
-    if scores.dtype.itemsize < 4:  # 16 bits cannot hold the ranks of a large data set
-        scores = scores.astype(jnp.float32)
+    if jnp.issubdtype(scores.dtype, jnp.integer) and scores.dtype.itemsize >= 4:
+        scores = _less_the_best(scores, mask)
+    # 16 bits cannot hold the ranks of a large data set.
+    scores = scores.astype(at_least_single(scores.dtype))
     if scores.ndim != 1 or scores.shape[0] == 0:
         raise ValueError(
             f"scores must be a non-empty vector, got shape {scores.shape}; use vmap for batches"
@@ -206,14 +221,36 @@ def usable_scores(
 
 
 def _in_single(scores: ArrayLike) -> ArrayLike:
-    """Scores as they are, but for those on the host of 64 bits that would become float32."""
-    wide = isinstance(scores, np.ndarray) and scores.dtype in (np.float64, np.int64, np.uint64)
-    if not wide or jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+    """Scores as they are, but for known ones that float32 does not hold: lists, floats of 64 bits
+    and integers of 32 and more."""
+    if not is_concrete(scores):
         return scores
-    values = np.asarray(scores, np.float64)
+    if isinstance(scores, np.ma.MaskedArray):
+        scores = in_double(scores)
+    given = scores if isinstance(scores, Array) else np.asarray(scores)
+    kind = given.dtype
+    wide = kind == np.float64 or (jnp.issubdtype(kind, jnp.integer) and kind.itemsize >= 4)
+    if not wide or (jax.config.jax_enable_x64 and kind.kind == "f"):  # type: ignore[attr-defined]
+        return given
+    values = in_double(given)
+    if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        return values
     offset = score_offset(values)
     warn_of_merged(values, offset, "the weights")
     return relative(values, offset)
+
+
+def _less_the_best(scores: Array, mask: ArrayLike | None) -> Array:
+    """Integers ``[N]`` of 32 or 64 bits less the largest that counts, in float32: exact near it.
+
+    Differences are taken modulo 2^32 or 2^64, where they have room.
+    """
+    least = jnp.iinfo(scores.dtype).min
+    counted = scores if mask is None else jnp.where(jnp.asarray(mask, bool), scores, least)
+    best = counted.max(initial=least)
+    unsigned = jnp.dtype(f"uint{8 * scores.dtype.itemsize}")
+    below = best.astype(unsigned) - scores.astype(unsigned)
+    return -jnp.where(scores > best, 0, below).astype(at_least_single(jnp.float32))
 
 
 def normalise(weight: Float[Array, " n"]) -> Float[Array, " n"]:
