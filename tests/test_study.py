@@ -145,6 +145,9 @@ def test_the_batches_of_the_run_itself_are_asked_for_without_a_number(tmp_path):
     assert plain.summary["seeds"][0]["status"]["DUPLICATE"] > 0
 
 
+PRIOR = SETTINGS | dict(batch=None, proposer="prior")
+
+
 def told(path, text, name="results.csv"):
     (path / name).write_text(text)
     return path / name
@@ -224,9 +227,19 @@ def test_the_command_line_asks_and_tells(registered, tmp_path, capsys):
     ("text", "message"),
     [
         ("id,score\nr0q0,1\nr9q9,1\n", "there is no candidate 'r9q9'"),
-        ("id,score\nr0q0,1\nr0q1,\"7,1\"\n", "the score '7,1' is not a number"),
-        ("id,value\nr0q0,1\n", "has no column 'score'; it has: id, value"),
+        ("id,score\nM0,1\n", "rename a column 'id' that names compounds"),
+        ("id,score\nr0q0,1.5\nr0q1,\"7,1\"\n", "the score '7,1' has a decimal comma, which others"),
+        ("id,score\nr0q0,1\nr0q1,7,1\n", "line 3: 3 fields, the header has 2: quote text"),
+        ("id,score\nr0q0,1_000\n", "the score '1_000' is not a finite number: write it without"),
+        ("id,score\nr0q0,1e39\n", "the score '1e39' is beyond 3.4e+38"),
+        ("id,score\nr0q0,infinity\n", "'infinity' is not a finite number; a failure is written"),
+        ("id,score\nr0q0,inf\n", "'inf' is not a finite number"),
+        ("id,value\nr0q0,1\n", "has no column 'score'; it has: id, value. Name one by --score-co"),
         ("name,score\nr0q0,1\n", "neither a column 'id' nor 'object'"),
+        ("id,score,score\nr0q0,1,2\n", "has 2 columns 'score': rename or drop all but one"),
+        ("id,score,id\nr0q0,1,r0q1\n", "has 2 columns 'id'"),
+        ("smiles,score,smiles\nC,1,N\n", "has 2 columns 'smiles'"),
+        ("id,score,reason,reason\nr0q0,1,a,b\n", "has 2 columns 'reason'"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_read_records_nothing(tmp_path, text, message, capsys):
@@ -235,6 +248,162 @@ def test_a_file_that_cannot_be_read_records_nothing(tmp_path, text, message, cap
     assert main(["tell", str(folder.path), str(told(tmp_path, text))]) == 2
     assert message in capsys.readouterr().err
     assert all_queries(folder.path) == before
+
+
+def test_columns_and_files_that_a_user_names_must_be_there(tmp_path, capsys):
+    folder = str(lab(tmp_path / "run", proposer="prior", batch=None).folder.path)
+    file = str(told(tmp_path, "object,score\n11,1\n"))
+    for words, message in (
+        ([file, "--column", "strcture"], "has no column 'strcture'; it has: object, score. Name"),
+        ([file, "--column", "smiles"], "has no column 'smiles'"),
+        ([file, "--score-column", "pIC50"], "Name one by --score-column"),
+        ([str(tmp_path / "none.csv")], f"there is no file {tmp_path / 'none.csv'}: name the CSV"),
+        ([str(tmp_path)], f"{tmp_path} is a folder: name a CSV file in it"),
+    ):
+        assert main(["tell", folder, *words]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_results_as_spreadsheets_write_them(registered, tmp_path, capsys):
+    """A line that names the separator, decimal commas, line breaks in quotes, and a lone quotation
+    mark, which swallows no other line."""
+    with wrlso.open(tmp_path / "lab", bits(), METHOD, **PRIOR) as study:
+        study.ask(4)
+    text = 'sep=;\nid;score;reason\nr0q0;0,25;\nr0q1;;"bad\nsolubility"\nr0q2;;"dry\nr0q3;-1,5;\n'
+    assert main(["tell", str(tmp_path / "lab"), str(told(tmp_path, text))]) == 0
+    assert "2 new, 2 failed; 0 still open" in capsys.readouterr().out
+    with wrlso.open(tmp_path / "lab") as study:
+        found = [(q.score, q.reason) for q in study.queries()]
+    assert found == [(0.25, None), (None, "bad solubility"), (None, '"dry'), (-1.5, None)]
+
+
+def test_ids_and_objects_that_were_sorted_apart_are_refused(registered, tmp_path, capsys):
+    with wrlso.open(tmp_path / "lab", bits(), METHOD, **PRIOR) as study:
+        one, other = study.ask(2)
+    rows = f"id,object,score\n{{}},{one.text},1\n{{}},{{}},2\n"
+    wrong = rows.format(other.id, one.id, other.text), rows.format(one.id, other.id, "no object")
+    for text, fault in zip(
+        wrong,
+        (
+            f"line 2: candidate {other.id} is {other.text}, and the row has {one.text}",
+            f"line 3: candidate {other.id} is {other.text}, and the row has no object",
+        ),
+        strict=True,
+    ):
+        assert main(["tell", str(tmp_path / "lab"), str(told(tmp_path, text))]) == 2
+        printed = capsys.readouterr().err
+        assert fault in printed
+        assert "put ids beside their objects again, or drop the column" in printed
+    # Another spelling of the candidate is the candidate.
+    text = rows.format(one.id, other.id, f"{other.text}0")
+    assert main(["tell", str(tmp_path / "lab"), str(told(tmp_path, text))]) == 0
+    assert "2 new; 0 still open" in capsys.readouterr().out
+
+
+def test_a_study_is_opened_again_with_its_settings(registered, tmp_path, capsys):
+    words = ["open", "bits", "--out", str(tmp_path / "lab"), "--retrain-every", "3"]
+    words += ["--proposer", "prior", "--no-progress", "--budget"]
+    for _ in range(2):
+        assert main([*words, "6"]) == 0
+        assert f"next: wrlso ask {tmp_path / 'lab'}" in capsys.readouterr().out
+    assert main([*words, "7"]) == 2
+    assert "holds another run (budget: 6 -> 7)" in capsys.readouterr().err
+    neither = dict(rescore=False, executor=None, start_from=None, progress=False)
+    wrlso.open(tmp_path / "lab", bits(), **neither).close()
+    with wrlso.open(tmp_path / "other", bits(), METHOD, **PRIOR) as other:
+        other.tell({c.id: 1.0 for c in other.ask(2)})
+    with pytest.raises(ValueError, match=r"start_from = .*began without its queries: leave start_"):
+        wrlso.open(tmp_path / "lab", bits(), start_from=tmp_path / "other")
+    again = dict(start_from=tmp_path / "other", **PRIOR)
+    wrlso.open(tmp_path / "third", bits(), METHOD, **again).close()
+    wrlso.open(tmp_path / "third", bits(), **again).close()
+    for setting in (dict(rescore=True), dict(executor="dask://127.0.0.1:1")):
+        with pytest.raises((ValueError, ImportError)):
+            wrlso.open(tmp_path / "fourth", bits(), METHOD, **setting)
+    with pytest.raises(ValueError, match="rescore = True evaluates objectives, and people measure"):
+        wrlso.open(tmp_path / "fourth", bits(), METHOD, rescore=True)
+    scored = task()
+    wrlso.open(tmp_path / "scored", scored, METHOD, **PRIOR).close()
+    with pytest.raises(ValueError, match=r"rescore = True scores the starting data of a new run"):
+        wrlso.open(tmp_path / "scored", scored, rescore=True)
+    assert main(["ask", str(tmp_path / "lab"), "--pending", "--n", "3"]) == 2
+    assert "--pending asks for no new candidates, and --n 3 does" in capsys.readouterr().err
+
+
+def test_an_unfinished_study_goes_on_by_ask_and_tell(registered, tmp_path, capsys):
+    path = tmp_path / "lab"
+    wrlso.open(path, bits(), METHOD, **PRIOR).close()
+    assert main(["report", str(path)]) == 0
+    assert f"Continue it with: wrlso ask {path}, then wrlso tell {path} FILE" in (
+        capsys.readouterr().out
+    )
+    assert main(["resume", str(path)]) == 2
+    assert f"go on with 'wrlso ask {path}' and 'wrlso tell {path} FILE'" in capsys.readouterr().err
+
+
+def with_score(name, score):
+    """The task of bits whose starting data have another score of an object."""
+
+    def load_data():
+        found = bits().load_data()
+        same = (np.asarray(found.objects) == name).all(1)
+        return wrlso.Dataset(found.objects, np.where(same, score, found.scores))
+
+    return dataclasses.replace(bits(), load_data=load_data)
+
+
+def test_what_the_starting_data_have_is_not_counted_twice(registered, tmp_path, capsys):
+    base = bits().load_data()
+    thing, score = np.asarray(base.objects)[0], float(base.scores[0])
+    text = bits().to_text(thing)
+    path, folder, file = tmp_path / "lab", str(tmp_path / "lab"), str(tmp_path / "results.csv")
+    with wrlso.open(path, bits(), METHOD, **PRIOR) as study:
+        assert study.tell([(thing, score)]).repeated == 1
+        kept = str(study.tell([(thing, 9.0)]))
+        assert f"was told as {score:g} before, which stays" in kept
+        assert "replace=True" in kept
+    told(tmp_path, f"object,score\n{text},9\n")
+    assert main(["tell", folder, file]) == 0
+    assert f"line 2: {text} was told as {score:g} before, which stays; --replace (in Python " in (
+        capsys.readouterr().out
+    )
+    assert main(["tell", folder, file, "--replace"]) == 0
+    assert "1 replaced; 0 still open" in capsys.readouterr().out
+    assert main(["tell", folder, file]) == 0
+    assert "1 told before; 0 still open" in capsys.readouterr().out
+    with wrlso.open(path) as study, wrlso.open(
+        tmp_path / "other", with_score(thing, 9.0), METHOD, **PRIOR
+    ) as other:  # fmt: skip
+        for one in (study, other):
+            one.tell(results_of(one.ask(8)))
+            one.ask(8)  # after a retraining
+    assert outcome(path) == outcome(tmp_path / "other")
+
+
+def test_a_measurement_made_elsewhere_can_be_corrected(registered, tmp_path, capsys):
+    path, best, text = tmp_path / "lab", np.array([255, 255], np.uint8), "1" * 16
+    with wrlso.open(path, bits(), METHOD, **PRIOR) as study:
+        study.tell([(best, 4.0)])
+    file = str(told(tmp_path, f"object,score\n{text},7\n"))
+    assert main(["tell", str(path), file]) == 0
+    assert f"line 2: {text} was told as 4 before, which stays" in capsys.readouterr().out
+    assert main(["tell", str(path), file, "--replace"]) == 0
+    assert "1 replaced" in capsys.readouterr().out
+    failed = str(told(tmp_path, f"object,score\n{text},failed\n"))
+    assert main(["tell", str(path), failed, "--replace"]) == 0
+    assert "it has no score; its score 7 stays" in capsys.readouterr().out
+    with (
+        wrlso.open(path) as study,
+        wrlso.open(tmp_path / "other", bits(), METHOD, **PRIOR) as other,
+    ):
+        other.tell([(best, 7.0)])
+        assert study.result().summary["elsewhere"] == 1
+        for one in (study, other):
+            one.tell(results_of(one.ask(8)))
+            one.ask(8)
+        assert study.add([text], [8.0], replace=True).replaced == 1
+        study.ask(1)  # fitted anew
+    assert outcome(path)[:16] == outcome(tmp_path / "other")
 
 
 def test_what_was_measured_elsewhere_joins_the_data(tmp_path):

@@ -143,6 +143,9 @@ def sweep(
     for method in methods.values():
         announce(task, method, chosen)
     begun = first_run(Path(out) / name for name in methods)
+    for name in methods:
+        if not (Path(out) / name / "config.json").exists():
+            RunFolder.check_new(Path(out) / name)
     with bars(chosen.progress):
         base = load_base(task) if begun is None else base_of(begun, task)
     more = queries_of_runs(chosen.start_from, task)
@@ -219,10 +222,14 @@ def resume(
     if folder.summary_file.exists() and not grows:
         return Result(folder.path)
     config = folder.config
-    request_devices(config.seeds, devices or config.devices)
+    devices = config.devices if devices is None else devices
+    request_devices(config.seeds, devices)
     task = task or task_of(config)
-    if not grows:
-        refuse_measured(task)
+    if task.measured and not grows:
+        raise ValueError(
+            f"{out} is a study, whose objects people measure: go on with 'wrlso ask {out}' and "
+            f"'wrlso tell {out} FILE', or wrlso.open; resume raises its budget"
+        )
     resolved = resolve_again(folder, task, method, proposer)
     with bars(progress):
         base = base_of(folder, task)
@@ -233,9 +240,7 @@ def resume(
         resolved = grow(folder, task, method, proposer, budget)
     if task.measured:
         return Result(folder.path)
-    folder.config = replace(
-        folder.config, devices=devices or config.devices, seed_mode=seed_mode or config.seed_mode
-    )
+    folder.config = replace(folder.config, devices=devices, seed_mode=seed_mode or config.seed_mode)
     base = with_all_measurements(folder, base, task.sign)
     if processes.has_shares(folder.path):
         run_shares(folder.path, task, resolved, base, progress, callback, write_summaries)

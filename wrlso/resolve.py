@@ -263,4 +263,5 @@ def task_record(task: Task, base: Dataset) -> dict[str, Any]:
         "base_data": array_digest(base.objects, *_used_scores(base)),
         "params": array_digest(*leaves) if leaves else None,
         **({"minimize": True} if task.minimize else {}),
+        **({"measured": True} if task.measured else {}),
     }

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from wrlso.data import Dataset
+from wrlso.evaluation.pools import on_chosen_executor
 from wrlso.loop.algorithm import Algorithm
 from wrlso.methods import Method, weighted_retraining
 from wrlso.models.vae import object_like
@@ -20,7 +21,7 @@ from wrlso.results.result import Result
 from wrlso.results.summary import write_summaries
 from wrlso.runs import telling
 from wrlso.runs.ask_and_tell import AskTell, stored_position
-from wrlso.runs.base_data import base_of, keep_base, load_base, with_elsewhere
+from wrlso.runs.base_data import base_of, keep_base, load_base, scores_of_base, with_elsewhere
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import plan_run
 from wrlso.runs.events import Callback
@@ -31,7 +32,7 @@ from wrlso.runs.plan import announce, begin, create, queries_of_runs, with_all_m
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import programs_on_disk, request_devices
 from wrlso.runs.progress import pretrain_bar
-from wrlso.runs.reopen import check_same, find_run, resolve_again
+from wrlso.runs.reopen import check_given, check_same, check_start, resolve_again
 from wrlso.runs.session import Session
 from wrlso.runs.settings import RunSettings, SettingsArguments
 from wrlso.runs.telling import Candidate, TellReport
@@ -118,8 +119,8 @@ class Study:
             that was measured elsewhere: it joins the data, and is not charged.
           reasons: reasons for failures, by id.
           source: their origin, for the log.
-          replace: let a result replace a different one that was told before. Otherwise the first
-            stays, and the report says so.
+          replace: let a result replace a different one that was told before, or that the starting
+            data have. Otherwise the first stays, and the report says so.
 
         Returns:
           The number of results that are new, failed or known.
@@ -134,22 +135,30 @@ class Study:
         self, told: Sequence[telling.Entry], source: str | None = None, replace: bool = False
     ) -> TellReport:
         """As :meth:`tell`, for entries that were read from a file."""
-        report = telling.record(self._log, self.seed, told, source, replace)
+        elsewhere = any(one.id is None for one in told)
+        starting = scores_of_base(self._base, self._task.sign) if elsewhere else {}
+        report = telling.record(self._log, self.seed, told, source, replace, starting)
         self._log.fold()
         self._finish_if_complete()
         return report
 
-    def add(self, texts: Sequence[str], scores: Sequence[float], source: str | None = None) -> Any:
+    def add(
+        self,
+        texts: Sequence[str],
+        scores: Sequence[float],
+        source: str | None = None,
+        replace: bool = False,
+    ) -> TellReport:
         """Add measurements that were made elsewhere, of objects given as text.
 
         They join the starting data at the next ask, and are not charged. The text of an open
-        candidate is its result.
+        candidate is its result. ``replace`` is that of :meth:`tell`.
 
         Raises:
           ValueError: if the task reads no text, or a text is no object. Nothing is recorded then.
         """
-        pairs = zip(texts, scores, strict=True)
-        return self.tell([(self.object_of(text), score) for text, score in pairs], source=source)
+        pairs = [(self.object_of(t), score) for t, score in zip(texts, scores, strict=True)]
+        return self.tell(pairs, source=source, replace=replace)
 
     def object_of(self, text: str) -> np.ndarray:
         """The object that a line of text names.
@@ -265,6 +274,7 @@ class Study:
             write_summaries(runs, self._task, engine.session.compilations)
 
 
+@on_chosen_executor
 def open(
     out: str | Path,
     task: Task | None = None,
@@ -282,7 +292,7 @@ def open(
         with.
       callback: as for :func:`wrlso.run`; called by the ask that ends a round.
       **settings: as for :func:`wrlso.run`; one seed. ``batch`` is the number of candidates that
-        are chosen together. A study that exists may leave them out.
+        are chosen together. A study that exists may leave them out, and takes no others.
 
     Returns:
       The study: ``study.ask(8)``, ``study.tell({"r0q0": 1.5})``.
@@ -296,7 +306,7 @@ def open(
         return _reopen(path, task, method, settings, callback)
     if task is None:
         raise ValueError(f"out = {path} holds no run: give a task to begin a study")
-    chosen = _settings(settings)
+    chosen = RunSettings.of(settings).for_study(task)
     method = method or weighted_retraining()
     RunFolder.check_new(path)
     announce(task, method, chosen)
@@ -306,13 +316,6 @@ def open(
     folder = create(path, config, more)
     keep_base(folder, task, base)
     return Study(folder, task, resolved, base, progress, callback)
-
-
-def _settings(settings: SettingsArguments) -> RunSettings:
-    chosen = RunSettings.of({**settings, "seeds": settings.get("seeds") or 1})
-    if chosen.seeds != 1:
-        raise ValueError(f"seeds must be 1 in a study, got {chosen.seeds}: open one per seed")
-    return replace(chosen, devices=1)
 
 
 def _reopen(
@@ -332,10 +335,10 @@ def _reopen(
     proposer = settings.get("proposer")
     if given:
         kept = method or folder.config.own_method() or weighted_retraining()
-        _, config = plan_run(task, kept, _settings(settings))
-        asked = {name: getattr(config, name) for name in given if name != "devices"}
-        found = find_run(path, replace(folder.config, **asked))
-        assert found is not None
+        chosen = RunSettings.of(settings).for_study(task)
+        _, config = plan_run(task, kept, chosen)
+        check_given(folder, config, given)
+        check_start(folder, chosen, queries_of_runs(chosen.start_from, task))
     own = proposer if isinstance(proposer, Proposer) else None
     resolved = resolve_again(folder, task, method, own)
     base = base_of(folder, task)

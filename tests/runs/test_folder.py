@@ -16,11 +16,12 @@ import pytest
 from safetensors.numpy import load_file, save
 
 import wrlso
-from tests.builders import count_bits, make_tiny_task, tiny_run
+from tests.builders import count_bits, make_tiny_task, tiny_run, tiny_sweep
 from wrlso import Result, RunSettings, methods, resume
 from wrlso.runs.config import FORMAT, RunConfig, make_config
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import QueryLog
+from wrlso.runs.outputs import check_output
 
 
 def test_a_run_leaves_everything_in_its_folder(tmp_path):
@@ -87,6 +88,32 @@ def test_one_of_several_processes_makes_a_folder(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_refused():
     with pytest.raises(ValueError, match="cannot be written"):
         tiny_run("/dev/null/run")
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_starting_data_are_scored(tmp_path):
+    def paid():
+        raise AssertionError("the starting data were scored")
+
+    task = dataclasses.replace(make_tiny_task(), load_data=paid)
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "run"
+    why = (
+        rf"out = {below} cannot be written \({tmp_path / 'file'} is a file, not a folder\): choose"
+    )
+    with pytest.raises(ValueError, match=why):
+        tiny_run(below, task)
+    with pytest.raises(ValueError, match="is a file, not a folder"):
+        tiny_sweep(below, task=task)
+    with pytest.raises(ValueError, match="is a file, not a folder"):
+        wrlso.open(below, task)
+    with pytest.raises(ValueError, match=r"file is a file, and a run has a folder: choose another"):
+        tiny_run(tmp_path / "file", task)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").touch()
+    with pytest.raises(ValueError, match="holds files that are no run's"):
+        tiny_run(tmp_path / "notes", task)
+    with pytest.raises(ValueError, match=r"page.html cannot be written \(.* is a file"):
+        check_output(below / "page.html")
 
 
 def test_two_processes_cannot_drive_one_run(tmp_path):

@@ -147,3 +147,17 @@ def test_a_new_run_starts_from_an_old_ones_queries(tmp_path):
     assert again.queries() == whole.queries()
     with pytest.raises(ValueError, match=r"start_from = .* is a run of task 'bits'"):
         tiny_run(tmp_path / "no", make_tiny_task(name="x"), METHOD, start_from=tmp_path / "old")
+
+
+def test_an_old_runs_score_of_a_starting_object_counts_and_is_warned_of(tmp_path):
+    """It is in the data once."""
+    people = host_task(None)
+    with wrlso.open(tmp_path / "lab", people, METHOD, budget=4, proposer="prior") as study:
+        thing, score = people.load_data().objects[0], float(people.load_data().scores[0])
+        assert study.tell([(thing, score + 1)], replace=True).replaced == 1
+    again = dict(budget=4, proposer="prior", start_from=tmp_path / "lab")
+    warned = rf"start_from: 1 objects .* has {score + 1} in place of {score}"
+    with pytest.warns(UserWarning, match=warned):
+        other = wrlso.open(tmp_path / "other", people, METHOD, **again)
+    assert other.folder.config.starting["count"] == len(people.load_data().scores)
+    other.close()

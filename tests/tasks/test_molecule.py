@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import re
+import shlex
 import shutil
 from functools import partial
 
@@ -493,10 +495,54 @@ def test_the_command_line_says_what_a_file_holds(trained, capsys):
     assert "1 not writable: piece" in capsys.readouterr().out
     assert main(["data", str(path.with_name("selenium.smi")), "--any-model"]) == 0
     assert "2 different molecules" in capsys.readouterr().out
+    for words, message in (
+        (["--any-model", "--model", str(trained[0] / "model.safetensors")], "give one of the two"),
+        (["--max-heavy-atoms", "0"], "max_heavy_atoms must be at least 1, got 0"),
+        (["--any-model", "--max-heavy-atoms", "-1"], "max_heavy_atoms must be at least 1, got -1"),
+    ):
+        assert main(["data", str(path), *words]) == 2
+        assert message in capsys.readouterr().err
     assert main(["data", str(path.with_name("none.smi"))]) == 2
     assert "there is no file or folder" in capsys.readouterr().err
     assert main(["data"]) == 0
     assert "249,455" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "C\n",
+            r"none of the 1 molecule of data = .*few\.smi can be written; the first, C: .* give",
+        ),
+        ("CCO\nCC\n", r"data = .*few\.smi has 1 molecule to learn from, .* batch_size = 16: give"),
+    ],
+)
+def test_too_few_molecules_to_train_on_are_refused_by_their_number(tmp_path, content, message):
+    (tmp_path / "few.smi").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        train_molecules(
+            tmp_path / "few.smi", tmp_path / "m", Settings(batch_size=16), workers=1, progress=False
+        )
+    assert not (tmp_path / "m.training").exists()
+
+
+def test_what_training_drops_can_be_listed_afterwards(tmp_path, caplog):
+    data, model = tmp_path / "mine.csv", tmp_path / "model.safetensors"
+    large = "C" * 39  # more than a run takes, and no more than a training
+    data.write_text("\n".join(["structure", *series(), "C[Se]C", large, large + "O"]) + "\n")
+    settings = Settings(steps=1, batch_size=16, warmup=1)
+    train_molecules(
+        data, model, settings, sizes=SMALL, column="structure", workers=1, progress=False
+    )
+    dropped, command = re.search(
+        r"(\d+) of \d+ molecules .* lists all: wrlso (.*)", caplog.text
+    ).groups()
+    words = shlex.split(command)
+    assert (
+        main([str(tmp_path / "list.csv") if one == "rejected.csv" else one for one in words]) == 0
+    )
+    assert len((tmp_path / "list.csv").read_text().splitlines()) - 1 == int(dropped) > 0
 
 
 @pytest.mark.slow

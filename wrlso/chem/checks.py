@@ -26,7 +26,7 @@ from wrlso.chem.standardize import can_change, standardize
 _FORMAT = 3
 """Version of the cached files, part of their names."""
 
-_MOST_ATOMS = 1000
+MOST_ATOMS = 1000
 """Atoms above which a molecule is not even read: RDKit takes minutes for 100,000."""
 
 _MAPPED = re.compile(r":\d+\]")
@@ -160,7 +160,7 @@ def _check_chunk(chunk: list[str], checks: Checks) -> Verdicts:
 
 def _examine(text: str, checks: Checks) -> _Verdict:
     try:
-        most = max(checks.max_heavy_atoms or 0, _MOST_ATOMS)
+        most = max(checks.max_heavy_atoms or 0, MOST_ATOMS)
         atoms = count_atoms(text.partition(" ")[0]) if len(text) > most else 0
         if atoms > most:
             return _Verdict("too many heavy atoms", f"{atoms}, more than {most}", [])

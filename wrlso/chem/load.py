@@ -69,10 +69,13 @@ def load_molecules(
 
     Raises:
       ValueError: naming the file and the remedy, if the file is empty, is of another kind, lacks a
-        column, or has no usable line; or if scores differ and are to be refused.
+        column, or has no usable line; or if scores differ and are to be refused; or naming a limit
+        below 1.
       FileNotFoundError: if the file does not exist.
     """
     check_replicates(replicates)
+    if max_heavy_atoms is not None and max_heavy_atoms < 1:
+        raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
     columns = Columns(column, score_column, delimiter)
     with no_collection():
         records = read_zinc() if str(path) == ZINC_NAME else read_records(path, columns)

@@ -278,7 +278,8 @@ def _resume(command: Resume) -> int:
     same_budget = command.budget in (None, config.budget)
     if RunFolder(command.run).summary_file.exists() and same_budget:
         print(f"{command.run} is finished: nothing was left to do")
-    request_devices(config.seeds, command.devices or config.devices)
+    devices = config.devices if command.devices is None else command.devices
+    request_devices(config.seeds, devices)
     with programs_on_disk(), bars(command.progress):
         task = task_of_run(config, command.task)
         with _says_how_to_resume(command.run, command.task or ""):

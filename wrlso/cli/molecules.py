@@ -56,13 +56,13 @@ class Data:
     """Read the parents of salts, neutral where that is possible, without atom maps and isotopes."""
     max_heavy_atoms: int | None = None
     """Maximum number of atoms other than hydrogen per molecule. Default: 38, as of a run; with
-    --any-model, no limit."""
+    --any-model, 1,000, as of training."""
     model: Path | None = None
     """A model: molecules that it cannot write are rejected. Default: the model that comes with
     wrlso."""
     any_model: bool = False
-    """Accept all molecules that a model of their own could write, as 'wrlso train molecules'
-    does."""
+    """Accept all molecules that some model could write, in place of --model. A training drops some
+    of these; --model and --max-heavy-atoms 1000 list them afterwards."""
     rejected: Path | None = None
     """A CSV file to which every line is written that is not a molecule of its own, with the
     reason."""
@@ -136,10 +136,17 @@ def data(command: Data) -> int:
         return 0
     if str(path) != ZINC_NAME and not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
+    if command.any_model and command.model is not None:
+        raise ValueError(
+            f"--any-model accepts what some model could write, and --model {command.model} names "
+            "one: give one of the two"
+        )
     for output in filter(None, (command.rejected, command.used)):
         check_output(output, filter(None, (path, command.model)))
     model = None if command.any_model else load_model(command.model or SHIPPED)
-    limit = command.max_heavy_atoms or (None if command.any_model else MOST_HEAVY_ATOMS)
+    limit = command.max_heavy_atoms
+    if limit is None and not command.any_model:
+        limit = MOST_HEAVY_ATOMS
     loaded = load_molecules(
         path,
         column=command.column,

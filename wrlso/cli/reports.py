@@ -87,7 +87,7 @@ def _print_tables(command: Report) -> None:
     if len(command.runs) == 1:
         print(results[0].table())
         if not results[0].finished:
-            print(f"\nContinue it with: wrlso resume {command.runs[0]}")
+            print(f"\nContinue it with: {_next(results[0], command.runs[0])}")
     elif results:
         names = names_of([result.folder.path for result in results])
         print(comparison_table([result.summary for result in results], names))
@@ -101,6 +101,13 @@ def _print_tables(command: Report) -> None:
     for result in results if command.figures else ():
         if result.checkpoints:
             draw(result)
+
+
+def _next(result: Result, run: Path) -> str:
+    """The commands by which an unfinished run goes on."""
+    if not result.by_people:
+        return f"wrlso resume {run}"
+    return f"wrlso ask {run}, then wrlso tell {run} FILE"
 
 
 def draw(result: Result, task: Task | None = None) -> None:

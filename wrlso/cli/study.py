@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from wrlso.storage.bars import bars
+
 if TYPE_CHECKING:
     from wrlso.runs.results_file import Row
     from wrlso.runs.telling import Entry
@@ -69,13 +71,13 @@ class Tell:
     """A CSV file with a column 'score', and 'id' or the objects as text. An empty score is one that
     is not known yet; 'failed' is a failure, with its reason in a column 'reason'. Rows without an
     id are measurements made elsewhere: they join the data."""
-    column: str = "object"
-    """The column that holds the objects as text, for rows without an id ('smiles' is found,
-    too)."""
+    column: str | None = None
+    """The column that holds the objects as text. A row without an id needs it; one with an id is
+    refused if its object is not that candidate. Default: 'object', else 'smiles'."""
     score_column: str = "score"
     """The column that holds the scores."""
     replace: bool = False
-    """Let results replace different ones that were told before."""
+    """Let results replace different ones that were told before, or that the starting data have."""
     task: str | None = None
     """The task as FILE.py:NAME, if it is one of your own. It is needed for rows without an id, and
     for the summary at the end of the budget."""
@@ -96,7 +98,7 @@ def begin(name: str, argv: list[str]) -> int:
     task = factory(**options.task)
     settings: dict[str, Any] = dict(options.settings)
     folder = options.command["out"] or new_folder(name)
-    with open_study(folder, task, method, **settings) as study:
+    with bars(settings["progress"]), open_study(folder, task, method, **settings) as study:
         out = study.folder.path
         own = f" --task {name}" if is_own(name) else ""
         n = settings["batch"] or 8
@@ -110,8 +112,12 @@ def ask(command: Ask) -> int:
     from wrlso.runs.folder import RunFolder
     from wrlso.study import open as open_study
 
+    if command.pending and command.n is not None:
+        raise ValueError(
+            f"--pending asks for no new candidates, and --n {command.n} does: drop one"
+        )
     task = task_of_run(RunFolder(command.run).config, command.task)
-    with open_study(command.run, task, progress=command.progress) as study:
+    with bars(command.progress), open_study(command.run, task, progress=command.progress) as study:
         found = study.pending if command.pending else study.ask(command.n)
         write_batch(found)
         print(_about(study, found, command), file=sys.stderr)
@@ -155,7 +161,7 @@ def tell(command: Tell) -> int:
     source = command.file.name
     if command.task is not None or folder.config.task in TASKS:
         task = task_of_run(folder.config, command.task)
-        with open_study(command.run, task, progress=False) as study:
+        with bars(False), open_study(command.run, task, progress=False) as study:
             left_out: list[str] = []
             told = [_entry(study, row, left_out) for row in rows]
             report = study.tell_entries([one for one in told if one], source, command.replace)
@@ -178,11 +184,14 @@ def tell(command: Tell) -> int:
 
 
 def _entry(study: Study, row: Row, left_out: list[str]) -> Entry | None:
-    """A row of a file; an object without an id is read by the task, or left out with a reason."""
-    if row.id is not None:
+    """A row of a file, whose object the task reads; one that is none is left out with a reason,
+    unless it has an id."""
+    if row.text is None:
         return row.entry()
     try:
-        return row.entry(study.object_of(row.text or "").tobytes())
+        return row.entry(study.object_of(row.text).tobytes())
     except ValueError as error:
+        if row.id is not None:
+            return row.entry()
         left_out.append(f"{row.where}: {row.text!r} was left out: {error}")
         return None

@@ -18,6 +18,7 @@ from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import cut, read_state
 from wrlso.runs.log import REMEDY, Query
 from wrlso.runs.rows import PredictedScore
+from wrlso.status import Status
 from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks import TASKS
 from wrlso.tasks.base import Task
@@ -66,6 +67,14 @@ class RunRecord:
         pending = sum(seed["status"].get("PENDING", 0) for seed in found["seeds"])
         state = "running" if running else f"{pending} open" if pending else "stopped"
         return found | {"state": state}
+
+    @property
+    def by_people(self) -> bool:
+        """Whether people measure its objects, or have told results: it goes on by ask and tell."""
+        if self.folder.config.task_record.get("measured"):
+            return True
+        with closing(self.folder.open_log(read_only=True)) as log:
+            return log.was_told() or any(q.status == Status.PENDING for q in log.queries())
 
     @property
     def best(self) -> np.ndarray:

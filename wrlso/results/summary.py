@@ -142,7 +142,7 @@ def summarize(
         "uncharged_evaluations": sum(r.uncharged for r in rounds),
         "failures": reasons,
         "refusals": refused,
-        "elsewhere": len(log.elsewhere()),
+        "elsewhere": len({told.object for told in log.elsewhere()}),
         "diverged_retrainings": sum(r.diverged for r in rounds),
         "wall_seconds": wall_seconds(seconds),
         "compile_seconds": seconds.get("compile", 0.0),

@@ -135,15 +135,34 @@ def keep_base(folder: RunFolder, task: Task, base: Dataset) -> None:
 
 
 def with_elsewhere(base: Dataset, told: Sequence[Told], sign: float) -> Dataset:
-    """The base data, and after them the measurements that were made elsewhere.
+    """The base data with the measurements that were made elsewhere, each object once.
 
-    ``sign`` is the task's.
+    A measurement of a base object takes the place of its score, and so does a later one of the same
+    object. Other objects come after the base data. ``sign`` is the task's.
     """
     if not told:
         return base
-    objects = np.asarray(base.objects)
-    more = [np.frombuffer(one.object, objects.dtype).reshape(objects.shape[1:]) for one in told]
-    scores = np.asarray(base.scores, np.float64)
-    new = sign * np.array([one.score for one in told], np.float64)
-    values: Any = np.concatenate([scores, new])
-    return Dataset(jnp.asarray(np.concatenate([objects, more])), values)
+    latest = {one.object: one.score for one in told}  # each at its first place
+    objects, scores = np.asarray(base.objects), np.array(base.scores, np.float64)
+    for row, name in enumerate(map(np.ndarray.tobytes, objects)):
+        if name in latest:
+            scores[row] = sign * _number(latest[name])
+    known = set(map(np.ndarray.tobytes, objects))
+    new = {name: score for name, score in latest.items() if name not in known}
+    more = [np.frombuffer(name, objects.dtype).reshape(objects.shape[1:]) for name in new]
+    values: Any = np.concatenate([scores, [sign * _number(score) for score in new.values()]])
+    together = np.concatenate([objects, more]) if more else objects
+    return Dataset(jnp.asarray(together), values)
+
+
+def _number(score: float | None) -> float:
+    assert score is not None  # nobody asked for the object, so it has no failure
+    return score
+
+
+def scores_of_base(base: Dataset, sign: float) -> dict[bytes, np.floating]:
+    """The scores of the base objects in the task's sign and in their own precision, by object as
+    raw bytes."""
+    scores = np.asarray(base.scores)
+    signed = scores if sign > 0 else -scores
+    return dict(zip(map(np.ndarray.tobytes, np.asarray(base.objects)), signed, strict=True))

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import REMEDY, Describe, QueryLog
+from wrlso.runs.outputs import why_not_made
 from wrlso.storage.files import force, sweep_parts, write_atomically, write_new
 from wrlso.storage.sealed import DamagedFile, check_seal, parse_json, sealed_json
 from wrlso.storage.tensors import StoredTree, read_tensors, save_tree
@@ -48,19 +49,28 @@ class RunFolder:
 
     @staticmethod
     def check_new(path: Path) -> None:
-        """Check that a folder is empty or does not exist.
+        """Check that a folder is empty, or does not exist and can be made.
 
         Raises:
-          ValueError: if it holds files, is a file, or cannot be read.
+          ValueError: if it holds files, is a file, or cannot be read or made.
         """
+        if why := why_not_made(path):
+            raise ValueError(f"out = {path} cannot be written ({why}): choose another folder")
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"out = {path} is a file, and a run has a folder: choose another name")
         try:
-            taken = path.exists() and (not path.is_dir() or any(map(_is_content, path.iterdir())))
+            taken = path.exists() and any(map(_is_content, path.iterdir()))
         except OSError as error:
             raise ValueError(f"out = {path} cannot be read ({error.strerror})") from error
-        if taken:
+        if taken and (path / "config.json").exists():
             raise ValueError(
                 f"out = {path} exists already and is never overwritten: choose another "
                 f"folder, or continue that run with 'wrlso resume {path}'"
+            )
+        if taken:
+            raise ValueError(
+                f"out = {path} exists already, holds files that are no run's, and is never "
+                "overwritten: choose another folder"
             )
 
     @staticmethod
@@ -78,9 +88,7 @@ class RunFolder:
                 f"another process has just begun a run in out = {path}: choose another folder"
             ) from None
         except OSError as error:
-            raise ValueError(
-                f"out = {path} cannot be written ({error.strerror}): choose another folder"
-            ) from error
+            raise ValueError(f"out = {path}: {error.strerror}: choose another folder") from error
         return RunFolder(path)
 
     @property

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from filelock import FileLock, Timeout
 
+from wrlso.chem.checks import MOST_ATOMS
 from wrlso.chem.chunks import map_parts
 from wrlso.chem.load import load_molecules
 from wrlso.chem.properties import PROPERTIES, standard_properties
@@ -92,7 +94,8 @@ def train_molecules(
             "choose another name, as no model is replaced by that of another training"
         )
     reading = {"column": column, "delimiter": delimiter, "standardize": standardize}
-    smiles, rows, vocabulary = prepare(data, workers, progress, **reading)
+    smiles, rows, vocabulary = prepare(data, out, workers, progress, **reading)
+    check_number(data, len(rows), settings)
     cache = cache_dir() / "molecules"
     targets = standard_properties(smiles, cache, workers, progress)[:, : sizes.properties]
     machine = make_machine(make_tables(vocabulary), rows.shape[1])
@@ -151,10 +154,33 @@ def reconstructed(vae: VAE, model: MoleculeModel, smiles: Sequence[str], rows: n
     return float(np.mean([a == b for a, b in zip(smiles, found, strict=True)]))
 
 
+def check_number(data: str | Path, number: int, settings: Settings) -> None:
+    """Refuse fewer molecules than a step of training takes.
+
+    Raises:
+      ValueError: naming the data, the number of molecules and the remedy.
+    """
+    some = len(split(number, settings).train)
+    if some < settings.batch_size:
+        raise ValueError(
+            f"data = {data} has {_molecules(number)} to learn from, and {some} after some are held "
+            f"out, fewer than batch_size = {settings.batch_size}: give more molecules, or lower "
+            "batch_size"
+        )
+
+
+def _molecules(number: int) -> str:
+    return f"{number} molecule{'s' * (number != 1)}"
+
+
 def prepare(
-    data: str | Path, workers: int | None, progress: bool, **reading: Any
+    data: str | Path, out: Path, workers: int | None, progress: bool, **reading: Any
 ) -> tuple[list[str], np.ndarray, Vocabulary]:
-    """The distinct molecules of a file that can be written, their rows, and the vocabulary."""
+    """The distinct molecules of a file that can be written, their rows, and the vocabulary.
+
+    Raises:
+      ValueError: naming the data and the remedy, if there are none.
+    """
     cache = cache_dir() / "molecules"
     loaded = load_molecules(data, workers=workers, progress=progress, directory=cache, **reading)
     if loaded.rejected or loaded.duplicates or loaded.findings.stereo or loaded.findings.changes:
@@ -163,11 +189,29 @@ def prepare(
     over = partial(map_parts, workers=workers, label=label)
     vocabulary = learn_vocabulary(loaded.smiles, over=over)
     written = write_rows(loaded.smiles, vocabulary, _LONGEST, canonical=True, over=over)
+    if not len(written.places):
+        first = written.rejected[0]
+        raise ValueError(
+            f"none of the {_molecules(len(loaded.smiles))} of data = {data} can be written; the "
+            f"first, {loaded.smiles[first.place]}: {first.reason}. A piece is learnt if two "
+            "molecules have it: give more molecules"
+        )
     if written.rejected:
         first = written.rejected[0]
         _logger.warning(
             f"{len(written.rejected)} of {len(loaded.smiles)} molecules cannot be written; the "
-            f"first, {loaded.smiles[first.place]}: {first.reason}"
+            f"first, {loaded.smiles[first.place]}: {first.reason}. After training, this "
+            f"lists all: {_listing(data, out, reading)}"
         )
     longest = int((written.rows > 0).sum(1).max(initial=0))
     return [loaded.smiles[i] for i in written.places], written.rows[:, :longest], vocabulary
+
+
+def _listing(data: str | Path, out: Path, reading: dict[str, Any]) -> str:
+    """The command that lists the molecules that a trained model cannot write."""
+    words = ["wrlso", "data", str(data), "--model", str(out)]
+    words += ["--max-heavy-atoms", str(MOST_ATOMS), "--rejected", "rejected.csv"]
+    for name in ("column", "delimiter"):
+        if reading.get(name) not in (None, "smiles"):
+            words += [f"--{name}", reading[name]]
+    return shlex.join(words + ["--standardize"] * bool(reading.get("standardize")))

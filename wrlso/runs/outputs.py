@@ -21,10 +21,12 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
       inputs: files that the user named as input.
 
     Raises:
-      ValueError: if it is a folder, an input, or a file of a run.
+      ValueError: if it is a folder, an input, or a file of a run, or nothing can be written there.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder: name a file in it")
+    if why := why_not_made(path):
+        raise ValueError(f"{path} cannot be written ({why}): name another file for the output")
     for one in inputs:
         with suppress(OSError):
             if path.exists() and path.samefile(one):
@@ -41,6 +43,23 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
             raise ValueError(
                 f"{path} is a file of the run in {run}, and is never overwritten: name another file"
             )
+
+
+def why_not_made(path: Path) -> str | None:
+    """Why no file can be made at a path, or in a folder at it, as far as can be seen before; None:
+    it can, or there is a file."""
+    try:
+        if os.path.lexists(path) and not path.is_dir():
+            return None
+        whole = Path(os.path.abspath(path))
+        parent = next(one for one in (whole, *whole.parents) if one.exists())
+    except OSError as error:
+        return error.strerror
+    if not parent.is_dir():
+        return f"{parent} is a file, not a folder"
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return f"you may not write in {parent}"
+    return None
 
 
 def files_named(options: Mapping[str, Any]) -> list[Path]:

@@ -19,7 +19,7 @@ from wrlso.loop.algorithm import Algorithm
 from wrlso.methods import Method
 from wrlso.models.vae import object_like
 from wrlso.resolve import task_record
-from wrlso.runs.base_data import with_elsewhere
+from wrlso.runs.base_data import scores_of_base, with_elsewhere
 from wrlso.runs.config import RunConfig, plan_run
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Told
@@ -121,15 +121,16 @@ def with_all_measurements(folder: RunFolder, base: Dataset, sign: float) -> Data
       DamagedFile: if the log lacks measurements with which the run began.
     """
     with closing(folder.open_log(read_only=True)) as log:
-        whole = with_elsewhere(base, log.elsewhere(), sign)
-    if len(whole.scores) < folder.config.starting.get("count", 0):
+        told = log.elsewhere()
+    found = len(base.scores) + len(told)  # an earlier version counted an object twice
+    if found < folder.config.starting.get("count", 0):
         raise DamagedFile(
             folder.path / "queries.sqlite",
-            f"with it there are {len(whole.scores)} objects of starting data, and the run began "
-            f"with {folder.config.starting['count']}",
+            f"with it there are {found} objects of starting data, and the run began with "
+            f"{folder.config.starting['count']}",
             "restore it, or begin the run again in another folder",
         )
-    return whole
+    return with_elsewhere(base, told, sign)
 
 
 def begin(
@@ -145,6 +146,7 @@ def begin(
     ``more`` are the measurements that join them; ``spent`` is the number of evaluations that they
     took of the budget, None: those of the task.
     """
+    warn_of_other_scores(task, base, more)
     whole = with_elsewhere(base, more, task.sign)
     starting = starting_record(task, whole, spent)
     resolved, config = plan_run(task, method, settings, starting["initial"])
@@ -184,6 +186,23 @@ def starting_record(task: Task, base: Dataset, spent: int | None) -> Mapping[str
         "initial": (task.initial_spent() if spent is None else spent) if task.initial else 0,
         **({"offset": offset} if offset else {}),
     }
+
+
+def warn_of_other_scores(task: Task, base: Dataset, more: Sequence[Told]) -> None:
+    """Warn if measurements that join the starting data differ from them about an object."""
+    if not more:
+        return
+    known = scores_of_base(base, task.sign)
+    both = [(one, known[one.object]) for one in more if one.object in known]
+    other = [(one, old) for one, old in both if np.asarray(one.score, old.dtype) != old]
+    if other:
+        one, old = other[0]
+        warnings.warn(
+            f"start_from: {len(other)} objects of the starting data of task {task.name!r} have "
+            f"other scores there, which count; the first{f', {one.text},' * bool(one.text)} "
+            f"has {one.score} in place of {old}",
+            stacklevel=3,
+        )
 
 
 def warn_of_collapse(resolved: Algorithm, base: Dataset) -> None:

@@ -1,7 +1,8 @@
 """Runs that were begun before: continued only with the settings that they began with."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from wrlso.proposers.base import Proposer
 from wrlso.resolve import algorithm
 from wrlso.runs.config import RunConfig, differences
 from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import Told
+from wrlso.runs.settings import RunSettings
 from wrlso.tasks.base import Task
 
 _SHOWN = 5
@@ -100,3 +103,44 @@ def find_run(path: Path, config: RunConfig) -> RunFolder | None:
         )
     folder.config = stored
     return folder
+
+
+def check_given(folder: RunFolder, config: RunConfig, given: Iterable[str]) -> None:
+    """Refuse the settings that a caller names if the run began with others.
+
+    Args:
+      folder: the run.
+      config: the record of a run with the settings of the caller.
+      given: their names; ``devices``, and those that no record holds, may be any.
+
+    Raises:
+      ValueError: naming the differences.
+    """
+    recorded = {field.name for field in fields(RunConfig)} - {"devices"}
+    asked = {name: getattr(config, name) for name in given if name in recorded}
+    find_run(folder.path, replace(folder.config, **asked))
+
+
+def check_start(folder: RunFolder, settings: RunSettings, more: Sequence[Told]) -> None:
+    """Refuse settings about the starting data of a run that has other ones.
+
+    Args:
+      folder: the run.
+      settings: of the caller.
+      more: the measurements that ``settings.start_from`` names; it may have grown since.
+
+    Raises:
+      ValueError: naming the setting and the remedy.
+    """
+    if settings.rescore:
+        raise ValueError(
+            f"rescore = True scores the starting data of a new run, and {folder.path} keeps those "
+            "with which it began: leave rescore out, or begin a new run"
+        )
+    with closing(folder.open_log(read_only=True)) as log:
+        joined = {one.object for one in log.elsewhere()}
+    if more and joined.isdisjoint(one.object for one in more):
+        raise ValueError(
+            f"start_from = {settings.start_from}: {folder.path} began without its queries: leave "
+            "start_from out, or begin a new run"
+        )

@@ -110,6 +110,22 @@ class RunSettings:
         in_jax = getattr(task, "objective", None) is not None
         return self if self.seeds is not None else replace(self, seeds=SEEDS if in_jax else 1)
 
+    def for_study(self, task: Any) -> "RunSettings":
+        """These settings for a study: one seed on one device.
+
+        Raises:
+          ValueError: if there are several seeds, or a setting evaluates what people measure.
+        """
+        if self.seeds not in (None, 1):
+            raise ValueError(f"seeds must be 1 in a study, got {self.seeds}: open one per seed")
+        for name, given in (("executor", self.executor), ("rescore", self.rescore or None)):
+            if given is not None and getattr(task, "measured", False):
+                raise ValueError(
+                    f"{name} = {given!r} evaluates objectives, and people measure the objects of "
+                    f"task {task.name!r}: leave it out"
+                )
+        return replace(self, seeds=1, devices=1)
+
     @property
     def seed_count(self) -> int:
         """Number of seeds."""

@@ -161,6 +161,7 @@ def record(
     told: Iterable[Entry],
     source: str | None = None,
     overwrite: bool = False,
+    starting: Mapping[bytes, Any] | None = None,
 ) -> TellReport:
     """Record results in one transaction; a result that was told before is not recorded again.
 
@@ -171,43 +172,69 @@ def record(
         else a measurement that was made elsewhere.
       source: their origin, for the log.
       overwrite: let a result replace a different one that was told before.
+      starting: the scores of the starting data, by object as raw bytes; they count as told.
 
     Raises:
       ValueError: naming all results that cannot be recorded. None is recorded then.
     """
     queries = [q for q in log.queries(seed) if q.status in MEASURED]
     by_id = {q.id: q for q in queries}
-    by_object = {q.object.rstrip(b"\0"): q for q in queries}
+    by_object = {_name(q.object): q for q in queries}
     by_text = {q.text: q for q in queries if q.text}
-    known = {one.object.rstrip(b"\0"): one.score for one in log.elsewhere()}
+    known = {_name(one): score for one, score in (starting or {}).items()}
+    known |= {_name(one.object): one.score for one in log.elsewhere()}
     report, new = TellReport(), list[Told]()
-    faults: list[str] = []
+    faults = list[tuple[str, str]]()
     for entry in told:
         query = by_id.get(entry.id) if entry.id is not None else None
-        if entry.id is not None and query is None:
-            faults.append(f"{entry.where}: there is no candidate {entry.id!r}")
+        if fault := _fault(entry, query):
+            faults.append(fault)
             continue
         if query is None:
             assert entry.object is not None
-            query = by_object.get(entry.object.rstrip(b"\0"))
-            query = query or by_text.get(entry.text or "?")
+            query = by_object.get(_name(entry.object)) or by_text.get(entry.text or "?")
         if query is None:
-            new += _elsewhere(entry, known, source, report)
+            new += _elsewhere(entry, known, source, overwrite, report)
         else:
             query, rows = _of_query(entry, query, source, overwrite, report)
-            by_id[query.id] = by_object[query.object.rstrip(b"\0")] = query
+            by_id[query.id] = by_object[_name(query.object)] = query
             by_text[query.text or ""] = query
             new += rows
     if faults:
-        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        open_ones = ", ".join(q.id for q in queries if q.status == Status.PENDING) or "none"
-        raise ValueError(
-            f"nothing was recorded: {'; '.join(faults[:_SHOWN])}{more}. Open candidates: "
-            f"{open_ones}"
-        )
+        raise _refused(faults, queries)
     log.add_results(new)
     report.pending = sum(q.status == Status.PENDING for q in by_id.values())
     return report
+
+
+def _name(stored: bytes) -> bytes:
+    return stored.rstrip(b"\0")
+
+
+def _fault(entry: Entry, query: Query | None) -> tuple[str, str] | None:
+    """Why an entry with an id is no result of the candidate with that id, and the remedy; None: it
+    is one."""
+    if entry.id is None:
+        return None
+    if query is None:
+        fault = f"{entry.where}: there is no candidate {entry.id!r}"
+        return fault, "ids are those of 'wrlso ask': rename a column 'id' that names compounds"
+    asked = query.text or query.object.hex()
+    if entry.text in (None, asked):
+        return None
+    if entry.object is not None and _name(entry.object) == _name(query.object):
+        return None
+    fault = f"{entry.where}: candidate {query.id} is {asked}, and the row has {entry.text}"
+    return fault, "put ids beside their objects again, or drop the column that is wrong"
+
+
+def _refused(faults: Sequence[tuple[str, str]], queries: Sequence[Query]) -> ValueError:
+    """The error that names faults, their remedies and the open candidates."""
+    text = f"nothing was recorded: {'; '.join(fault for fault, _ in faults[:_SHOWN])}"
+    text += f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    remedies = "; ".join(dict.fromkeys(remedy for _, remedy in faults))
+    open_ones = ", ".join(q.id for q in queries if q.status == Status.PENDING) or "none"
+    return ValueError(f"{text}. Remedy: {remedies}. Open candidates: {open_ones}")
 
 
 def _of_query(
@@ -230,32 +257,56 @@ def _of_query(
     if overwrite:
         report.replaced += 1
         return after, [result]
-    report.kept.append(
-        f"{entry.where}: {query.id} was told as {_words(query.score)} before, which stays; "
-        f"{_words(entry.score)} would replace it with 'replace'"
-    )
+    report.kept.append(_stays(entry, query.id, query.score))
     return query, []
 
 
 def _elsewhere(
-    entry: Entry, known: dict[bytes, float | None], source: str | None, report: TellReport
+    entry: Entry,
+    known: dict[bytes, Any],
+    source: str | None,
+    overwrite: bool,
+    report: TellReport,
 ) -> Sequence[Told]:
-    """The row of a measurement that was made elsewhere, unless it is known or has no score."""
+    """The row of a measurement that was made elsewhere, unless it is known or has no score.
+
+    ``known`` holds the scores of the starting data and of other measurements, by object.
+    """
     assert entry.object is not None
-    name = entry.object.rstrip(b"\0")
-    if name in known and (known[name] == entry.score or entry.score is None):
+    name, text = _name(entry.object), entry.text or "this object"
+    if entry.score is None:
+        has = f"; its score {_words(known[name])} stays" if name in known else ""
+        report.kept.append(
+            f"{entry.where}: {text} was left out: nobody asked for it and it has no score{has}"
+        )
+        return []
+    if name in known and _same(entry.score, known[name]):
         report.repeated += 1
         return []
-    if entry.score is None:
-        report.kept.append(f"{entry.where}: nobody asked for it and it has no score, left out")
+    if name in known and not overwrite:
+        report.kept.append(_stays(entry, text, known[name]))
         return []
-    if name in known:
-        report.kept.append(f"{entry.where}: was told as {_words(known[name])} before, which stays")
-        return []
+    report.replaced += name in known
+    report.elsewhere += name not in known
     known[name] = entry.score
-    report.elsewhere += 1
     return [Told(None, entry.object, entry.score, None, source, entry.text)]
 
 
-def _words(score: float | None) -> str:
-    return "a failure" if score is None else shown(score, 6)
+def _same(score: float, known: Any) -> bool:
+    """Whether a score is the known one, in the precision in which that is known."""
+    return bool(np.asarray(score, np.asarray(known).dtype) == known)
+
+
+def _stays(entry: Entry, name: str, known: Any) -> str:
+    """The sentence about a result that another one keeps out."""
+    old, new = _words(known), _words(entry.score)
+    if old == new:  # as rounded
+        old, new = str(known), str(entry.score)
+    return (
+        f"{entry.where}: {name} was told as {old} before, which stays; --replace (in Python "
+        f"replace=True) takes {new}"
+    )
+
+
+def _words(score: Any) -> str:
+    return "a failure" if score is None else shown(float(score), 6)

@@ -10,6 +10,7 @@ WHITE = " "
 
 _NAMES = {"tab": "\t", "\\t": "\t", "space": WHITE, "whitespace": WHITE, "comma": ",",
           "semicolon": ";", "pipe": "|"}  # fmt: skip
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _TOKEN = re.compile(r"\S+")
 _EXTENSION = re.compile(r"[ \t]+(\|[^|\t]*\|)(?=[ \t]|$)")
 _HELD = "\ue000"
@@ -40,6 +41,12 @@ def delimiter_of(text: str) -> str:
             f"{', '.join(sorted(set(_NAMES) - {chr(92) + 't'}))}"
         )
     return found
+
+
+def separator_of(line: str) -> str | None:
+    """The delimiter that Excel's first line ``sep=;`` names; None: it is another line."""
+    found = _SEPARATOR.fullmatch(line.strip(" "))
+    return found[1] if found else None
 
 
 def split(line: str, delimiter: str) -> list[str]:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from wrlso.chem.files.fields import WHITE, delimiter_of, split
+from wrlso.chem.files.fields import WHITE, delimiter_of, separator_of, split
 from wrlso.chem.files.records import Columns, place, places
 from wrlso.chem.molecule import atoms_or_none
 
 _DELIMITERS = (",", "\t", ";", "|", WHITE)
-_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NAMES = {"id", "name", "title", "molecule", "compound", "identifier", "molecule name"}
 _SMILES = {"canonicalsmiles", "isomericsmiles", "cxsmiles", "smi", "smilesstring"}
 _TABLES = (".csv", ".tsv", ".tab")
@@ -92,8 +91,8 @@ def _candidates(lines: Sequence[str]) -> tuple[list[int], str | None]:
     found, separator, content = list[int](), None, 0
     for i, line in enumerate(lines):
         text = line.strip()
-        if text and (match := _SEPARATOR.fullmatch(line.strip(" "))) and not content:
-            separator = match[1]
+        if text and not content and (named := separator_of(line)):
+            separator = named
             continue
         if text:
             found.append(i)

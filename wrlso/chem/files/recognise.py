@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from wrlso.chem.molecule import atoms_or_none
+
 _SELFIES = re.compile(r"(?:\[[^\[\]\s]+\]|\.)+")
 _SYMBOL = re.compile(
     r"\[(?:[=#/\\-]*(?:Branch|Ring|Expl)[=#]?\w*|[=#/\\][A-Z][^\]]*|[CNOSPF]|Cl|Br|I|nop)\]"
@@ -55,9 +57,13 @@ def refuse_other_files(path: Path, lines: Sequence[str]) -> None:
 
 
 def refuse_other_notations(path: Path, texts: Sequence[str]) -> None:
-    """Raise ValueError if most of some texts are in another notation, such as SELFIES."""
+    """Raise ValueError if texts are in another notation, such as SELFIES: most of the first ones
+    are, and none of all is a molecule. Else each is rejected by itself."""
     kinds = [kind_of(text.strip('"')) for text in texts[:_SAMPLE]]
     named = [kind for kind in kinds if kind is not None]
-    if named and len(named) >= 0.5 * len(kinds):
+    if not named or len(named) < 0.5 * len(kinds):
+        return
+    bare = (text.strip('"') for text in texts)
+    if not any(kind_of(text) is None and atoms_or_none(text) for text in bare):
         kind = max(set(named), key=named.count)
         raise ValueError(f"{path} holds no SMILES, but {kind}")
