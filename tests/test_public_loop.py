@@ -243,15 +243,12 @@ def test_a_rate_without_a_meaning_is_refused_where_it_is_known():
 
 def test_a_weighting_of_another_shape_is_refused_when_traced():
     task = make_tiny_task()
+    base = wrlso.base_data(task)
     method = dataclasses.replace(METHOD, weighting=lambda scores, *_: scores[:3] * 0 + 1 / 3)
     algorithm = wrlso.algorithm(task, method, budget=8, proposer="prior")
+    simulate = lambda seed: wrlso.simulate(algorithm, task.objective, seed, task.params, base)  # noqa: E731
     with pytest.raises(ValueError, match="a weight for each of"):
-        jax.eval_shape(
-            lambda seed: wrlso.simulate(
-                algorithm, task.objective, seed, task.params, wrlso.base_data(task)
-            ),
-            0,
-        )
+        jax.eval_shape(simulate, jnp.int32(0))
 
 
 def test_the_arguments_of_run_are_the_settings():

@@ -438,3 +438,16 @@ def test_a_run_cannot_score_what_people_measure(tmp_path):
                 study.ask(n)
     with pytest.raises(ValueError, match=r"holds another run \(budget: 40 -> 41\)"):
         wrlso.open(tmp_path / "lab", people, METHOD, **(SETTINGS | {"budget": 41}))
+
+
+@pytest.mark.parametrize("error", [KeyError, TypeError, ZeroDivisionError])
+def test_what_from_text_raises_is_about_the_text(tmp_path, error):
+    def from_text(text):
+        raise error("the reader is broken")
+
+    own = dataclasses.replace(task(None), to_text=lambda thing: "x", from_text=from_text)
+    with (
+        wrlso.open(tmp_path / "run", own, METHOD, budget=8, progress=False) as study,
+        pytest.raises(ValueError, match=rf"from_text cannot read 'CCO': {error.__name__}: "),
+    ):
+        study.add(["CCO"], [1.0])

@@ -37,7 +37,7 @@ from wrlso.runs.session import Session
 from wrlso.runs.settings import RunSettings, SettingsArguments
 from wrlso.runs.telling import Candidate, TellReport
 from wrlso.status import Status
-from wrlso.tasks.base import Task, describer
+from wrlso.tasks.base import Task, describer, read_object
 
 
 class Study:
@@ -171,7 +171,7 @@ class Study:
                 f"task {self._task.name!r} cannot read objects as text: give it from_text, or tell "
                 "pairs of arrays and scores"
             )
-        return self._stored(self._to_bytes(self._task.from_text(text)))
+        return self._stored(self._to_bytes(read_object(self._task.from_text, text)))
 
     @property
     def pending(self) -> list[Candidate]:

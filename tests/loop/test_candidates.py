@@ -213,3 +213,18 @@ def test_a_key_that_merges_the_batch_is_refused_when_traced():
             lambda objects: fingerprint(objects, lambda o: o.sum()[None]),
             jnp.zeros((3, 2), jnp.uint8),
         )
+
+
+@pytest.mark.parametrize(
+    ("pool", "message"),
+    [
+        (Pool(jnp.zeros((20, 3)), None), r"must give points \[P, 2\] of the latent space"),
+        (Pool(jnp.zeros(20), None), r"must give points \[P, 2\]"),
+        (Pool(jnp.zeros((20, 2)), jnp.zeros((19, 2), jnp.uint8)), "an object for each of 20"),
+    ],
+)
+def test_a_pool_of_another_shape_is_refused_when_traced(pool, message):
+    proposer = Proposer("own", lambda key, view, surrogate: pool, batch=4)
+    _, algorithm, base, state = started(proposer=proposer)
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda key: loop.ask(algorithm, key, state, (), base), jax.random.key(0))

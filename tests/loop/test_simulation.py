@@ -144,3 +144,21 @@ def test_a_model_that_repeats_itself_is_charged_once():
     )
     task, algorithm = tiny_algorithm(vae=constant)
     assert int(loop_by_hand(task, algorithm).history.used) == 1
+
+
+@pytest.mark.parametrize("proposer", ["bo", "prior"])
+def test_a_simulation_within_a_shard_map_is_the_same(proposer):
+    """As docs/jax.md says: without JAX's check of axes."""
+    task, algorithm = tiny_algorithm(proposer=proposer, budget=8)
+    base = wrlso.base_data(task)
+    alone = simulated(task, algorithm)
+    mesh = jax.make_mesh((1,), ("seeds",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("seeds")
+
+    def one(seeds):
+        state, _ = wrlso.simulate(algorithm, task.objective, seeds[0], task.params, base)
+        return state.history.scores[None]
+
+    lifted = jax.shard_map(one, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+    scores = jax.jit(lifted)(jnp.zeros(1, jnp.int32))[0]
+    np.testing.assert_array_equal(scores, alone.history.scores)

@@ -281,3 +281,9 @@ def test_a_seed_alone_starts_as_it_does_in_a_batch():
 
     alone = latents(jnp.array([2]), 1)[0]
     np.testing.assert_allclose(latents(jnp.arange(3), 2)[2, :3], alone[:3], atol=0.02)
+
+
+def test_an_acquisition_function_of_ones_own_gives_a_number_a_point():
+    config = BOConfig(acquisition=lambda mean, variance, best: mean[:, None])
+    with pytest.raises(ValueError, match="acquisition must return a number for each of 7 points"):
+        jax.eval_shape(lambda x: _acquire(known_surrogate(), config, x, x), jnp.zeros(7))

@@ -145,6 +145,7 @@ def _search(
     """Propose a pool and choose its first new objects, decoding no more of it than needed."""
     proposer = algorithm.proposer
     latents, objects = proposer.propose(key, view(state, base), surrogate)
+    _check_shapes(proposer.name, latents, objects, algorithm.vae.latent_dim)
     _check_pool(proposer.name, "gave a pool of {} points", len(latents), proposer)
     choose_from = partial(
         choose,
@@ -173,6 +174,19 @@ def _search(
         return choose_from(latents, jnp.concatenate([first, decode(latents[n:])]))
 
     return cond_over_lanes(lacks, choose_from_all, lambda: found)
+
+
+def _check_shapes(name: str, latents: Array, objects: Array | None, dimensions: int) -> None:
+    if latents.ndim != 2 or latents.shape[1] != dimensions:
+        raise ValueError(
+            f"proposer {name!r} must give points [P, {dimensions}] of the latent space, got shape "
+            f"{latents.shape}"
+        )
+    if objects is not None and len(objects) != len(latents):
+        raise ValueError(
+            f"proposer {name!r} must give an object for each of {len(latents)} points, got "
+            f"{len(objects)}"
+        )
 
 
 def _check_pool(name: str, what: str, n: int, proposer: Any) -> None:

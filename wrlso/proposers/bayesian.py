@@ -218,4 +218,10 @@ def _acquire(surrogate: Surrogate, config: BOConfig, mean: Array, variance: Arra
     function = config.acquisition
     if not callable(function):
         function = ACQUISITIONS[function]
-    return function(mean, variance, surrogate.best)
+    found = function(mean, variance, surrogate.best)
+    if jnp.shape(found) != mean.shape:
+        raise ValueError(
+            f"acquisition must return a number for each of {mean.shape[0]} points, got shape "
+            f"{jnp.shape(found)}"
+        )
+    return found

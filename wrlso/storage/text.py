@@ -177,10 +177,10 @@ def decode(path: Path | str, content: bytes) -> tuple[str, str]:
         text, note = content.decode("utf-8"), ""
     except UnicodeDecodeError:
         try:
-            text = content.decode("cp1252")
+            text, name = content.decode("cp1252"), "Windows-1252"
         except UnicodeDecodeError:
-            text = content.decode("latin-1")
-        note = "decoded as Latin-1, as it is not UTF-8"
+            text, name = content.decode("latin-1"), "Latin-1"
+        note = f"decoded as {name}, as it is not UTF-8"
     controls = len(_CONTROL.findall(text, 0, _SAMPLE))
     if controls > 0.01 * min(len(text), _SAMPLE):
         raise ValueError(f"{path} holds no text: {_begin(content)}")

@@ -183,6 +183,21 @@ def shipped_params(path: Path, vae: VAE) -> Any:
     return load_tree(path, jax.eval_shape(lambda: vae.init(prng_key(0))), "install wrlso again")
 
 
+def read_object(from_text: Callable[[str], np.ndarray], text: str) -> np.ndarray:
+    """The object that a line of text names.
+
+    Raises:
+      ValueError: if the function raises, whatever it raises.
+    """
+    try:
+        return from_text(text)
+    except ValueError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        raise ValueError(f"from_text cannot read {text!r}: {kind}: {error}") from error
+
+
 def describer(task: Task) -> Callable[[bytes], str] | None:
     """A function from an object in storage form to its line of text; None if the task has none.
 
