@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from wrlso.data import Dataset
-from wrlso.evaluation.pools import on_chosen_executor
+from wrlso.evaluation.pools import evaluating
 from wrlso.loop.algorithm import Algorithm
 from wrlso.methods import Method, weighted_retraining
 from wrlso.models.vae import object_like
@@ -274,7 +274,6 @@ class Study:
             write_summaries(runs, self._task, engine.session.compilations)
 
 
-@on_chosen_executor
 def open(
     out: str | Path,
     task: Task | None = None,
@@ -310,7 +309,8 @@ def open(
     method = method or weighted_retraining()
     RunFolder.check_new(path)
     announce(task, method, chosen)
-    base = load_base(task)
+    with evaluating(chosen.executor, chosen.rescore):
+        base = load_base(task)
     more = queries_of_runs(chosen.start_from, task)
     resolved, config = begin(task, method, chosen, base, more)
     folder = create(path, config, more)

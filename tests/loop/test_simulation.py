@@ -146,7 +146,7 @@ def test_a_model_that_repeats_itself_is_charged_once():
     assert int(loop_by_hand(task, algorithm).history.used) == 1
 
 
-@pytest.mark.parametrize("proposer", ["bo", "prior"])
+@pytest.mark.parametrize("proposer", [pytest.param("bo", marks=pytest.mark.slow), "prior"])
 def test_a_simulation_within_a_shard_map_is_the_same(proposer):
     """As docs/jax.md says: without JAX's check of axes."""
     task, algorithm = tiny_algorithm(proposer=proposer, budget=8)
