@@ -266,6 +266,8 @@ def test_a_masked_score_is_none_and_what_is_no_number_is_refused():
     for wrong in (np.array([1j, 2, 3]), np.array(["1", "2", "3"]), np.array([0, 1, 2], "M8[s]")):
         with pytest.raises(ValueError, match="real numbers"):
             prepare_base(Dataset(objects, wrong))
+        with pytest.raises(ValueError, match="scores must be real numbers"):
+            wrlso.rank_weights(wrong)
         with pytest.raises(ValueError, match=r"data.scores must be real numbers"):
             check_dataset(Dataset(objects, wrong))
 

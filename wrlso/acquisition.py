@@ -171,7 +171,7 @@ def thompson(
     samples = sample_joint(key, mean, covariance, batch)
 
     def choose(taken: Array, sample: Array) -> tuple[Array, Array]:
-        least = jnp.finfo(sample.dtype).min  # a sample of minus infinity is taken before these
+        least = jnp.finfo(sample.dtype).min  # minus infinity is for those taken
         row = jnp.argmax(jnp.where(taken, -jnp.inf, jnp.maximum(sample, least)))
         return taken.at[row].set(True), row
 

@@ -202,18 +202,25 @@ def check_dataset(data: Dataset, name: str = "data") -> None:
         )
 
 
-def _check_type_of_objects(kind: np.dtype, name: str = "data") -> None:
-    """Refuse objects that are not integers of at most 32 bits."""
+def fault_of_objects(kind: np.dtype) -> str | None:
+    """The rule that objects of a type break, and the remedy; None: they are integers of at most 32
+    bits."""
     if kind.kind not in "iub":
-        raise ValueError(
-            f"{name}.objects must be integers (indices, packed bits), got {kind}: "
-            "equal objects are recognised bit by bit, so store a quantised form"
+        return (
+            f"must be integers (indices, packed bits), got {kind}: equal objects are recognised "
+            "bit by bit, so store a quantised form"
         )
     if kind.itemsize > 4:
-        raise ValueError(
-            f"{name}.objects must be integers of 32 bits at most, got {kind}: they are "
-            "recognised by 32-bit words, so store them as such"
+        return (
+            f"must be integers of 32 bits at most, got {kind}: cast them, as 64 bits are cut to 32 "
+            "where JAX has no 64-bit types"
         )
+    return None
+
+
+def _check_type_of_objects(kind: np.dtype, name: str = "data") -> None:
+    if fault := fault_of_objects(kind):
+        raise ValueError(f"{name}.objects {fault}")
 
 
 def merge_replicates(

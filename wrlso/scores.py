@@ -68,7 +68,7 @@ def in_double(values: ArrayLike, name: str = "scores") -> np.ndarray:
     real = jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)
     if not (real or kind in (bool, object)):
         raise ValueError(f"{name} must be real numbers, got {kind}: convert them to floats")
-    wide = given.astype(np.float64)
+    wide = given.astype(np.float64, copy=False)
     return wide.filled(np.nan) if isinstance(wide, np.ma.MaskedArray) else wide
 
 
@@ -243,3 +243,15 @@ def is_concrete(*arrays: Any) -> bool:
         isinstance(leaf, jax.core.Tracer) or not getattr(leaf, "is_fully_addressable", True)
         for leaf in jax.tree.leaves(arrays)
     )
+
+
+def check_scalar(name: str, value: ArrayLike) -> None:
+    """Refuse an array in place of a number, also under ``jit``.
+
+    Raises:
+      ValueError: if so.
+    """
+    if np.ndim(value) != 0:
+        raise ValueError(
+            f"{name} must be a single number, got shape {np.shape(value)}; use vmap for more"
+        )

@@ -8,7 +8,7 @@ from tinygp.kernels import Kernel
 
 from wrlso.gp.kernels import Stationary
 from wrlso.gp.linalg import AnyArray, check_finite
-from wrlso.scores import is_concrete
+from wrlso.scores import check_scalar, is_concrete
 
 
 def check_problem(
@@ -52,18 +52,6 @@ def check_noise(noise: ArrayLike, zero: bool = False) -> None:
     check_scalar("noise", noise)
     check_finite("noise", noise)
     check_positive("noise", noise, zero)
-
-
-def check_scalar(name: str, value: ArrayLike) -> None:
-    """Refuse an array in place of a number.
-
-    Raises:
-      ValueError: if so.
-    """
-    if np.ndim(value) != 0:
-        raise ValueError(
-            f"{name} must be a single number, got shape {np.shape(value)}; use vmap for more"
-        )
 
 
 def check_type(name: str, values: ArrayLike) -> None:

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_noise, check_problem, check_scalar
+from wrlso.gp.checks import check_noise, check_problem
 from wrlso.gp.linalg import (
     AnyArray,
     check_finite,
@@ -32,6 +32,7 @@ from wrlso.gp.linalg import (
     times_lower,
     whiten,
 )
+from wrlso.scores import check_scalar
 
 
 class ExactGP(NamedTuple):

@@ -20,8 +20,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_noise, check_problem, check_scalar, check_type
+from wrlso.gp.checks import check_noise, check_problem, check_type
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
+from wrlso.scores import check_scalar
 
 
 class SparseGP(NamedTuple):

@@ -18,7 +18,7 @@ from wrlso.loop.retraining import TRAINING_NUMBERS, RetrainConfig
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.base import Proposer
-from wrlso.weighting.checks import check_number
+from wrlso.weighting.checks import check_rate
 from wrlso.weighting.registry import Weighting
 
 Hyper = Mapping[str, ArrayLike]
@@ -122,13 +122,9 @@ class Algorithm:
                 f"hyper has no {unknown[0]!r}; the names are: {', '.join(sorted(known))}"
             )
         for name in TRAINING_NUMBERS:
-            check_number(name, given.get(name, 0), "at least 0 and finite", _is_rate)
+            check_rate(name, given.get(name, 0))
         rates = {name: getattr(self.retraining, name) for name in TRAINING_NUMBERS}
         return {**rates, **self.hyper, **given}
-
-
-def _is_rate(value: np.ndarray) -> np.ndarray:
-    return (value >= 0) & (value < np.inf)
 
 
 def init(algorithm: Algorithm, params: Any, base: Dataset, capacity: int | None = None) -> State:

@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Integer
 
-from wrlso.data import NO_SCORE, Dataset, History, in_use
+from wrlso.data import NO_SCORE, Dataset, History, fault_of_objects, in_use
 from wrlso.fingerprint import (
     DedupKey,
     Fingerprints,
@@ -119,16 +119,8 @@ def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
 def _check_types(dataset: Dataset) -> None:
     """Refuse base data by their types and shapes, which are known under ``jit``, too."""
     kind, shape = np.dtype(dataset.objects.dtype), np.shape(dataset.objects)
-    if kind.kind not in "iub":
-        raise TypeError(
-            f"objects of the base data must be integers, got {kind}: equal objects are recognised "
-            "bit by bit, so store indices of symbols or packed bits"
-        )
-    if kind.itemsize > 4:
-        raise TypeError(
-            f"objects of the base data must be integers of at most 32 bits, got {kind}: cast them, "
-            "as 64 bits are cut to 32 where JAX has no 64-bit types"
-        )
+    if fault := fault_of_objects(kind):
+        raise TypeError(f"objects of the base data {fault}")
     scores = np.shape(dataset.scores)
     if len(scores) != 1 or not shape or shape[0] != scores[0] or 0 in scores:
         raise ValueError(

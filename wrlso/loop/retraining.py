@@ -13,7 +13,7 @@ from wrlso.data import Dataset, History, all_rounds, all_scores, gather
 from wrlso.models.elbo import constant_beta
 from wrlso.models.training import WeightForm, minibatches, train
 from wrlso.models.vae import VAE
-from wrlso.weighting.checks import check_number
+from wrlso.weighting.checks import check_rate
 from wrlso.weighting.ranks import effective_sample_size
 from wrlso.weighting.registry import Weighting
 
@@ -70,7 +70,7 @@ class RetrainConfig:
         for name in (*TRAINING_NUMBERS, *_SIZES):
             value = getattr(self, name)
             if value is not None:
-                check_number(name, value, "at least 0 and finite", lambda v: 0 <= v < np.inf)
+                check_rate(name, value)
 
     def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
         """The optax transformation for a learning rate, which may be traced."""

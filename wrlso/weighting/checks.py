@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
-from wrlso.scores import is_concrete
+from wrlso.scores import check_scalar, is_concrete
 
 
 def check_number(
@@ -17,11 +17,17 @@ def check_number(
     Raises:
       ValueError: if so. NaN fulfils no rule.
     """
-    if np.ndim(value) != 0:
-        raise ValueError(
-            f"{name} must be a single number, got shape {np.shape(value)}; use vmap for more"
-        )
+    check_scalar(name, value)
     check_all(name, value, rule, holds)
+
+
+def check_rate(name: str, value: ArrayLike) -> None:
+    """Refuse an array in place of a number, and a concrete one that is negative, NaN or infinite.
+
+    Raises:
+      ValueError: if so.
+    """
+    check_number(name, value, "at least 0 and finite", lambda v: (v >= 0) & (v < np.inf))
 
 
 def check_all(name: str, values: ArrayLike, rule: str, holds: Callable[[np.ndarray], Any]) -> None:

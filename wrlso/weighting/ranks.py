@@ -9,6 +9,8 @@ Optimization in the Latent Space of Deep Generative Models via Weighted
 Retraining", NeurIPS 2020.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -221,16 +223,18 @@ def usable_scores(
 
 
 def _in_single(scores: ArrayLike) -> ArrayLike:
-    """Scores as they are, but for known ones that float32 does not hold: lists, floats of 64 bits
-    and integers of 32 and more."""
+    """Scores as they are, but for known ones that float32 may not hold: floats of 64 bits, integers
+    of 32 and more, and masked arrays. Those that are no real numbers are refused."""
     if not is_concrete(scores):
         return scores
-    if isinstance(scores, np.ma.MaskedArray):
-        scores = in_double(scores)
-    given = scores if isinstance(scores, Array) else np.asarray(scores)
+    masked = isinstance(scores, np.ma.MaskedArray)
+    given: Any = scores if masked or isinstance(scores, Array) else np.asarray(scores)
     kind = given.dtype
-    wide = kind == np.float64 or (jnp.issubdtype(kind, jnp.integer) and kind.itemsize >= 4)
-    if not wide or (jax.config.jax_enable_x64 and kind.kind == "f"):  # type: ignore[attr-defined]
+    short = jnp.issubdtype(kind, jnp.floating) and kind.itemsize <= 4
+    short |= jnp.issubdtype(kind, jnp.bool_) or (
+        jnp.issubdtype(kind, jnp.integer) and kind.itemsize <= 2
+    )
+    if short and not masked:
         return given
     values = in_double(given)
     if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
