@@ -46,6 +46,15 @@ def test_help_has_an_example(capsys, words):
     assert f"Try: wrlso {' '.join(words)} " in printed(capsys, *words)
 
 
+@pytest.mark.parametrize("columns", ["1", "3", "39"])
+def test_help_ends_in_a_narrow_terminal(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    narrow = printed(capsys, "resume")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert narrow == printed(capsys, "resume")
+    assert "--budget" in narrow
+
+
 def test_the_version_names_jax_and_its_devices(capsys):
     assert main(["--version"]) == 0
     text = capsys.readouterr().out
