@@ -87,6 +87,8 @@ def test_seeds_are_sharded_and_shared_data_is_replicated():
     ("arguments", "message"),
     [
         ((0,), "seeds must be at least 1"),
+        ((2.5,), "seeds must be a whole number"),
+        ((2, 1.5), "devices must be a whole number"),
         ((2, 99), "devices must be between 1 and 8"),
         ((2, 0), "got 0"),
         ((2, 1, "both"), "auto, map or vmap"),
@@ -95,6 +97,15 @@ def test_seeds_are_sharded_and_shared_data_is_replicated():
 def test_impossible_plans_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         plan_seeds(*arguments)
+
+
+@pytest.mark.parametrize("lift", [over_seeds, over_seeds_in_place])
+@pytest.mark.parametrize("rows", [3, 8, ()])
+def test_lanes_of_another_number_than_the_plans_are_refused_by_name(lift, rows):
+    plan = plan_seeds(3, devices=2)
+    lanes = jnp.zeros(rows)
+    with pytest.raises(ValueError, match=r"leading axis of plan.lanes = 4 \(plan.seeds = 3\)"):
+        jax.eval_shape(lift(lambda lane, shared: (lane[0], lane[1]), plan), (lanes, lanes), 1)
 
 
 def queries(path, seeds, first_seed=0, **how):

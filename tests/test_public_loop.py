@@ -65,6 +65,27 @@ def test_a_loop_of_ones_own_gives_the_queries_of_run(tmp_path):
     check_equal(loop_by_hand(task, algorithm, 3).history, result, 3)
 
 
+@pytest.mark.parametrize(
+    ("proposer", "budget", "compared"), [("prior", 12, 12), ("bo", 4, 1)], ids=["prior", "bo"]
+)
+def test_a_task_that_minimises_gives_the_queries_of_run(tmp_path, proposer, budget, compared):
+    """``run`` logs the task's own scores; in a program's histories higher is better."""
+    task = dataclasses.replace(make_tiny_task(), minimize=True)
+    result = tiny_run(tmp_path / "run", task, proposer=proposer, seeds=1, budget=budget)
+    algorithm = wrlso.algorithm(task, METHOD, budget=budget, proposer=proposer)
+    params, base = wrlso.pretrained(task, progress=False), wrlso.base_data(task)
+    simulate = jax.jit(lambda seed: wrlso.simulate(algorithm, task.objective, seed, params, base))
+    histories = [simulate(0)[0].history]
+    if proposer == "prior":
+        histories.append(loop_by_hand(task, algorithm, 0).history)
+    objects, latents, scores = (rows[:compared] for rows in queries(result, 0))
+    assert len(scores) == compared
+    for history in histories:
+        np.testing.assert_array_equal(history.objects[:compared], objects)
+        np.testing.assert_array_equal(-history.scores[:compared], scores)
+        np.testing.assert_allclose(history.latents[:compared], latents, rtol=1e-4, atol=0.05)
+
+
 @pytest.mark.slow
 def test_bo_in_a_program_of_ones_own_begins_as_in_run(tmp_path):
     """Up to rounding, which a climb may make visible later."""

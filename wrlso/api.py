@@ -42,6 +42,7 @@ from wrlso.runs.processes import process
 from wrlso.runs.progress import pretrain_bar
 from wrlso.runs.reopen import check_same, find_run, first_run, resolve_again
 from wrlso.runs.settings import RunSettings, SettingsArguments
+from wrlso.scores import Direction
 from wrlso.storage.bars import bars
 from wrlso.tasks.base import Task
 
@@ -289,10 +290,14 @@ def pretrained(task: Task, *, progress: bool = True) -> Any:
 def base_data(task: Task) -> BaseData:
     """The task's base data as all seeds read them, for ``simulate`` or a loop of your own.
 
+    Higher is better in them: the scores of a task that minimises are negated. ``simulate`` and
+    ``loop.score`` negate those of its objective likewise.
+
     Raises:
       ValueError: if they cannot be used.
     """
-    return prepare_base(load_base(task), task.dedup_key)
+    direction = Direction.MINIMIZE if task.minimize else Direction.MAXIMIZE
+    return prepare_base(load_base(task), task.dedup_key)._replace(direction=direction)
 
 
 def _at_the_same_round(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:

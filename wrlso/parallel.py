@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +64,9 @@ def plan_seeds(
     Raises:
       ValueError: if seeds or devices are out of range.
     """
+    for name, value in {"seeds": seeds, "devices": devices}.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, SupportsIndex)):
+            raise ValueError(f"{name} must be a whole number, got {value!r}")
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     available = jax.local_devices() if local else jax.devices()
@@ -187,7 +190,18 @@ def _on_devices(on_device: Callable[..., Any], plan: SeedPlan) -> Callable[..., 
         check_vma=False,
     )
     active = np.arange(plan.lanes) < plan.seeds
-    return lambda lanes, shared: sharded(active, lanes, shared)
+
+    def call(lanes: Any, shared: Any) -> Any:
+        for leaf in jax.tree.leaves(lanes):
+            if np.shape(leaf)[:1] != (plan.lanes,):
+                raise ValueError(
+                    f"every array of lanes must have a leading axis of plan.lanes = {plan.lanes} "
+                    f"(plan.seeds = {plan.seeds}), got shape {list(np.shape(leaf))}: fill the rows "
+                    "beyond the seeds up, as with copies of the first"
+                )
+        return sharded(active, lanes, shared)
+
+    return call
 
 
 @jax.custom_batching.custom_vmap

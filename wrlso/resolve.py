@@ -13,6 +13,7 @@ from wrlso.data import Dataset
 from wrlso.evaluation.objective import HostObjective
 from wrlso.loop.algorithm import TRAINING_NUMBERS, Algorithm
 from wrlso.methods import Method
+from wrlso.models.checks import check_storable
 from wrlso.proposers.base import Proposer
 from wrlso.proposers.gradient import GRADIENT_METHODS
 from wrlso.scores import relative, score_offset
@@ -254,6 +255,7 @@ def task_record(task: Task, base: Dataset) -> dict[str, Any]:
     host = task.host_objective
     if isinstance(host, HostObjective):
         host = (host.score, host.canonical, host.accept)  # type: ignore[assignment]
+    check_storable(task.params)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(task.params)]
     return {
         "objective": code_digest((task.objective, host)),

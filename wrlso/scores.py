@@ -6,6 +6,7 @@ host scores stay in float64, and no rank, weight or posterior depends on the off
 
 import warnings
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import jax
@@ -17,6 +18,15 @@ from jax.typing import ArrayLike, DTypeLike
 Objective = Callable[[Array], Array]
 """``objects [B, ...] -> scores [B]``, higher is better. Whole numbers count exactly, those of 32
 bits without a sign up to 2^31 where lower is better."""
+
+
+@jax.tree_util.register_static
+class Direction(Enum):
+    """Which scores of an objective are better. Static under every transformation."""
+
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
 
 _FAR = 1024.0
 """Distance from zero, in units of the scores' spread, from which on the offset is subtracted."""
@@ -179,9 +189,10 @@ def raw_scores(objective: Objective, objects: Array) -> Array:
     """``[B]`` scores of ``[B, ...]`` objects in the objective's own type.
 
     Raises:
-      ValueError: if the objective does not return one score per object.
+      ValueError: if the objective does not return one score, a real number, per object.
     """
     scores = jnp.asarray(objective(objects))
+    check_real("scores of the objective", scores)
     if scores.shape != objects.shape[:1]:
         raise ValueError(
             f"objective must map objects {list(objects.shape)} to scores {list(objects.shape[:1])}"
@@ -231,6 +242,17 @@ def negative_on_host(scores: Any) -> Any:
 def _is_small_integer(scores: Array) -> bool:
     kind = scores.dtype
     return kind == jnp.bool_ or (jnp.issubdtype(kind, jnp.integer) and kind.itemsize < 4)
+
+
+def check_real(name: str, values: Any) -> None:
+    """Refuse arrays that are neither floats nor whole numbers nor booleans, also under ``jit``.
+
+    Raises:
+      ValueError: if so; it names what and the type.
+    """
+    kind = getattr(values, "dtype", None) or jnp.result_type(values)
+    if not any(jnp.issubdtype(kind, real) for real in (jnp.floating, jnp.integer, jnp.bool_)):
+        raise ValueError(f"{name} must be real numbers, got {kind}")
 
 
 def is_concrete(*arrays: Any) -> bool:

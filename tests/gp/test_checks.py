@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tinygp
 
 from wrlso.acquisition import thompson
 from wrlso.gp import exact, sparse
@@ -147,3 +148,43 @@ def test_maximize_refuses_other_shapes(changes, message):
     usual = dict(function=lambda x: -(x**2).sum(-1), starts=np.zeros((3, 2)), evaluations=5)
     with pytest.raises(ValueError, match=message):
         maximize(**(usual | changes), lower=-1.0, upper=1.0)
+
+
+PLAIN = tinygp.kernels.Matern52(1.0)
+
+
+@pytest.mark.parametrize("fit", [fit_exact, fit_sparse])
+def test_points_of_other_dimensions_than_the_posterior_are_refused(fit):
+    """A kernel of tinygp alone would broadcast them."""
+    module, gp = (exact if fit is fit_exact else sparse), fit(PLAIN)
+    for predict in (module.predict, module.predict_joint):
+        with pytest.raises(ValueError, match=r"^x must be points \[s, 2\]"):
+            predict(gp, np.ones((3, 1), np.float32))
+    slot = (0,) if fit is fit_exact else ()
+    with pytest.raises(ValueError, match=r"must be points \[s, 2\]"):
+        module.add(gp, *slot, np.ones(3, np.float32), 0.0)
+
+
+def test_no_inducing_points_are_refused():
+    with pytest.raises(ValueError, match=r"^inducing must have at least one point"):
+        sparse.condition(PLAIN, 0.1, X, Y, Z[:0])
+    with pytest.raises(ValueError, match=r"^points must be \[n, d\]"):
+        sparse.k_means(jax.random.key(0), X[:0], 2)
+
+
+def test_starts_and_bounds_may_be_lists():
+    maxima = maximize(lambda x: -(x**2).sum(1), [[0.5, 0.5]], [0.1, 0.1], [1.0, 1.0])
+    np.testing.assert_allclose(maxima.points, [[0.1, 0.1]])
+
+
+@pytest.mark.parametrize("name", ["lower", "upper"])
+@pytest.mark.parametrize("shape", [(3,), (4, 2), (1, 3), (1, 1, 2)])
+def test_bounds_of_another_shape_are_refused_by_name(name, shape):
+    bounds = {"lower": np.zeros(2), "upper": np.ones(2)} | {name: np.full(shape, 0.5)}
+    with pytest.raises(ValueError, match=f"^{name} must be one number"):
+        maximize(lambda x: -(x**2).sum(1), Z, **bounds)
+
+
+def test_complex_values_are_refused():
+    with pytest.raises(ValueError, match=r"^values of the function must be real numbers"):
+        maximize(lambda x: (x * 1j).sum(1), Z, 0.0, 1.0)

@@ -11,8 +11,9 @@ from tests.builders import begun, count_bits, evaluation, fixed_pool, tiny_algor
 from wrlso import loop
 from wrlso.data import NO_SCORE, Dataset, append
 from wrlso.fingerprint import fingerprint
-from wrlso.loop.candidates import _verdicts, prepare_base
+from wrlso.loop.candidates import _verdicts, no_candidates, prepare_base
 from wrlso.proposers.base import Pool, Proposer
+from wrlso.scores import evaluate
 from wrlso.status import Status
 
 pytestmark = pytest.mark.usefixtures("strict_modes")
@@ -221,6 +222,12 @@ def test_a_key_that_merges_the_batch_is_refused_when_traced():
         (Pool(jnp.zeros((20, 3)), None), r"must give points \[P, 2\] of the latent space"),
         (Pool(jnp.zeros(20), None), r"must give points \[P, 2\]"),
         (Pool(jnp.zeros((20, 2)), jnp.zeros((19, 2), jnp.uint8)), "an object for each of 20"),
+        (Pool(jnp.zeros((20, 2)), jnp.zeros((20, 2), jnp.int32)), r"objects uint8\[2\], .* int32"),
+        (
+            Pool(jnp.zeros((20, 2)), jnp.zeros((20, 3), jnp.uint8)),
+            r"objects uint8\[2\], .* uint8\[3\]",
+        ),
+        (jnp.zeros((20, 2)), "must give a Pool of points"),
     ],
 )
 def test_a_pool_of_another_shape_is_refused_when_traced(pool, message):
@@ -228,3 +235,31 @@ def test_a_pool_of_another_shape_is_refused_when_traced(pool, message):
     _, algorithm, base, state = started(proposer=proposer)
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(lambda key: loop.ask(algorithm, key, state, (), base), jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    "changes", [dict(batch=0), dict(batch=2.5), dict(decode_first=-1), dict(max_duplicates=True)]
+)
+def test_a_proposer_without_a_batch_is_refused(changes):
+    settings = dict(batch=4) | changes
+    with pytest.raises(ValueError, match=f"^{next(iter(changes))} of a proposer must be"):
+        Proposer("own", lambda key, view, surrogate: None, **settings)
+
+
+@pytest.mark.parametrize("key", [lambda o: (o, o), lambda o: 3, lambda o: None], ids=["2", "3", ""])
+def test_a_key_that_is_no_array_is_refused(key):
+    with pytest.raises(ValueError, match=r"^dedup_key must map objects"):
+        fingerprint(jnp.zeros((3, 2), jnp.uint8), key)
+
+
+def test_base_scores_may_be_a_list():
+    base = prepare_base(Dataset(np.zeros((2, 3), np.uint8), [0.5, 1.5]))
+    assert base.dataset.scores.tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize("where", [loop.score, lambda f, c: evaluate(f, c.objects)])
+def test_complex_scores_are_refused(where):
+    _, _, base, state = started()
+    candidates = no_candidates(state.history, base, batch=4, max_duplicates=0)
+    with pytest.raises(ValueError, match=r"^scores of the objective must be real numbers"):
+        where(lambda objects: jnp.ones(len(objects), jnp.complex64), candidates)

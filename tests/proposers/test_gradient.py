@@ -5,11 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.builders import count_bits, make_tiny_task, simulation, tiny_algorithm
+from tests.builders import count_bits, make_tiny_task, simulation, tiny_algorithm, tiny_data
 from wrlso.data import empty_history
 from wrlso.loop.candidates import prepare_base
 from wrlso.proposers.base import View
-from wrlso.proposers.gradient import GRADIENT_METHODS, GradientConfig, gradient_ascent
+from wrlso.proposers.gradient import (
+    GRADIENT_METHODS,
+    GradientConfig,
+    _unit_of_scores,
+    gradient_ascent,
+)
 
 pytestmark = pytest.mark.usefixtures("strict_modes")
 
@@ -63,3 +68,13 @@ def test_the_generator_keeps_its_samples_apart():
         better = float(count_bits(pool.objects).mean())
         assert better > float(count_bits(task.vae.decode(task.params, jnp.zeros((1, 2))))[0]) - 1
     assert spread[1] > 1.2 * spread[0]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_the_unit_of_scores_is_their_deviation_at_any_scale(scale):
+    scores = np.asarray(tiny_data().scores) * np.float32(scale)
+    base = prepare_base(tiny_data()._replace(scores=scores))
+    history = empty_history(2, base.dataset.objects[0], 2)
+    view = View(None, history, base.dataset, base.distinct, base.offset)
+    _, unit = _unit_of_scores(jax.random.key(0), view, ())
+    assert float(unit) == pytest.approx(np.std(scores.astype(np.float64)), rel=1e-5)

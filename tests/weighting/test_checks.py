@@ -1,6 +1,7 @@
 """Off contract: what is concrete and means nothing is refused, wherever a number is taken."""
 
 import warnings
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,8 @@ REFUSED = {
     "rounds, one of four": lambda: baselines.dbas_reference_weights(SCORES, ROUNDS[:1], 0.5, 0.3),
     "effective NaN": lambda: ranks.k_of_effective_rows(10, np.nan),
     "scores real": lambda: ranks.rank_weights(SCORES + 1j, 0.1),
+    "weights, a table": lambda: ranks.effective_sample_size(np.ones((3, 2))),
+    "weights, one": lambda: ranks.cumulative_weight(np.float32(1), np.array([0.5])),
 }
 
 
@@ -154,3 +157,49 @@ def test_numbers_of_16_bits_are_promoted_under_strict_types(name):
         found = getattr(baselines, name)(jnp.bfloat16(SCORES), *short)
     expected = getattr(baselines, name)(jnp.float32(jnp.bfloat16(SCORES)), *rest)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "share"),
+    [(300, np.int8(1)), (1_000_000, np.float16(0.5)), (1_000_000, jnp.bfloat16(0.5)), (70_000, 1)],
+)
+def test_a_share_of_rows_is_computed_in_a_type_that_holds_the_rows(rows, share):
+    found = ranks.cumulative_weight(np.full(rows, 1 / rows, np.float32), jnp.asarray(share))
+    assert float(found) == pytest.approx(float(share), rel=1e-3)
+
+
+@pytest.mark.parametrize("k", [1e-30, 1e-20, 1e-8, 0.3, 1e10, np.inf])
+def test_the_slope_of_rank_weights_in_k_is_finite_wherever_k_may_be(k):
+    """With s = kN and S the sum of 1 / (s + r): dw/dk = N w (S2 / S - 1 / (s + r))."""
+    scores = jnp.array([3.0, 1.0, 2.0, 2.0, 0.0], jnp.float32)
+    with jax.debug_nans(True):
+        slopes = [
+            np.asarray(jacobian(lambda k: ranks.rank_weights(scores, k))(jnp.float32(k)))
+            for jacobian in (jax.jacfwd, jax.jacrev)
+        ]
+    if np.isinf(k):
+        expected = np.zeros(5)
+    else:  # in fractions, as the terms of the best row cancel
+        inverse = [1 / (Fraction(float(np.float32(k))) * 5 + r) for r in (0, 3, 1, 1, 4)]
+        total, squares = sum(inverse), sum(one**2 for one in inverse)
+        expected = np.array([float(5 * x / total * (squares / total - x)) for x in inverse])
+    for found in slopes:
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * abs(expected).max())
+
+
+def test_the_share_of_weights_exists_at_the_least_k():
+    assert 0 < float(ranks.rank_weight_share(np.float32(1e-45), 0.0, 0.5)) <= 1
+
+
+def test_the_slope_of_exponential_weights_is_right_where_the_best_are_tied():
+    """dw_i/df_j = alpha (w_i [i = j] - w_i w_j)."""
+    scores, alpha = jnp.array([1.0, 1.0, 0.0, 0.4], jnp.float32), 1.7
+    w = np.asarray(baselines.rwr_weights(scores, alpha), np.float64)
+    found = jax.jacrev(lambda s: baselines.rwr_weights(s, alpha))(scores)
+    np.testing.assert_allclose(found, alpha * (np.diag(w) - np.outer(w, w)), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [jnp.int32, jnp.float32])
+def test_a_mask_of_another_length_is_refused_when_traced(kind):
+    with pytest.raises(ValueError, match="mask must have the shape of scores"):
+        jax.eval_shape(lambda s: ranks.rank_weights(s, 0.1, np.ones(3, bool)), jnp.ones(4, kind))

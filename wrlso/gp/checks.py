@@ -20,8 +20,10 @@ def check_problem(
       ValueError: for shapes and types; for concrete arguments, also if a row in use is not finite,
         or a lengthscale or variance is not positive.
     """
-    if np.ndim(points) != 2 or len(points) == 0:
-        raise ValueError(f"points must be [n, d] with n at least 1, got shape {np.shape(points)}")
+    if np.ndim(points) != 2 or 0 in np.shape(points):
+        raise ValueError(
+            f"points must be [n, d] with n and d at least 1, got shape {np.shape(points)}"
+        )
     for name, part in {"targets": targets, "mask": mask}.items():
         if part is not None and np.shape(part) != (len(points),):
             raise ValueError(
@@ -40,6 +42,19 @@ def check_problem(
         check_scalar("variance of the kernel", kernel.variance)
         check_positive("lengthscales", kernel.lengthscales)
         check_positive("variance of the kernel", kernel.variance)
+
+
+def check_like(name: str, points: AnyArray, like: AnyArray) -> None:
+    """Refuse points ``[s, d]`` of other dimensions than those of ``like [n, d]``.
+
+    Raises:
+      ValueError: if so; a kernel may broadcast them without a word.
+    """
+    if np.ndim(points) != 2 or np.shape(points)[1] != np.shape(like)[1]:
+        raise ValueError(
+            f"{name} must be points [s, {np.shape(like)[1]}], of the same number of dimensions as "
+            f"those of the posterior, got shape {np.shape(points)}"
+        )
 
 
 def check_noise(noise: ArrayLike, zero: bool = False) -> None:

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_noise, check_problem
+from wrlso.gp.checks import check_like, check_noise, check_problem
 from wrlso.gp.linalg import (
     AnyArray,
     check_finite,
@@ -110,6 +110,7 @@ def predict_with_covariance(
     """Mean and variance ``[s]`` at ``x [s, d]`` in O(s n^2), and a function of the number of a row
     to the covariance ``[s]`` of all rows with it, in O(s n)."""
     x = jnp.asarray(x)
+    check_like("x", x, gp.points)
     cross = _cross(gp, x)
     root = times_lower(cross, gp.whitening)
 
@@ -124,6 +125,8 @@ def predict_joint(
     gp: ExactGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[AnyArray, " s"], Float[AnyArray, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
+    x = jnp.asarray(x)
+    check_like("x", x, gp.points)
     cross = _cross(gp, x)
     root = times_lower(cross, gp.whitening)
     return matmul(cross, gp.alpha), gp.kernel(x, x) - matmul(root, root.T)
@@ -146,6 +149,7 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
     if not jnp.issubdtype(jnp.result_type(slot), jnp.integer):
         raise ValueError(f"slot must be an integer, got {jnp.result_type(slot)}")
     check_scalar("target", target)
+    check_like("point[None]", jnp.asarray(point)[None], gp.points)
     check_finite("point", point)
     check_finite("target", target)
     n = gp.points.shape[0]
@@ -171,6 +175,7 @@ def _masked(
     kernel: Kernel, noise: ArrayLike, points: AnyArray, targets: AnyArray, mask: AnyArray | None
 ) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
     """Covariance of the observations ``[n, n]``, their noise ``[]``, targets, and the mask."""
+    points, targets = jnp.asarray(points), jnp.asarray(targets)
     check_problem(kernel, points, targets, mask)
     check_noise(noise, zero=True)
     rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)

@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_noise, check_problem, check_type
+from wrlso.gp.checks import check_like, check_noise, check_problem, check_type
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
 from wrlso.scores import check_scalar
 
@@ -126,6 +126,7 @@ def predict_with_covariance(
     to the covariance ``[s]`` of all rows with it, in O(s M). It is the part that the inducing
     points carry: an observation at the row teaches about nothing else."""
     x = jnp.asarray(x)
+    check_like("x", x, gp.inducing)
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     explained = (a * a).sum(1)
@@ -143,6 +144,8 @@ def predict_joint(
     gp: SparseGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[AnyArray, " s"], Float[AnyArray, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
+    x = jnp.asarray(x)
+    check_like("x", x, gp.inducing)
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     b = matmul(a, gp.root.T)
@@ -163,6 +166,7 @@ def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> Sparse
         infinite.
     """
     check_scalar("target", target)
+    check_like("point[None]", jnp.asarray(point)[None], gp.inducing)
     check_finite("point", point)
     check_finite("target", target)
     target = jnp.asarray(target, gp.projected.dtype)
@@ -186,7 +190,11 @@ def _inner(gram: AnyArray, noise: ArrayLike) -> AnyArray:
 def _masked(
     kernel: Kernel, points: AnyArray, targets: AnyArray, inducing: AnyArray, mask: AnyArray | None
 ) -> tuple[AnyArray, AnyArray, AnyArray]:
+    points, targets = jnp.asarray(points), jnp.asarray(targets)
     check_problem(kernel, points, targets, mask)
+    check_like("inducing", inducing, points)
+    if len(inducing) == 0:
+        raise ValueError("inducing must have at least one point")
     check_type("inducing", inducing)
     check_finite("inducing", inducing)
     rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
@@ -245,9 +253,12 @@ def k_means(
       rows stays where it was. 2 n M d FLOPs per step.
 
     Raises:
-      ValueError: for fewer than one cluster, types other than float32 and float64, and for a
-        concrete row in use that is not finite.
+      ValueError: for points of another shape, fewer than one cluster, types other than float32 and
+        float64, and for a concrete row in use that is not finite.
     """
+    points = jnp.asarray(points)
+    if points.ndim != 2 or 0 in points.shape:
+        raise ValueError(f"points must be [n, d] with n and d at least 1, got {points.shape}")
     check_type("points", points)
     if clusters < 1:
         raise ValueError(f"clusters must be at least 1, got {clusters}")

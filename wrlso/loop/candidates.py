@@ -27,6 +27,7 @@ from wrlso.fingerprint import (
 )
 from wrlso.proposers.base import Observations
 from wrlso.scores import (
+    Direction,
     at_least_single,
     in_double,
     is_concrete,
@@ -47,12 +48,15 @@ class BaseData(NamedTuple):
       distinct: ``[N]``, false for an object that is in an earlier row, too.
       offset: ``[]`` float32. Scores of the dataset, of histories and of surrogates are the task's
         less this number, which is zero unless the scores are far from it (:mod:`wrlso.scores`).
+      direction: of the objective that scores candidates. Where it is MINIMIZE, the scores of the
+        dataset, of histories and of surrogates are the negated ones: there higher is better.
     """
 
     dataset: Dataset
     fingerprints: SortedFingerprints
     distinct: Array
     offset: ArrayLike = 0.0
+    direction: Direction = Direction.MAXIMIZE
 
 
 def prepare_base(
@@ -73,6 +77,8 @@ def prepare_base(
       ValueError: if shapes do not fit, also under ``jit``; for concrete scores, if none is finite
         in float32. Distinct scores that become equal are warned of.
     """
+    lists = (list, tuple)
+    dataset = Dataset(*(np.asarray(a) if isinstance(a, lists) else a for a in dataset))
     _check_types(dataset)
     scores, offset = _prepare_scores(dataset.scores, offset)
     objects = dataset.objects
@@ -146,7 +152,7 @@ class Candidates(NamedTuple):
       decoded_fingerprints: of the q objects as decoded. They stay when the evaluation replaces an
         object by its canonical spelling.
       fingerprints: of the q objects under the deduplication key.
-      offset: ``[]``, that of the base data, for the evaluation.
+      offset, direction: those of the base data, for the evaluation.
     """
 
     latents: Array
@@ -157,14 +163,15 @@ class Candidates(NamedTuple):
     fingerprints: Fingerprints
     refused: Array
     offset: ArrayLike = 0.0
+    direction: Direction = Direction.MAXIMIZE
 
 
 class Evaluation(NamedTuple):
     """The outcome of evaluating a batch of candidates.
 
     Attributes:
-      scores: ``[q]``, of the objects, less the candidates' offset: new, or for a DUPLICATE the
-        known one; -inf or NaN where there is none.
+      scores: ``[q]``, of the objects, negated if the candidates' direction is MINIMIZE, then less
+        their offset: new, or for a DUPLICATE the known one; -inf or NaN where there is none.
       status: ``[q]``, after the evaluation.
       failed: ``[q]``, true for a DUPLICATE of an object that failed before.
     """
@@ -230,6 +237,7 @@ def choose(
         chosen,
         (~accepted & passed).sum(dtype=jnp.int32),
         jnp.asarray(base.offset, jnp.float32),
+        base.direction,
     )
 
 
@@ -248,8 +256,7 @@ def _verdicts(name: str, test: Callable[[Array], Array] | None, objects: Array) 
 
 def no_candidates(
     history: History,
-    dataset: Dataset,
-    offset: ArrayLike = 0.0,
+    base: BaseData,
     *,
     batch: int,
     max_duplicates: int,
@@ -261,18 +268,19 @@ def no_candidates(
 
     return Candidates(
         zeros(history.latents, batch),
-        zeros(dataset.objects, batch),
+        zeros(base.dataset.objects, batch),
         jnp.full(batch, int(Status.UNUSED), jnp.int32),
         Observations(
             zeros(history.latents, max_duplicates),
-            jnp.full(max_duplicates, NO_SCORE, dataset.scores.dtype),
+            jnp.full(max_duplicates, NO_SCORE, base.dataset.scores.dtype),
             jnp.zeros(max_duplicates, bool),
             jnp.zeros(max_duplicates, bool),
         ),
         jax.tree.map(lambda words: zeros(words, batch), history.decoded_fingerprints),
         jax.tree.map(lambda words: zeros(words, batch), history.fingerprints),
         jnp.zeros((), jnp.int32),
-        jnp.asarray(offset, jnp.float32),
+        jnp.asarray(base.offset, jnp.float32),
+        base.direction,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
@@ -21,6 +22,8 @@ Optimizer: TypeAlias = (
     optax.GradientTransformation | Callable[[ArrayLike], optax.GradientTransformation]
 )
 """An optax transformation, or a function from a learning rate to one, such as ``optax.adam``."""
+
+_TRANSFORMATION = optax.GradientTransformation
 
 TRAINING_NUMBERS = ("learning_rate", "beta")
 """Names of traced numbers that every retraining has."""
@@ -65,8 +68,15 @@ class RetrainConfig:
     steps: int | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, (int, np.integer)):
+            raise ValueError(f"batch_size must be a whole number, got {self.batch_size!r}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if not (callable(self.optimizer) or isinstance(self.optimizer, _TRANSFORMATION)):
+            raise ValueError(
+                f"optimizer must be an optax transformation, or a function from the learning rate "
+                f"to one, such as optax.adam, got {self.optimizer!r}"
+            )
         for name in (*TRAINING_NUMBERS, *_SIZES):
             value = getattr(self, name)
             if value is not None:
@@ -74,7 +84,7 @@ class RetrainConfig:
 
     def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
         """The optax transformation for a learning rate, which may be traced."""
-        if isinstance(self.optimizer, optax.GradientTransformation):
+        if isinstance(self.optimizer, _TRANSFORMATION):
             return self.optimizer
         return self.optimizer(learning_rate)
 
@@ -125,11 +135,11 @@ def retrain_model(
     """
     hyper = {"learning_rate": config.learning_rate, "beta": config.beta, **hyper}
     scores, usable = all_scores(base, history)
-    weights = weighting(scores, usable, all_rounds(base, history), hyper)
-    if np.shape(weights) != scores.shape:
+    weights = jnp.asarray(weighting(scores, usable, all_rounds(base, history), hyper))
+    if weights.shape != scores.shape:
         raise ValueError(
             f"the weighting must return a weight for each of {len(scores)} rows, got shape "
-            f"{np.shape(weights)}"
+            f"{weights.shape}"
         )
     params, _, info = train(
         key,

@@ -58,7 +58,7 @@ def simulate(
 
     Args:
       algorithm: from ``wrlso.algorithm`` (static).
-      objective: ``objects [q, ...] -> scores [q]``, in JAX.
+      objective: ``objects [q, ...] -> scores [q]``, in JAX, with the task's own sign.
       seed: integer.
       params: the pretrained parameters, from ``wrlso.pretrained``.
       base: from ``wrlso.base_data`` or ``wrlso.prepare_base``.
@@ -66,7 +66,9 @@ def simulate(
         ``learning_rate`` and ``beta``.
 
     Returns:
-      The final state, whose ``history`` holds the queries in order, and the :class:`Rounds`.
+      The final state, whose ``history`` holds the queries in order, and the :class:`Rounds`. In the
+      history higher is better: the scores of a task that minimises are negated there, as they are
+      in ``wrlso.base_data``, and all are less ``base.offset``.
 
     Raises:
       ValueError: if ``hyper`` has an unknown name, or the model decodes to other objects than those

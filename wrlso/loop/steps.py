@@ -12,14 +12,14 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, PRNGKeyArray
 
-from wrlso.data import NO_SCORE
+from wrlso.data import NO_SCORE, History
 from wrlso.loop.algorithm import Algorithm, Hyper, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
 from wrlso.loop.retraining import RetrainInfo, retrain_model
 from wrlso.models.vae import decode_all
 from wrlso.parallel import cond_over_lanes
 from wrlso.proposers.base import Prediction, View
-from wrlso.scores import Objective, less, raw_scores
+from wrlso.scores import Direction, Objective, less, negative, raw_scores
 from wrlso.status import Status
 
 
@@ -104,8 +104,7 @@ def ask(
         lambda: _search(algorithm, key, state, surrogate, base, remaining),
         lambda: no_candidates(
             state.history,
-            base.dataset,
-            base.offset,
+            base,
             batch=algorithm.proposer.batch,
             max_duplicates=algorithm.proposer.max_duplicates,
         ),
@@ -144,8 +143,8 @@ def _search(
 ) -> Candidates:
     """Propose a pool and choose its first new objects, decoding no more of it than needed."""
     proposer = algorithm.proposer
-    latents, objects = proposer.propose(key, view(state, base), surrogate)
-    _check_shapes(proposer.name, latents, objects, algorithm.vae.latent_dim)
+    pool = proposer.propose(key, view(state, base), surrogate)
+    latents, objects = _checked(proposer.name, pool, state.history)
     _check_pool(proposer.name, "gave a pool of {} points", len(latents), proposer)
     choose_from = partial(
         choose,
@@ -176,17 +175,34 @@ def _search(
     return cond_over_lanes(lacks, choose_from_all, lambda: found)
 
 
-def _check_shapes(name: str, latents: Array, objects: Array | None, dimensions: int) -> None:
+def _checked(name: str, pool: Any, history: History) -> tuple[Array, Array | None]:
+    """The points and objects of a pool, if they are of the shapes and types of a history's."""
+    if not isinstance(pool, tuple) or len(pool) != 2:
+        raise ValueError(
+            f"proposer {name!r} must give a Pool of points and their objects or None, got a "
+            f"{type(pool).__name__}"
+        )
+    latents, objects = jnp.asarray(pool[0]), pool[1]
+    dimensions = history.latents.shape[1]
     if latents.ndim != 2 or latents.shape[1] != dimensions:
         raise ValueError(
             f"proposer {name!r} must give points [P, {dimensions}] of the latent space, got shape "
             f"{latents.shape}"
         )
-    if objects is not None and len(objects) != len(latents):
+    if objects is None:
+        return latents, None
+    objects, like = jnp.asarray(objects), history.objects
+    if objects.shape[:1] != latents.shape[:1]:
         raise ValueError(
             f"proposer {name!r} must give an object for each of {len(latents)} points, got "
-            f"{len(objects)}"
+            f"{list(objects.shape)}"
         )
+    if (objects.shape[1:], objects.dtype) != (like.shape[1:], like.dtype):
+        raise ValueError(
+            f"proposer {name!r} must give objects {like.dtype}{list(like.shape[1:])}, as the model "
+            f"decodes to, got {objects.dtype}{list(objects.shape[1:])}"
+        )
+    return latents, objects
 
 
 def _check_pool(name: str, what: str, n: int, proposer: Any) -> None:
@@ -203,12 +219,23 @@ def view(state: State, base: BaseData) -> View:
 
 
 def score(objective: Objective, candidates: Candidates) -> Evaluation:
-    """Evaluate candidates with an objective in JAX."""
+    """Evaluate candidates with an objective in JAX.
+
+    Args:
+      objective: ``objects [q, ...] -> scores [q]``, with the task's own sign. The scores of a task
+        that minimises are negated here, as those of its base data are.
+      candidates: from :func:`ask`.
+
+    Raises:
+      ValueError: if the objective does not return one real number per object.
+    """
     return judge(raw_scores(objective, candidates.objects), candidates)
 
 
 def judge(raw: Array, candidates: Candidates) -> Evaluation:
     """The evaluation of candidates whose scores ``[q]`` an objective in JAX has given."""
+    if candidates.direction is Direction.MINIMIZE:
+        raw = negative(raw)
     scores = less(raw, candidates.offset)
     status = status_after(scores, candidates.status)
     scores = jnp.where(status == Status.OK, scores, NO_SCORE)

@@ -21,7 +21,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from wrlso.maximize.box import bounds_of, free_part, middle, spread
-from wrlso.maximize.checks import check_starts, check_values
+from wrlso.maximize.checks import check_bounds, check_starts, check_values
 from wrlso.maximize.implicit import placed, valued
 
 ValueAndGrad = Callable[[Array], tuple[Array, Array]]
@@ -120,9 +120,12 @@ def maximize(
     """
     if function is None and value_and_grad is None:
         raise ValueError("maximize needs a function, or its value_and_grad")
+    starts = jnp.asarray(starts)
     check_starts(starts, evaluations)
+    lower, upper = (jnp.asarray(b) if isinstance(b, (list, tuple)) else b for b in (lower, upper))
+    check_bounds(starts, lower, upper)
     lower, upper, boxed = bounds_of(starts, lower, upper)
-    starts = jnp.asarray(starts).astype(lower.dtype)
+    starts = starts.astype(lower.dtype)
     x = jnp.clip(jnp.where(jnp.isnan(starts), middle(lower, upper), starts), lower, upper)
     value, both, constants = _pure(function, value_and_grad, x)
     climb = _run(
@@ -153,7 +156,7 @@ def _pure(
     """
     given: Any = function if value_and_grad is None else value_and_grad
     traced = jax.make_jaxpr(given)(x)
-    check_values(x, [out.shape for out in traced.out_avals])
+    check_values(x, traced.out_avals)
     jaxpr, found = traced.jaxpr, list(traced.consts)
 
     def call(constants: Any, points: Array) -> Any:  # it holds no array of the present trace

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from wrlso.models.checks import check_encoding, check_rows
 from wrlso.models.vae import VAE
 from wrlso.scores import at_least_single
 
@@ -19,7 +20,8 @@ def gaussian_kl(mean: Array, log_std: Array) -> Array:
 
     In float32 or the arguments' wider type: 16 bits do not hold the sum of many dimensions.
     """
-    mean, log_std = (part.astype(at_least_single(part.dtype)) for part in (mean, log_std))
+    parts = map(jnp.asarray, (mean, log_std))
+    mean, log_std = (part.astype(at_least_single(part.dtype)) for part in parts)
     return 0.5 * (jnp.exp(2 * log_std) + mean**2 - 1.0 - 2 * log_std).sum(-1)
 
 
@@ -55,11 +57,16 @@ def elbo_terms(key: Array, params: Any, vae: VAE, objects: Array) -> tuple[Array
 
     Returns:
       ``(log_likelihood [B], kl [B])`` in nats. The KL is exact.
+
+    Raises:
+      ValueError: if the model's functions return other shapes, also under ``jit``.
     """
-    mean, log_std = vae.encode(params, objects)
+    found = vae.encode(params, objects)
+    mean, log_std = check_encoding(found, objects, vae.latent_dim)
     noise = jax.random.normal(key, mean.shape, mean.dtype)
     latent = mean + jnp.exp(log_std) * noise
-    return vae.log_likelihood(params, latent, objects), gaussian_kl(mean, log_std)
+    log_likelihood = vae.log_likelihood(params, latent, objects)
+    return check_rows("log_likelihood", log_likelihood, objects), gaussian_kl(mean, log_std)
 
 
 def weighted_negative_elbo(
@@ -84,9 +91,15 @@ def weighted_negative_elbo(
 
     Returns:
       ``[]`` nats per object.
+
+    Raises:
+      ValueError: if ``loss_weights`` or what the model's functions return has another shape, also
+        under ``jit``.
     """
+    if loss_weights is not None:
+        loss_weights = check_rows("loss_weights", loss_weights, objects)
     if vae.loss is not None:
-        loss = vae.loss(key, params, objects, beta)
+        loss = check_rows("loss", vae.loss(key, params, objects, beta), objects)
     else:
         log_likelihood, kl = elbo_terms(key, params, vae, objects)
         kind = jnp.promote_types(kl.dtype, log_likelihood.dtype)

@@ -9,6 +9,7 @@ import optax
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from wrlso.models.checks import check_rows
 from wrlso.models.descent import descend
 from wrlso.models.elbo import BetaSchedule, weighted_negative_elbo
 from wrlso.models.sampling import build_cdf, draw
@@ -137,7 +138,7 @@ def train(
 
     def lengths(rows: Array) -> Array:
         assert vae.lengths is not None
-        return vae.lengths(objects(rows))
+        return check_rows("lengths", vae.lengths(objects(rows)), rows)
 
     def step(i: Array, carry: tuple[Any, Any, Array]) -> tuple[Any, Any, Array]:
         params, opt_state, total = carry
@@ -159,7 +160,8 @@ def train(
             )
 
         loss, grads = jax.value_and_grad(loss_of)(params)
-        params, opt_state = descend(optimizer, grads, opt_state, params)
+        known = {"value": loss, "grad": grads, "value_fn": loss_of}
+        params, opt_state = descend(optimizer, grads, opt_state, params, known)
         return params, opt_state, total + loss.astype(jnp.float32)
 
     params, others = _floats_and_others(params)

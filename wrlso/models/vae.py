@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from wrlso.models.checks import check_decoded, check_encoding, check_rows
 from wrlso.models.sampling import prng_key
 
 
@@ -84,11 +85,18 @@ _likes: WeakKeyDictionary[VAE, dict[bool, jax.ShapeDtypeStruct]] = WeakKeyDictio
 
 def _object_like(vae: VAE) -> jax.ShapeDtypeStruct:
     def one(key: Array, latents: Array) -> Array:
-        return vae.decode(vae.init(key), latents)[0]
+        return check_decoded(vae.decode(vae.init(key), latents), latents)[0]
 
     key = jax.eval_shape(lambda: prng_key(0))
     latents = jax.ShapeDtypeStruct((1, vae.latent_dim), jnp.float32)
-    return jax.eval_shape(one, key, latents)
+    try:
+        return jax.eval_shape(one, key, latents)
+    except Exception as error:
+        error.add_note(
+            f"The model's decode was called with the parameters of its init and latents "
+            f"{list(latents.shape)}, as latent_dim = {vae.latent_dim}"
+        )
+        raise
 
 
 _SLICE = 250
@@ -109,11 +117,11 @@ def encode_all(vae: VAE, params: Any, objects: Array) -> Array:
     params = _prepared(vae, params, objects)
 
     def encode(objects: Array) -> Array:
-        return vae.encode(params, objects)[0]
+        return check_encoding(vae.encode(params, objects), objects, vae.latent_dim)[0]
 
     if vae.lengths is None or objects.shape[0] <= _SLICE:
         return _in_slices(encode, objects)
-    order = jnp.argsort(vae.lengths(objects))
+    order = jnp.argsort(check_rows("lengths", vae.lengths(objects), objects))
     return _in_slices(encode, objects[order])[jnp.argsort(order)]
 
 

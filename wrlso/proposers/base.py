@@ -6,7 +6,7 @@ new, so a proposer need not know which objects were scored.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from jax import Array
 from jax.typing import ArrayLike
@@ -116,6 +116,9 @@ class Proposer:
       settings: a dataclass or mapping of the proposer's own settings, for the run's record.
       predict: ``(surrogate, latents [q, d]) -> Prediction``, for the record only: it is logged
         beside each query, and changes none. None: the proposer has no such surrogate.
+
+    Raises:
+      ValueError: for a ``batch`` below 1, another number below 0, and one that is not whole.
     """
 
     name: str
@@ -131,3 +134,12 @@ class Proposer:
     settings: Any = None
     measures: Callable[[Any], Mapping[str, Array]] = _nothing_measured
     predict: Callable[[Any, Array], Prediction] | None = None
+
+    def __post_init__(self) -> None:
+        least = {"batch": 1, "uncharged": 0, "decode_first": 0, "max_duplicates": 0}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+                raise ValueError(f"{name} of a proposer must be a whole number, got {value!r}")
+            if int(value) < lowest:
+                raise ValueError(f"{name} of a proposer must be at least {lowest}, got {value}")

@@ -17,6 +17,7 @@ import optax
 from jax import Array, lax
 
 from wrlso.data import all_scores, gather
+from wrlso.gp.standardize import standardizer
 from wrlso.maximize import maximize
 from wrlso.models.descent import descend
 from wrlso.models.elbo import gaussian_kl
@@ -114,11 +115,9 @@ def gradient_ascent(
 
 
 def _unit_of_scores(key: Array, view: View, memory: Any) -> tuple[Any, Array]:
-    """The scores' standard deviation. In this unit of the objective, one temperature suits all
-    tasks."""
-    scores, usable = all_scores(view.base, view.history)
-    unit = jnp.std(scores, where=usable)
-    return memory, jnp.where(unit > 0, unit, 1.0)
+    """The scores' standard deviation, of any scale. In this unit of the objective, one temperature
+    suits all tasks."""
+    return memory, standardizer(*all_scores(view.base, view.history)).deviation
 
 
 Climb = Callable[[Array, View, Callable[[Array], Array]], Pool]

@@ -206,7 +206,7 @@ def answer_like(algorithm: Algorithm, history: History, base: BaseData) -> Answe
     def make(history: History, base: BaseData) -> Answer:
         proposer = algorithm.proposer
         sizes = {"batch": proposer.batch, "max_duplicates": proposer.max_duplicates}
-        none = no_candidates(history, base.dataset, base.offset, **sizes)
+        none = no_candidates(history, base, **sizes)
         scores = jnp.zeros(proposer.batch, jnp.float32)
         return none, Evaluation(scores, none.status, jnp.zeros(proposer.batch, bool))
 
@@ -266,7 +266,8 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
                 candidates.latents,
                 candidates.objects,
                 evaluation.status,
-                jnp.where(evaluation.status == Status.OK, scores, 0),  # no NaN leaves a program
+                # No NaN leaves a program.
+                jnp.where(evaluation.status == Status.OK, scores, jnp.zeros_like(scores)),
                 candidates.refused,
                 prediction,
             )

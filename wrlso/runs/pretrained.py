@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 from wrlso.data import Dataset
+from wrlso.models.checks import check_storable
 from wrlso.models.sampling import prng_key
 from wrlso.models.training import minibatches, train
 from wrlso.parallel import compiler_options
@@ -39,10 +40,12 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
     """The task's pretrained parameters, from the task itself, the cache, or training.
 
     Raises:
-      ValueError: if the task has neither parameters nor a pretraining configuration.
+      ValueError: if the task has neither parameters nor a pretraining configuration, or the
+        parameters hold a typed key.
       DamagedFile: if the cached ones are not as they were written.
     """
     if task.params is not None:
+        check_storable(task.params)
         return jax.device_put(task.params)
     if task.pretrain is None:
         raise ValueError(
@@ -50,6 +53,7 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
         )
     path = cache_path(task, base)
     like = jax.eval_shape(task.vae.init, prng_key(0))
+    check_storable(like)
     about = {"kind": "pretrained", "recipe": path.stem}
     if path.exists():
         remedy = "delete it, and the model is trained again"

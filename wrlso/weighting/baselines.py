@@ -74,12 +74,13 @@ def rwr_weights(
     check_number("alpha", alpha, "positive", lambda a: a > 0)
     with np.errstate(over="ignore"):
         alpha = jnp.asarray(alpha, scores.dtype)
-    # The best comes off first: alpha times a large score may overflow.
-    top = jnp.where(valid, scores, -jnp.inf).max()
+    # The best comes off first: alpha times a large score may overflow. No weight depends on it.
+    top = lax.stop_gradient(jnp.where(valid, scores, -jnp.inf).max())
     below = jnp.where(valid, scores, 0.0) - jnp.where(valid.any(), top, 0.0)
     lower = valid & (below < 0)
     # Also where alpha is infinite: zero times infinity is not computed.
-    power = jnp.where(lower, alpha * jnp.where(lower, below, -1.0), 0.0)
+    finite = jnp.where(jnp.isinf(alpha), 0.0, alpha)
+    power = jnp.where(lower, alpha * jnp.where(lower, below, -1.0), finite * below)
     return normalise(jnp.where(valid, jnp.exp(power), 0.0))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
-from wrlso.scores import check_scalar, is_concrete
+from wrlso.scores import check_scalar, in_double, is_concrete
 
 
 def check_number(
@@ -38,7 +38,7 @@ def check_all(name: str, values: ArrayLike, rule: str, holds: Callable[[np.ndarr
     """
     if not is_concrete(values):
         return
-    if not np.all(holds(np.asarray(values))):
+    if not np.all(holds(in_double(values, name))):
         raise ValueError(f"{name} must be {rule}, got {values}")
 
 

@@ -71,8 +71,24 @@ def rank_weights(
     # The floor keeps a k that underflows from giving 0 / 0 to the best row.
     scale = jnp.asarray(k, dtype) * jnp.maximum(n, 1).astype(dtype)
     scale = jnp.maximum(scale, jnp.finfo(dtype).tiny)
-    weight = 1.0 / (1.0 + ranks(scores, valid).astype(dtype) / scale)
+    weight = _over_rank(ranks(scores, valid).astype(dtype), scale)
     return normalise(jnp.where(valid, weight, 0.0))
+
+
+@jax.custom_jvp
+def _over_rank(rank: Array, scale: Array) -> Array:
+    """``1 / (1 + rank / scale)``, whose slope in the scale, from the least float to infinity,
+    is written so that no part of it overflows."""
+    return 1.0 / (1.0 + rank / scale)
+
+
+@_over_rank.defjvp
+def _over_rank_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    rank, scale = primals
+    total = scale + rank
+    return _over_rank(rank, scale), (rank / total) * (tangents[1] / total)
 
 
 def uniform_weights(scores: ArrayLike, mask: ArrayLike | None = None) -> Float[Array, " n"]:
@@ -105,11 +121,16 @@ def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Float[Array, 
 
     Returns:
       ``[Q]`` shares in [0, 1], linear between rows.
+
+    Raises:
+      ValueError: for weights that are no vector.
     """
     given = jnp.asarray(weights)
+    _check_vector("weights", given)
     heaviest_first = jnp.sort(given.astype(at_least_single(given.dtype)), descending=True)
     held = jnp.concatenate([jnp.zeros(1, heaviest_first.dtype), jnp.cumsum(heaviest_first)])
-    position = jnp.asarray(quantiles) * heaviest_first.shape[0]
+    share = jnp.asarray(quantiles)
+    position = share.astype(at_least_single(share.dtype)) * heaviest_first.shape[0]
     return jnp.interp(position, jnp.arange(held.shape[0], dtype=held.dtype), held)
 
 
@@ -127,7 +148,7 @@ def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Float[Ar
     check_between("high", high, low, 1)
     dtype = at_least_single(jnp.result_type(k, low, high, 1.0))
     k, low, high = (jnp.asarray(a, dtype) for a in (k, low, high))
-    finite = jnp.where(jnp.isinf(k), 1.0, k)
+    finite = jnp.maximum(jnp.where(jnp.isinf(k), 1.0, k), jnp.finfo(dtype).tiny)
     share = jnp.log1p((high - low) / (finite + low)) / jnp.log1p(1 / finite)
     return jnp.where(jnp.isinf(k), high - low, share)
 
@@ -136,12 +157,21 @@ def effective_sample_size(weights: ArrayLike) -> Float[Array, ""]:
     """Kish's effective sample size, ``(sum w)^2 / sum w^2``, in [1, N]; 0 if all are zero.
 
     Raises:
-      ValueError: for concrete weights, if one is negative, NaN or infinite.
+      ValueError: for weights that are no vector; for concrete ones, if one is negative, NaN or
+        infinite.
     """
+    _check_vector("weights", weights)
     check_all("weights", weights, "finite and not negative", lambda w: (w >= 0) & (w < np.inf))
     w = over_largest(weights, "weights")
     total, squares = w.sum(), (w * w).sum()
     return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
+
+
+def _check_vector(name: str, values: ArrayLike) -> None:
+    if np.ndim(values) != 1:
+        raise ValueError(
+            f"{name} must be a vector, got shape {np.shape(values)}; use vmap for batches"
+        )
 
 
 def k_of_effective_rows(n: ArrayLike, effective: ArrayLike) -> Float[Array, ""]:
@@ -197,22 +227,22 @@ def usable_scores(
     weighting depends; a warning says if they are equal all the same.
     """
     scores = jnp.asarray(_in_single(scores))
+    if scores.ndim != 1 or scores.shape[0] == 0:
+        raise ValueError(
+            f"scores must be a non-empty vector, got shape {scores.shape}; use vmap for batches"
+        )
+    if mask is not None and np.shape(mask) != scores.shape:
+        raise ValueError(
+            f"mask must have the shape of scores, {scores.shape}, got {np.shape(mask)}"
+        )
     if jnp.issubdtype(scores.dtype, jnp.complexfloating):
         raise ValueError("scores must be real numbers, got complex ones")
     if jnp.issubdtype(scores.dtype, jnp.integer) and scores.dtype.itemsize >= 4:
         scores = _less_the_best(scores, mask)
     # 16 bits cannot hold the ranks of a large data set.
     scores = scores.astype(at_least_single(scores.dtype))
-    if scores.ndim != 1 or scores.shape[0] == 0:
-        raise ValueError(
-            f"scores must be a non-empty vector, got shape {scores.shape}; use vmap for batches"
-        )
     valid = jnp.isfinite(scores)
     if mask is not None:
-        if np.shape(mask) != scores.shape:
-            raise ValueError(
-                f"mask must have the shape of scores, {scores.shape}, got {np.shape(mask)}"
-            )
         valid = valid & jnp.asarray(mask, bool)
     if is_concrete(valid) and not np.asarray(valid).any():
         raise ValueError(
