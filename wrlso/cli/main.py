@@ -282,9 +282,9 @@ def _resume(command: Resume) -> int:
 
     if command.distributed:
         join_processes()
-    config = RunFolder(command.run).config
-    same_budget = command.budget in (None, config.budget)
-    if RunFolder(command.run).summary_file.exists() and same_budget:
+    folder = RunFolder(command.run)
+    config = folder.config
+    if folder.is_finished() and command.budget in (None, config.budget):
         print(f"{command.run} is finished: nothing was left to do")
     devices = config.devices if command.devices is None else command.devices
     request_devices(config.seeds, devices)

@@ -53,10 +53,9 @@ class RunRecord:
 
     def __init__(self, path: str | Path) -> None:
         self.folder = RunFolder(Path(path))
-        self.finished = self.folder.summary_file.exists()
-        self.summary: dict[str, Any] = (
-            self.folder.load_summary() if self.finished else self._summary_so_far()
-        )
+        whole = self.folder.finished_summary()
+        self.finished = whole is not None
+        self.summary: dict[str, Any] = self._summary_so_far() if whole is None else whole
 
     def _summary_so_far(self) -> dict[str, Any]:
         """The summary of a run that is not finished, from its log."""
@@ -90,11 +89,18 @@ class RunRecord:
         return found
 
     def _compare(self, queries: list[Query]) -> None:
-        """Refuse a log that holds another number of queries than the summary states."""
+        """Refuse a log that lacks queries which the summary states, and a summary that lacks those
+        of the log."""
         for seed in self.summary["seeds"]:
             stated = sum(seed["status"].values())
             logged = sum(query.seed == seed["seed"] for query in queries)
-            if logged != stated:
+            if logged > stated:
+                raise ValueError(
+                    f"{self.folder.summary_file} is out of date: it states {stated} queries of "
+                    f"seed {seed['seed']}, and queries.sqlite has {logged}; "
+                    f"{self.folder.summary_remedy}"
+                )
+            if logged < stated:
                 raise DamagedFile(
                     self.folder.path / "queries.sqlite",
                     f"it holds {logged} queries of seed {seed['seed']}, summary.json {stated}",

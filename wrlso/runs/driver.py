@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from pathlib import Path
 
 import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
 from tqdm import tqdm
@@ -66,7 +65,7 @@ def run_to_end(
 
 
 def run_shares(
-    out: Path,
+    folder: RunFolder,
     task: Task,
     resolved: Algorithm,
     base: Dataset,
@@ -74,14 +73,15 @@ def run_shares(
     callback: Callback | None,
     summarize: Summarize,
 ) -> None:
-    """Run this process's shares of a run to their end; the first process joins all of them."""
-    index, _ = processes.process()
+    """Run this process's shares of a run to their end; the first process, which has the lock of the
+    run's folder, joins all of them."""
+    out, (index, _) = folder.path, processes.process()
     for share in processes.own_shares(out):
         shown = progress and index == 0
         run_to_end([share], task, resolved, base, shown, callback, summarize)
     if index == 0:
         processes.wait_for_shares(out)
-        with opened([RunFolder(out)], task) as runs:
+        with opened([folder], task) as runs:
             summarize(runs, task, processes.join_shares(runs[0]))
     processes.wait_for_summary(out)
 

@@ -109,8 +109,7 @@ def create(path: Path, config: RunConfig, more: Sequence[Told]) -> RunFolder:
       ValueError: if it exists and holds files, or cannot be written.
     """
     folder = RunFolder.create(path, config)
-    with closing(folder.open_log()) as log:
-        log.add_results(more)
+    folder.join(more)
     return folder
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,16 +93,25 @@ def check_resumable(folder: RunFolder, grows: bool) -> None:
       ValueError: with the remedy.
     """
     several, shared = process()[1] > 1, has_shares(folder.path)
-    if several and (grows or not shared) and (grows or not folder.summary_file.exists()):
+    if several and (grows or not shared) and (grows or not folder.is_finished()):
         raise ValueError(
             f"{folder.path} was begun by one process, or is to grow, and only one can do that: "
             "resume it without jax.distributed ('--distributed')"
         )
-    if grows and shared and not folder.summary_file.exists():
+    if grows and shared and not folder.is_finished():
         raise ValueError(
             f"{folder.path} was begun by several processes and is not finished: resume it to its "
             "end with the budget that it has, then with the larger one"
         )
+
+
+def locked_by_one(folder: RunFolder) -> AbstractContextManager[None]:
+    """The lock of a run's folder, which the first of several processes has for all of them.
+
+    Raises:
+      ValueError: if another process is running the run.
+    """
+    return nullcontext() if process()[0] else folder.locked()
 
 
 def forget_shares(out: Path) -> None:

@@ -132,8 +132,8 @@ def _read(
     base_scores: np.ndarray | None,
     missing: list[str],
 ) -> RunView:
-    finished = folder.summary_file.exists()  # before the log, which may go on meanwhile
-    summary: dict[str, Any] = folder.load_summary() if finished else _NOTHING
+    whole = folder.finished_summary()  # before the log, which may go on meanwhile
+    finished, summary = whole is not None, whole or _NOTHING
     queries, rounds, seconds, parts, expected = [], [], {}, {}, {}
     if (folder.path / "queries.sqlite").exists():
         with closing(folder.open_log(read_only=True)) as log:
