@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from tyro.conf import Positional
 from wrlso.storage.bars import bars
 
 if TYPE_CHECKING:
+    from wrlso.runs.folder import RunFolder
     from wrlso.runs.results_file import Row
     from wrlso.runs.telling import Entry
     from wrlso.study import Candidate, Study
@@ -150,7 +152,6 @@ def write_batch(found: Sequence[Candidate]) -> None:
 def tell(command: Tell) -> int:
     """Run ``wrlso tell``."""
     from wrlso.cli.own_task import task_of_run
-    from wrlso.runs import telling
     from wrlso.runs.folder import RunFolder
     from wrlso.runs.results_file import read_results
     from wrlso.study import open as open_study
@@ -174,13 +175,22 @@ def tell(command: Tell) -> int:
             f"{without[0]}: a row without an id names an object of the task "
             f"{folder.config.task!r}, which is your own: name it by --task FILE.py:NAME"
         )
-    log = folder.open_log()
-    try:
-        seed = folder.config.first_seed
-        print(telling.record(log, seed, [r.entry() for r in rows], source, command.replace))
-    finally:
-        log.close()
+    _tell_without_task(folder, rows, source, command.replace)
     return 0
+
+
+def _tell_without_task(folder: RunFolder, rows: Sequence[Row], source: str, replace: bool) -> None:
+    """Record results of candidates, which have ids. A finished run gets its summary anew."""
+    from wrlso.results.summary import summarize_again
+    from wrlso.runs import telling
+
+    finished, entries = folder.finished_summary(), [row.entry() for row in rows]
+    with closing(folder.open_log()) as log:
+        seed, forget = folder.config.first_seed, folder.forget_summary
+        report = telling.record(log, seed, entries, source, replace, forget=forget)
+        if finished is not None and report.changed:
+            summarize_again(folder, log, finished)
+    print(report)
 
 
 def _entry(study: Study, row: Row, left_out: list[str]) -> Entry | None:

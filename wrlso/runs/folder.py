@@ -230,6 +230,10 @@ class RunFolder:
         text = sealed_json({**summary, "run": self.config.run})
         write_atomically(self.summary_file, text.encode())
 
+    def forget_summary(self) -> None:
+        """Delete ``summary.json``, before results change: it would state the old ones."""
+        self.summary_file.unlink(missing_ok=True)
+
     def load_summary(self) -> dict[str, Any]:
         """Read ``summary.json``.
 

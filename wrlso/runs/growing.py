@@ -56,7 +56,7 @@ def grow(
         log.close()
     if not by_people:
         folder.forget_checkpoints(cut, set(folder.checkpoints()))
-    folder.summary_file.unlink(missing_ok=True)  # before the budget: a run with it is left alone
+    folder.forget_summary()  # before the budget changes
     folder.save_config()
     return resolved
 
