@@ -41,6 +41,7 @@ from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import request_devices
 from wrlso.runs.processes import process
 from wrlso.runs.progress import pretrain_bar
+from wrlso.runs.provenance import task_option
 from wrlso.runs.reopen import check_same, find_run, first_run, resolve_again
 from wrlso.runs.settings import RunSettings, SettingsArguments
 from wrlso.storage.bars import bars
@@ -244,10 +245,11 @@ def _go_on(
     request_devices(config.seeds, devices)
     task = task or task_of(config)
     if task.measured and larger is None:
+        path, option = folder.path, task_option(config)
         raise ValueError(
-            f"{folder.path} is a study, whose objects people measure: go on with 'wrlso ask "
-            f"{folder.path}' and 'wrlso tell {folder.path} FILE', or wrlso.open; resume raises its "
-            "budget"
+            f"{path} is a study, whose objects people measure: go on with 'wrlso ask "
+            f"{path}{option}' and 'wrlso tell {path} FILE{option}', or wrlso.open; resume raises "
+            "its budget"
         )
     resolved = resolve_again(folder, task, *own)
     with bars(progress):

@@ -87,7 +87,7 @@ class Tell:
 
 def begin(name: str, argv: list[str]) -> int:
     """Run ``wrlso open TASK``."""
-    from wrlso.cli.options import new_folder, parse_run_options
+    from wrlso.cli.options import parse_run_options, run_folder
     from wrlso.cli.own_task import factory_of, is_own
     from wrlso.methods import get_method
     from wrlso.study import open as open_study
@@ -99,8 +99,11 @@ def begin(name: str, argv: list[str]) -> int:
     method = get_method(options.command["method"]).with_options(**options.method)
     task = factory(**options.task)
     settings: dict[str, Any] = dict(options.settings)
-    folder = options.command["out"] or new_folder(name)
-    with bars(settings["progress"]), open_study(folder, task, method, **settings) as study:
+    with (
+        run_folder(options.command, name) as folder,
+        bars(settings["progress"]),
+        open_study(folder, task, method, **settings) as study,
+    ):
         out = study.folder.path
         own = f" --task {name}" if is_own(name) else ""
         n = settings["batch"] or 8
@@ -128,12 +131,16 @@ def ask(command: Ask) -> int:
 
 def _about(study: Study, found: Sequence[Candidate], command: Ask) -> str:
     """A line for people about a batch."""
+    from wrlso.runs.provenance import task_option
+
     config = study.folder.config
+    task = task_option(config) if command.task is None else f" --task {command.task}"
     about = [f"{study.charged} of {config.queries} asked for, {len(study.pending)} open"]
     if command.pending:
         return about[0]
     if not found and study.charged >= config.queries:
-        about.append(f"the budget is spent: 'wrlso resume {command.run} --budget N' raises it")
+        raises = f"wrlso resume {command.run} --budget N{task}"
+        about.append(f"the budget is spent: '{raises}' raises it")
     elif not found or (command.n is not None and len(found) < command.n):
         about.append("no more new objects were found")
     return "; ".join([f"{len(found)} new candidates", *about])

@@ -18,6 +18,7 @@ from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import one_blas_thread, programs_on_disk
 from wrlso.runs.progress import pretrain_bar, timed
 from wrlso.runs.session import Session
+from wrlso.storage.bars import bars_shown
 from wrlso.tasks.base import Task
 
 Summarize = Callable[[Sequence[OpenRun], Task, dict[str, int]], None]
@@ -56,7 +57,7 @@ def run_to_end(
                 initial=int(session.counts.sum()),
                 desc=f"{config.task}: {names}",
                 unit="query",
-                disable=not progress,
+                disable=not (progress and bars_shown()),
             )
             with bar:
                 session.run_rounds(bar, check_interrupt)

@@ -10,6 +10,7 @@ from wrlso.runs.config import RunConfig
 from wrlso.runs.lock import PATIENCE, is_held, lock_of
 from wrlso.runs.log import REMEDY, Describe, QueryLog, Told
 from wrlso.runs.outputs import why_not_made
+from wrlso.runs.provenance import task_option
 from wrlso.storage.files import force, sweep_parts, write_atomically, write_new
 from wrlso.storage.sealed import DamagedFile, check_seal, parse_json, sealed_json
 from wrlso.storage.tensors import StoredTree, read_tensors, save_tree
@@ -99,6 +100,11 @@ class RunFolder:
         except OSError as error:
             raise ValueError(f"out = {path}: {error.strerror}: choose another folder") from error
         return RunFolder(path)
+
+    @property
+    def id(self) -> str:
+        """The run's id, which its copies have, too; of a run without one, its place."""
+        return self.config.run or str(self.path.resolve())
 
     @property
     def config_file(self) -> Path:
@@ -254,7 +260,8 @@ class RunFolder:
     def summary_remedy(self) -> str:
         """How a summary that cannot be used is made again."""
         verb = "ask" if self.config.task_record.get("measured") else "resume"
-        return f"delete it, and 'wrlso {verb} {self.path}' makes it again"
+        option = task_option(self.config)
+        return f"delete it, and 'wrlso {verb} {self.path}{option}' makes it again"
 
     def checkpoints(self) -> list[int]:
         """The numbers of completed rounds with a checkpoint, ascending."""

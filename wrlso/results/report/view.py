@@ -11,6 +11,7 @@ import numpy as np
 from wrlso.evaluation.components import ComponentValue
 from wrlso.results.record import task_of
 from wrlso.results.summary import best_so_far, charged_scores, describer, summarize
+from wrlso.results.tables import task_title
 from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
@@ -62,8 +63,8 @@ class RunView:
     @property
     def task_title(self) -> str:
         """The task with the facts about it; runs of one title can be compared."""
-        stated = ", ".join(f"{k} = {v}" for k, v in (self.summary.get("stated") or {}).items())
-        return f"{self.config.task} ({stated})" if stated else self.config.task
+        about = {"task": self.config.task, "minimize": self.config.minimize}
+        return task_title(about | {"stated": self.summary.get("stated")})
 
     @property
     def charged(self) -> int:
