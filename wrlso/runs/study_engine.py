@@ -18,7 +18,7 @@ from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.lock import PATIENCE
 from wrlso.runs.log import QueryLog
 from wrlso.runs.pretrained import pretrained_params
-from wrlso.runs.process import programs_on_disk
+from wrlso.runs.process import few_blas_threads, programs_on_disk
 from wrlso.runs.progress import pretrain_bar
 from wrlso.runs.reopen import resolve_again
 from wrlso.runs.session import Session
@@ -72,6 +72,7 @@ class StudyEngine:
             stack.enter_context(self._folder.locked(patience))
             stack.enter_context(remembered_interrupts(say=self._progress))
             stack.enter_context(programs_on_disk())
+            stack.enter_context(few_blas_threads(1))
             try:
                 self.read_budget()
                 yield self._current()
