@@ -21,6 +21,7 @@ from jax.experimental.multihost_utils import sync_global_devices
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import QueryLog
 from wrlso.storage.sealed import DamagedFile
 
 _SHARES = "processes"
@@ -142,6 +143,31 @@ def shares(out: Path) -> list[RunFolder]:
         if share.config.run != config.run:
             raise DamagedFile(share.path, f"it belongs to run {share.config.run}", remedy)
     return found
+
+
+def is_running(folder: RunFolder) -> bool:
+    """Whether a process is running a run or one of its shares, as far as can be seen."""
+    whole = shares(folder.path) if has_shares(folder.path) else []
+    return any(one.is_locked() for one in (folder, *whole))
+
+
+def read_log(folder: RunFolder) -> QueryLog:
+    """The log of a run, to be read: until its shares are joined, what all of them have logged.
+
+    Raises:
+      DamagedFile: if a log is not as it was written, or a share is missing.
+    """
+    log = folder.open_log(read_only=True)
+    if not has_shares(folder.path) or folder.is_finished():
+        return log
+    with ExitStack() as stack:
+        stack.enter_context(closing(log))
+        found = shares(folder.path)
+        logs = [stack.enter_context(closing(one.open_log(read_only=True))) for one in found]
+        joined = QueryLog(Path(":memory:"))
+        joined.replace_by(logs)
+        joined.add_results(log.elsewhere())
+        return joined
 
 
 def own_shares(out: Path) -> list[RunFolder]:

@@ -16,6 +16,7 @@ from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, Round
+from wrlso.runs.processes import has_shares, read_log
 from wrlso.runs.rows import PredictedScore
 from wrlso.tasks.base import Task
 
@@ -136,8 +137,8 @@ def _read(
     whole = folder.finished_summary()  # before the log, which may go on meanwhile
     finished, summary = whole is not None, whole or _NOTHING
     queries, rounds, seconds, parts, expected = [], [], {}, {}, {}
-    if (folder.path / "queries.sqlite").exists():
-        with closing(folder.open_log(read_only=True)) as log:
+    if (folder.path / "queries.sqlite").exists() or has_shares(folder.path):
+        with closing(read_log(folder)) as log:
             queries, rounds = log.queries(), log.rounds()
             seconds, parts, expected = log.seconds(), log.components(), log.predictions()
             if not finished:
