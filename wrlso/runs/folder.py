@@ -128,9 +128,11 @@ class RunFolder:
           DamagedFile: if the summary is not as it was written, or is another run's.
         """
         budget = self.config.budget
+        if not self.summary_file.exists():  # or it is a link to nothing
+            return None
         try:
             found = self.load_summary()
-        except FileNotFoundError:
+        except FileNotFoundError:  # another process has just deleted it
             return None
         return found if found.get("budget", budget) == budget else None
 
