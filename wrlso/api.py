@@ -27,8 +27,9 @@ from wrlso.runs.config import refuse_measured, static_part
 from wrlso.runs.driver import run_shares, run_to_end
 from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
-from wrlso.runs.growing import grow
+from wrlso.runs.growing import check_growth, grow
 from wrlso.runs.interrupt import interruptible
+from wrlso.runs.making import created
 from wrlso.runs.plan import (
     announce,
     begin,
@@ -40,6 +41,7 @@ from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import request_devices
 from wrlso.runs.processes import process
 from wrlso.runs.progress import pretrain_bar
+from wrlso.runs.provenance import task_option
 from wrlso.runs.reopen import check_same, find_run, first_run, resolve_again
 from wrlso.runs.settings import RunSettings, SettingsArguments
 from wrlso.scores import Direction
@@ -88,11 +90,10 @@ def run(
         base = load_base(task)
     more = queries_of_runs(chosen.start_from, task)
     resolved, config = begin(task, method, chosen, base, more)
-    folder = create(Path(out), config, more)
-    keep_base(folder, task, base)
-    base = with_elsewhere(base, more, task.sign)
-    with folder.dropped_if_nothing_came():
-        run_to_end([folder], task, resolved, base, chosen.progress, callback, write_summaries)
+    whole = with_elsewhere(base, more, task.sign)
+    with created(Path(out), config, more) as folder:
+        keep_base(folder, task, base)
+        run_to_end([folder], task, resolved, whole, chosen.progress, callback, write_summaries)
     return Result(folder.path)
 
 
@@ -163,7 +164,7 @@ def sweep(
     for name, (resolved, config) in plans.items():
         folder = found[name] or create(Path(out) / name, config, more)
         keep_base(folder, task, base)
-        if not folder.summary_file.exists():
+        if not folder.is_finished():
             group = static_part(config)
             groups.setdefault(group, []).append(folder)
             algorithms.setdefault(group, resolved)
@@ -218,57 +219,81 @@ def resume(
         process is running it.
     """
     folder = RunFolder(Path(out))
-    grows = budget is not None and budget != folder.config.budget
-    processes.check_resumable(folder, grows)
-    if folder.summary_file.exists() and not grows:
+    if folder.is_finished() and budget in (None, folder.config.budget):
+        processes.check_resumable(folder, grows=False)
         return Result(folder.path)
+    with processes.locked_by_one(folder):
+        folder.config = folder.stored_config()  # another process may have had it
+        _go_on(folder, task, (method, proposer), budget, devices, seed_mode, callback, progress)
+    return Result(folder.path)
+
+
+def _go_on(
+    folder: RunFolder,
+    task: Task | None,
+    own: tuple[Method | None, Proposer | None],
+    budget: int | None,
+    devices: int | None,
+    seed_mode: SeedMode | None,
+    callback: Callback | None,
+    progress: bool,
+) -> None:
+    """Continue a run whose lock this process has."""
     config = folder.config
+    larger = budget if budget != config.budget else None
+    processes.check_resumable(folder, larger is not None)
     devices = config.devices if devices is None else devices
     request_devices(config.seeds, devices)
     task = task or task_of(config)
-    if task.measured and not grows:
+    if task.measured and larger is None:
+        path, option = folder.path, task_option(config)
         raise ValueError(
-            f"{out} is a study, whose objects people measure: go on with 'wrlso ask {out}' and "
-            f"'wrlso tell {out} FILE', or wrlso.open; resume raises its budget"
+            f"{path} is a study, whose objects people measure: go on with 'wrlso ask "
+            f"{path}{option}' and 'wrlso tell {path} FILE{option}', or wrlso.open; resume raises "
+            "its budget"
         )
-    resolved = resolve_again(folder, task, method, proposer)
+    resolved = resolve_again(folder, task, *own)
     with bars(progress):
         base = base_of(folder, task)
     check_same(folder, task.name, record(resolved), task_record(task, base))
+    if larger is not None:
+        check_growth(folder, larger)
     keep_base(folder, task, base)
-    if budget is not None and grows:
+    if larger is not None:
         processes.forget_shares(folder.path)
-        resolved = grow(folder, task, method, proposer, budget)
+        resolved = grow(folder, task, *own, larger)
     if task.measured:
-        return Result(folder.path)
+        return
     folder.config = replace(folder.config, devices=devices, seed_mode=seed_mode or config.seed_mode)
     base = with_all_measurements(folder, base, task.sign)
+    drive = (task, resolved, base, progress, callback, write_summaries)
     if processes.has_shares(folder.path):
-        run_shares(folder.path, task, resolved, base, progress, callback, write_summaries)
-        return Result(folder.path)
-    run_to_end([folder], task, resolved, base, progress, callback, write_summaries)
-    return Result(folder.path)
+        run_shares(folder, *drive)
+    else:
+        run_to_end([folder], *drive)
 
 
 def _run_in_processes(
     out: Path, task: Task, method: Method, chosen: RunSettings, callback: Callback | None
 ) -> Result:
     """One process's part of a run; the first one alone evaluates starting data."""
-    more, spent = queries_of_runs(chosen.start_from, task), None
+    more = queries_of_runs(chosen.start_from, task)
     processes.wait_for_all()  # all have seen that the folder is new
-    if process()[0] == 0:
-        with bars(chosen.progress):
-            base = load_base(task)
-        resolved, config = begin(task, method, chosen, base, more)
-        folder = create(out, config, more)
-        keep_base(folder, task, base)
-        processes.split(folder)
-    else:
+    if process()[0] > 0:
         folder = processes.wait_for_split(out)
         base, spent = base_of(folder, task), int(folder.config.starting.get("initial", 0))
         resolved, _ = begin(task, method, chosen, base, more, spent)
-    base = with_elsewhere(base, more, task.sign)
-    run_shares(out, task, resolved, base, chosen.progress, callback, write_summaries)
+        base = with_elsewhere(base, more, task.sign)
+        run_shares(folder, task, resolved, base, chosen.progress, callback, write_summaries)
+        return Result(out)
+    with bars(chosen.progress):
+        base = load_base(task)
+    resolved, config = begin(task, method, chosen, base, more)
+    whole = with_elsewhere(base, more, task.sign)
+    with created(out, config, more) as folder:
+        keep_base(folder, task, base)
+        processes.split(folder)
+        run_shares(folder, task, resolved, whole, chosen.progress, callback, write_summaries)
     return Result(out)
 
 

@@ -1,7 +1,6 @@
 """Ask and tell: a run whose objects are measured by people, or by programs of one's own."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -20,21 +19,16 @@ from wrlso.results.record import task_of
 from wrlso.results.result import Result
 from wrlso.results.summary import write_summaries
 from wrlso.runs import telling
-from wrlso.runs.ask_and_tell import AskTell, stored_position
-from wrlso.runs.base_data import base_of, keep_base, load_base, scores_of_base, with_elsewhere
-from wrlso.runs.checkpoints import OpenRun
+from wrlso.runs.base_data import base_of, keep_base, load_base, scores_of_base
 from wrlso.runs.config import plan_run
 from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
-from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.log import Query
 from wrlso.runs.plan import announce, begin, create, queries_of_runs, with_all_measurements
-from wrlso.runs.pretrained import pretrained_params
-from wrlso.runs.process import programs_on_disk, request_devices
-from wrlso.runs.progress import pretrain_bar
+from wrlso.runs.process import request_devices
 from wrlso.runs.reopen import check_given, check_same, check_start, resolve_again
-from wrlso.runs.session import Session
 from wrlso.runs.settings import RunSettings, SettingsArguments
+from wrlso.runs.study_engine import StudyEngine
 from wrlso.runs.telling import Candidate, TellReport
 from wrlso.status import Status
 from wrlso.tasks.base import Task, describer, read_object
@@ -56,17 +50,18 @@ class Study:
         task: Task,
         algorithm: Algorithm,
         base: Dataset,
+        own: tuple[Method | None, Proposer | None],
         progress: bool,
         callback: Callback | None = None,
     ) -> None:
         self.folder = folder
-        self._task, self._algorithm, self._base = task, algorithm, base
-        self._progress, self._callback = progress, callback
+        self._task, self._base = task, base
         self._like = object_like(task.vae)
         self._describe = describer(task)
         self._log = folder.open_log(describe=self._describe)
-        self._params: Any = None
-        self._engine: AskTell | None = None
+        self._engine = StudyEngine(
+            folder, self._log, task, algorithm, base, own, progress, callback
+        )
 
     def __enter__(self) -> "Study":
         return self
@@ -96,11 +91,11 @@ class Study:
         """
         if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1):
             raise ValueError(f"n must be a whole number of at least 1 candidate, got {n!r}")
-        with self._driving() as engine:
+        with self._engine.driving() as engine:
             found = engine.ask(None if n is None else int(n))
         self._log.fold()
         if not found:
-            self._finish_if_complete()
+            self._engine.finish(write_summaries, again=False)
         return self._candidates(found)
 
     def tell(
@@ -137,9 +132,11 @@ class Study:
         """As :meth:`tell`, for entries that were read from a file."""
         elsewhere = any(one.id is None for one in told)
         starting = scores_of_base(self._base, self._task.sign) if elsewhere else {}
-        report = telling.record(self._log, self.seed, told, source, replace, starting)
+        finished = self._engine.is_finished()
+        forget = self.folder.forget_summary
+        report = telling.record(self._log, self.seed, told, source, replace, starting, forget)
         self._log.fold()
-        self._finish_if_complete()
+        self._engine.finish(write_summaries, again=finished and report.changed)
         return report
 
     def add(
@@ -200,7 +197,7 @@ class Study:
 
     def close(self) -> None:
         """Let go of the model and close the log. Nothing is lost."""
-        self._forget_engine()
+        self._engine.forget()
         self._log.close()
 
     def _candidates(self, queries: Iterable[Query]) -> list[Candidate]:
@@ -218,60 +215,6 @@ class Study:
                 f"{given.dtype}{list(given.shape)}; candidates are told by their ids"
             )
         return np.ascontiguousarray(given.astype(self._like.dtype)).tobytes()
-
-    @contextmanager
-    def _driving(self) -> Iterator[AskTell]:
-        """The engine, at the state that the folder has, while no other process asks."""
-        with ExitStack() as stack:
-            stack.enter_context(self.folder.locked())
-            stack.enter_context(remembered_interrupts(say=self._progress))
-            stack.enter_context(programs_on_disk())
-            try:
-                yield self._current_engine()
-            except BaseException:
-                self._forget_engine()  # the folder has the last whole state
-                raise
-
-    def _current_engine(self) -> AskTell:
-        stored = stored_position(self.folder)
-        if self._engine is not None and (stored is None or stored.saved == self._engine.saved):
-            engine = self._engine
-        else:
-            engine = self._new_engine(None if stored is None else stored.elsewhere)
-        if len(self._log.elsewhere()) > engine.position.elsewhere:
-            engine.take_in(len(self._log.elsewhere()))
-            engine = self._new_engine(engine.position.elsewhere)
-        return engine
-
-    def _new_engine(self, elsewhere: int | None) -> AskTell:
-        self._forget_engine()
-        told = self._log.elsewhere()[:elsewhere]
-        if self._params is None:
-            bar = pretrain_bar() if self._progress else None
-            self._params = pretrained_params(self._task, self._base, bar)
-        run = OpenRun(self.folder, self._log)
-        base = with_elsewhere(self._base, told, self._task.sign)
-        session = Session(
-            [run], self._task, self._algorithm, base, self._params, True, self._callback
-        )
-        self._engine = AskTell(session, len(told))
-        return self._engine
-
-    def _forget_engine(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-        self._engine = None
-
-    def _finish_if_complete(self) -> None:
-        """Write the last checkpoint and the summary once every query of the budget has a result."""
-        if self.folder.summary_file.exists() or self.pending:
-            return
-        if self.charged < self.folder.config.queries:
-            return
-        with self._driving() as engine:
-            engine.finish()
-            runs = engine.session.runs
-            write_summaries(runs, self._task, engine.session.compilations)
 
 
 def open(
@@ -315,7 +258,9 @@ def open(
     resolved, config = begin(task, method, chosen, base, more)
     folder = create(path, config, more)
     keep_base(folder, task, base)
-    return Study(folder, task, resolved, base, progress, callback)
+    own = settings.get("proposer")
+    parts = (method, own if isinstance(own, Proposer) else None)
+    return Study(folder, task, resolved, base, parts, progress, callback)
 
 
 def _reopen(
@@ -345,4 +290,5 @@ def _reopen(
     check_same(folder, task.name, record_of(resolved), task_record(task, base))
     with_all_measurements(folder, base, task.sign)
     folder.config = replace(folder.config, devices=1)
-    return Study(folder, task, resolved, base, settings.get("progress", True), callback)
+    progress = settings.get("progress", True)
+    return Study(folder, task, resolved, base, (method, own), progress, callback)

@@ -3,16 +3,19 @@
 import contextlib
 import os
 import re
+import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import jax
 import pytest
 
 import wrlso
+from tests.builders import ROOT
 from wrlso.cli.main import _COMMANDS, main
-from wrlso.cli.options import new_folder, parse_run_options
+from wrlso.cli.options import parse_run_options, run_folder
 from wrlso.storage.bars import bars, bars_shown
 from wrlso.tasks import TASKS
 
@@ -76,13 +79,78 @@ def test_completion_knows_commands_tasks_and_their_options(capsys, shell):
 def test_out_has_a_default_that_is_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert parse_run_options("shapes", TASKS["shapes"], []).command["out"] is None
-    first = new_folder("shapes")
-    assert re.fullmatch(r"runs/shapes-\d{8}-\d{6}", str(first))
-    for _ in range(3):  # runs that begin in the same second
-        found = new_folder("shapes")
-        assert not found.exists()
-        found.mkdir(parents=True)
-    assert len(list(Path("runs").iterdir())) == 3
+    default = {"out": None, "distributed": False}
+    with contextlib.ExitStack() as stack:  # runs that begin in the same second
+        found = [stack.enter_context(run_folder(default, "shapes")) for _ in range(3)]
+        assert re.fullmatch(r"runs/shapes-\d{8}-\d{6}", str(found[0]))
+        assert len(set(found)) == 3
+        (found[0] / "config.json").touch()
+    assert list(Path("runs").iterdir()) == [found[0]]  # empty ones are in nobody's way
+    with run_folder(default | {"out": Path("mine")}, "shapes") as named:
+        assert not named.exists()
+    (tmp_path / "file").mkdir()
+    monkeypatch.chdir(tmp_path / "file")
+    Path("runs").touch()
+    assert main(["run", "shapes", "--budget", "60"]) == 2
+
+
+def test_folders_that_processes_make_at_once_differ(tmp_path):
+    """Looking for a free name would give all of them the same."""
+    code = (
+        "import sys\nfrom wrlso.cli.options import run_folder\nsys.stdin.readline()\n"
+        "with run_folder({'out': None, 'distributed': False}, 'shapes') as folder:\n"
+        "    print(folder, flush=True)\n    sys.stdin.readline()"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    for line in range(2):
+        for one in started:
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        if line == 0:
+            assert len({one.stdout.readline() for one in started}) == 4
+    assert [one.wait(60) for one in started] == [0] * 4
+
+
+def test_processes_of_one_run_need_a_folder_that_all_of_them_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"out": None, "distributed": True}
+    with pytest.raises(ValueError, match="--distributed needs --out FOLDER"):
+        run_folder(options, "shapes").__enter__()
+
+
+def test_without_a_standard_error_nothing_is_shown_and_nothing_fails(tmp_path):
+    """As after ``2>&-``: a line for people is not printed among the results, and no file gets the
+    number of the standard error."""
+    code = """
+        import os, sys
+        from wrlso.storage.bars import bars_shown
+        from wrlso.runs.progress import pretrain_bar, say
+        assert sys.stderr is None and not bars_shown()
+        pretrain_bar()(1, 2)
+        say("a line", True)
+        from tests.builders import host_task, tiny_run, count_bits_on_host
+        run = tiny_run("run", host_task(count_bits_on_host), budget=4, seeds=1,
+                       proposer="prior", progress=True)
+        from wrlso.cli.main import main
+        assert main(["report", "nowhere"]) == 2
+        assert main(["resume", "run"]) == 2
+        print("done", os.readlink("/dev/fd/2") if os.path.exists("/dev/fd/2") else os.devnull)
+    """
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(textwrap.dedent(code))} 2>&-"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    last = done.stdout.strip().splitlines()[-1:]
+    assert last == [f"done {os.devnull}"], done.stdout
+    assert "error" not in done.stdout
+    assert done.returncode == 0
 
 
 def test_blocks_without_progress_bars_stay_so_within():

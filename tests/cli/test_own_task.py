@@ -5,6 +5,7 @@ import importlib
 import io
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import wrlso
 from wrlso.cli.main import main
+from wrlso.runs.folder import RunFolder
 
 LABORATORY = Path(__file__).parents[2] / "docs" / "laboratory.md"
 OPTIONS = ["--k", "0.01", "--retrain-every", "8", "--budget", "16", "--no-progress",
@@ -143,6 +145,41 @@ def test_a_file_that_fails_is_named_with_its_line(code, reason, tmp_path, capsys
         assert str(file) in said
         assert reason in said
     assert not (tmp_path / "run").exists()
+
+
+def test_every_hint_about_a_run_of_an_own_task_names_its_file(file, tmp_path, capsys):
+    run, own = tmp_path / "run", f"{file}:task"
+    assert main(["open", own, *OPTIONS, "--out", str(run)]) == 0
+    # The record of a run begun by Python, or by pytest, names no file.
+    assert main(["report", str(run)]) == 0
+    named = "--task FILE.py:NAME"
+    hint = f"wrlso ask {run} {named}, then wrlso tell {run} FILE {named}"
+    assert f"Continue it with: {hint}" in capsys.readouterr().out
+    folder = RunFolder(run)
+    command = f"wrlso open {own} --out {run}"
+    folder.config = replace(folder.config, provenance={"command": command})
+    folder.save_config()
+    assert main(["report", str(run)]) == 0
+    hint = f"wrlso ask {run} --task {own}, then wrlso tell {run} FILE --task {own}"
+    assert f"Continue it with: {hint}" in capsys.readouterr().out
+    assert main(["resume", str(run), "--task", own]) == 2
+    assert f"'wrlso ask {run} --task {own}'" in capsys.readouterr().err
+    asked(capsys, run, "--n", "16", "--task", own)
+    assert main(["ask", str(run), "--task", own]) == 0
+    raises = f"'wrlso resume {run} --budget N --task {own}' raises it"
+    assert raises in capsys.readouterr().err
+
+
+def test_a_study_in_its_first_round_grows(file, tmp_path, capsys):
+    """It has no model yet that figures could show."""
+    run, own = tmp_path / "run", f"{file}:task"
+    assert main(["open", own, *OPTIONS, "--out", str(run)]) == 0
+    asked(capsys, run, "--n", "2", "--task", own)
+    assert main(["resume", str(run), "--budget", "24", "--task", own]) == 0
+    printed = capsys.readouterr().out
+    assert "2 open, 2 of 24 queries" in printed
+    assert f"next: wrlso ask {run} --task" in printed
+    assert RunFolder(run).config.budget == 24
 
 
 def test_a_run_of_an_own_task_says_how_to_name_it(file, tmp_path, capsys):

@@ -50,9 +50,8 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def second(run):
-    """A copy of the run under another name, as a second run to compare with."""
-    path = run.folder.path.with_name("second")
-    return wrlso.Result(shutil.copytree(run.folder.path, path))
+    """A second run to compare with."""
+    return tiny_run(run.folder.path.with_name("second"), task(), proposer="prior")
 
 
 @pytest.fixture(scope="module")

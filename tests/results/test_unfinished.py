@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import textwrap
 
 import pytest
 
-from tests.builders import ROOT, tiny_run, unfinish
+from tests.builders import ROOT, make_tiny_task, tiny_run, unfinish
 from wrlso.cli.main import main
 
 PROGRAM = """
@@ -81,3 +82,40 @@ def test_a_run_that_is_no_better_than_its_start_says_so(tmp_path, best):
     result.summary["starting"]["best"] = best
     said = "No seed has improved on the best of the starting data, 99." in result.table()
     assert said == (best == 99.0)
+
+
+def test_a_run_and_its_copy_are_no_two_runs(tmp_path, capsys):
+    path = tiny_run(tmp_path / "first", budget=4).folder.path
+    tiny_run(tmp_path / "other", budget=4)
+    shutil.copytree(path, tmp_path / "copy")
+    paths = [str(tmp_path / name) for name in ("first", "other", "copy")]
+    said = "first and copy are one run, or copies of it: they are no independent repetitions"
+    assert main(["report", *paths, "--html", str(tmp_path / "page.html")]) == 0
+    assert said in capsys.readouterr().out
+    page = (tmp_path / "page.html").read_text()
+    assert said in page
+    assert "other − first" in page
+    assert "copy − first" not in page
+    assert main(["report", *paths[:2]]) == 0
+    assert "one run" not in capsys.readouterr().out
+    assert main(["report", paths[0], paths[0]]) == 0
+    assert "are one run" in capsys.readouterr().out
+
+
+def test_runs_of_different_tasks_have_tables_of_their_own(tmp_path, capsys):
+    """Also those of one task that are minimised and maximised."""
+    tasks = {"up": {}, "down": {"minimize": True}, "again": {}}
+    for name, changes in tasks.items():
+        task = make_tiny_task(soft_objective=None, **changes)
+        tiny_run(tmp_path / name, task, budget=4, seeds=1, proposer="prior")
+    paths = [str(tmp_path / name) for name in tasks]
+    assert main(["report", *paths, "--html", str(tmp_path / "page.html")]) == 0
+    printed = capsys.readouterr().out
+    assert "The runs are of 2 tasks, whose scores cannot be compared" in printed
+    first, second = printed.split("| run ")[1:]
+    assert "| up " in first
+    assert "| again " in first
+    assert "| down " in second
+    page = (tmp_path / "page.html").read_text()
+    assert "again − up" in page
+    assert "down − up" not in page

@@ -16,8 +16,16 @@ import pytest
 from safetensors.numpy import load_file, save
 
 import wrlso
-from tests.builders import count_bits, make_tiny_task, tiny_run, tiny_sweep
+from tests.builders import (
+    count_bits,
+    count_bits_on_host,
+    host_task,
+    make_tiny_task,
+    tiny_run,
+    tiny_sweep,
+)
 from wrlso import Result, RunSettings, methods, resume
+from wrlso.proposers.base import Proposer
 from wrlso.runs.config import FORMAT, RunConfig, make_config
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import QueryLog
@@ -305,3 +313,20 @@ def test_a_run_that_fails_before_its_first_query_leaves_no_folder_in_the_way(tmp
         tiny_run(tmp_path / "run", make_tiny_task(objective=fails), proposer="prior", seeds=1)
     assert not (tmp_path / "run").exists()
     tiny_run(tmp_path / "run", budget=4, seeds=1)
+
+
+@pytest.mark.parametrize(("name", "initial"), [("molecules", 0), ("molecules", 3), ("bits", 0)])
+def test_starting_data_that_may_have_cost_evaluations_are_kept_where_a_run_fails(
+    tmp_path, name, initial
+):
+    """Those of a built-in task that are free of charge are not in the way of another try."""
+
+    def broken(*_):
+        raise RuntimeError("no pool")
+
+    proposer = Proposer("broken", broken, batch=4)
+    task = host_task(count_bits_on_host, name=name, initial=initial, initial_spent=lambda: initial)
+    with pytest.raises(RuntimeError, match="no pool"):
+        tiny_run(tmp_path / "run", task, proposer=proposer, seeds=1)
+    kept = (tmp_path / "run" / "base.safetensors").exists()
+    assert kept == (tmp_path / "run").exists() == (name == "bits" or initial > 0)

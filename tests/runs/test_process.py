@@ -181,3 +181,29 @@ def test_a_start_compiles_few_small_programs(tmp_path):
     found = in_a_new_process(code, tmp_path)
     assert 2 <= found["first"] < 40, found
     assert found["again"] < 6, found  # those of the rounds, not the small ones
+
+
+@pytest.mark.parametrize(("chosen", "devices", "within"), [("", 1, 1), ("2", 1, 2), ("2", 2, 1)])
+def test_programs_on_a_cpu_run_with_one_thread_of_blas(tmp_path, chosen, devices, within):
+    """Of runs with one device, too, and of studies; a number that somebody has chosen holds. On a
+    busy machine, threads that wait for each other made a fit many times slower."""
+    code = f"""
+        import json, threadpoolctl, scipy.linalg, numpy, jax
+        jax.config.update("jax_num_cpu_devices", 2)
+        import wrlso
+        from tests.builders import METHOD, count_bits_on_host, host_task, tiny_run
+        threadpoolctl.threadpool_limits(2, user_api="blas")
+        now = lambda: {{i["num_threads"] for i in threadpoolctl.threadpool_info()
+                        if i["user_api"] == "blas"}}
+        run, lab, within, study = "{tmp_path}/run", "{tmp_path}/lab", set(), set()
+        tiny_run(run, host_task(count_bits_on_host), METHOD, budget=4, seeds={devices},
+                 devices={devices}, proposer="prior", callback=lambda event: within.update(now()))
+        with wrlso.open(lab, host_task(None), METHOD, lambda event: study.update(now()), budget=8,
+                        proposer="prior", progress=False) as lab:
+            lab.tell({{c.id: 1.0 for c in lab.ask(4)}})
+            lab.ask(1)
+        print(json.dumps([list(within), list(study), list(now())]))
+    """
+    environment = {"OPENBLAS_NUM_THREADS": chosen, "OMP_NUM_THREADS": ""}
+    alone = 2 if chosen else 1
+    assert in_a_new_process(code, tmp_path, **environment) == [[within], [alone], [2]]

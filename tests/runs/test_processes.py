@@ -7,16 +7,20 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from tests.builders import ROOT, all_queries, make_tiny_task, tiny_run
 from wrlso import Result, resume
+from wrlso.cli.main import main
 from wrlso.results.export import write_csv
 from wrlso.runs import processes
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import QueryLog
+from wrlso.runs.plan import queries_of_runs
 
 PROGRAM = """
 import sys
@@ -138,6 +142,54 @@ def test_one_process_joins_what_several_began(tmp_path):
     assert (
         json.loads((folder.path / "summary.json").read_text())["seeds"] == joined.summary["seeds"]
     )
+
+
+def test_what_shares_have_logged_is_read_before_they_are_joined(tmp_path, capsys):
+    """As after a kill: in tables, pages, files, the best objects, and as another run's start."""
+    whole, folder = split_run(tmp_path)
+    part = folder.path / "processes" / "00001"
+    (part / "summary.json").unlink()
+    with closing(RunFolder(part).open_log()) as log:
+        log.forget_from(2)
+    (part / "checkpoints" / "round00003.safetensors").unlink()
+    known = {q for q in whole.queries() if q.seed < 2 or q.round < 2}
+    found = Result(folder.path)
+    assert keyed(found.queries()) == keyed(known)
+    assert found.summary["state"] == "stopped"
+    assert [seed["charged"] for seed in found.summary["seeds"]] == [12, 12, 8]
+    assert found.best_objects(1, task=make_tiny_task())[0].score == max(q.score for q in known)
+    table, page = tmp_path / "all.csv", tmp_path / "page.html"
+    words = ["report", str(folder.path), "--csv", str(table), "--html", str(page)]
+    assert main(words) == 0
+    assert "stopped, 32 of 36 queries" in capsys.readouterr().out
+    assert len(table.read_text().splitlines()) == 1 + len(known)
+    assert "under way: 32 of 36 queries" in page.read_text()
+    more = queries_of_runs(folder.path, make_tiny_task())
+    assert {one.object for one in more} == {q.object for q in known if q.score is not None}
+    with RunFolder(part).locked():  # whichever process has a share
+        assert Result(folder.path).summary["state"] == "running"
+    joined = resume(folder.path, task=make_tiny_task(), progress=False)
+    assert keyed(joined.queries()) == keyed(whole.queries())
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_is_seen_while_it_runs_and_after_a_kill(tmp_path):
+    both = started("-c", PROGRAM, tmp_path / "run", 2)
+    try:
+        deadline, seen = time.monotonic() + 300, None
+        while seen is None or not seen.queries():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+            if (tmp_path / "run" / "processes" / "all").exists():
+                seen = Result(tmp_path / "run")
+        assert seen.finished or seen.summary["state"] == "running"
+    finally:
+        for one in both:
+            one.kill()
+            one.communicate()
+    killed = Result(tmp_path / "run")
+    assert killed.finished or killed.summary["state"] == "stopped"
+    assert len(killed.queries()) > 0
 
 
 def test_shares_that_are_not_as_they_were_left_are_refused(tmp_path):

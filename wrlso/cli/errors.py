@@ -25,6 +25,19 @@ PIPE = 141
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT)
 
 
+def have_stderr() -> None:
+    """Give the process a standard error that nobody reads, if it has none, as after ``2>&-``.
+
+    ``print`` would write to standard output instead, and the next file that is opened would get
+    the number to which libraries write their messages.
+    """
+    if sys.stderr is not None:
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)  # it gets the free number
+    os.set_inheritable(nothing, True)  # worker processes need it as much
+    sys.stderr = os.fdopen(nothing, "w")
+
+
 def say_error(error: Exception) -> int:
     """Print an error in words; returns the exit status."""
     if os.environ.get(TRACEBACK):

@@ -17,9 +17,9 @@ import tyro
 from tyro.conf import Positional
 
 from wrlso.cli import export, molecules, reports, study
-from wrlso.cli.errors import say_error
+from wrlso.cli.errors import have_stderr, say_error
 from wrlso.cli.help import completion, describe
-from wrlso.cli.options import new_folder, parse_run_options, run_command, summary_of
+from wrlso.cli.options import parse_run_options, run_command, run_folder, summary_of
 from wrlso.cli.own_task import factory_of, is_own, task_of_run
 from wrlso.evaluation.values import EvaluationError
 from wrlso.methods import METHODS, get_method
@@ -144,6 +144,7 @@ _NARROWEST = 40
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    have_stderr()
     if shutil.get_terminal_size().columns < _NARROWEST:
         os.environ["COLUMNS"] = str(_NARROWEST)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be no text
@@ -221,8 +222,11 @@ def _run(name: str, argv: list[str]) -> int:
     if options.command["distributed"]:
         join_processes()
     request_devices(options.settings["seeds"] or SEEDS, options.settings["devices"])
-    out = options.command["out"] or new_folder(name)
-    with programs_on_disk(), bars(options.settings["progress"]):
+    with (
+        run_folder(options.command, name) as out,
+        programs_on_disk(),
+        bars(options.settings["progress"]),
+    ):
         task = factory(**options.task)
         with _says_how_to_resume(out, name):
             result = run(task, method, out=out, **options.settings)
@@ -239,7 +243,8 @@ def _train(name: str, argv: list[str]) -> int:
 
 
 def _ask(command: study.Ask) -> int:
-    again = f"what was asked for: wrlso ask {command.run} --pending"
+    own = f" --task {command.task}" if command.task else ""
+    again = f"what was asked for: wrlso ask {command.run} --pending{own}"
     with _says_when_interrupted(again):
         return study.ask(command)
 
@@ -282,9 +287,9 @@ def _resume(command: Resume) -> int:
 
     if command.distributed:
         join_processes()
-    config = RunFolder(command.run).config
-    same_budget = command.budget in (None, config.budget)
-    if RunFolder(command.run).summary_file.exists() and same_budget:
+    folder = RunFolder(command.run)
+    config = folder.config
+    if folder.is_finished() and command.budget in (None, config.budget):
         print(f"{command.run} is finished: nothing was left to do")
     devices = config.devices if command.devices is None else command.devices
     request_devices(config.seeds, devices)
@@ -324,7 +329,9 @@ def _finish(result: Result, figures: bool, task: Task) -> int:
         return 0
     print("\n" + result.table() + "\n")
     print(f"run folder: {result.folder.path}")
-    if figures:
+    if not result.finished:  # a study that has grown
+        print(f"next: {reports.next_commands(result, result.folder.path)}")
+    if figures and result.checkpoints:
         reports.draw(result, task)
     return 0
 

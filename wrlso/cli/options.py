@@ -7,7 +7,8 @@ once, where it is used.
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, field, make_dataclass
 from datetime import datetime
 from itertools import chain, count
@@ -119,9 +120,48 @@ def summary_of(function: Callable[..., Any]) -> str:
     return docstring_parser.parse(inspect.getdoc(function) or "").short_description or ""
 
 
-def new_folder(task: str) -> Path:
-    """A folder for a run that does not exist yet; of one's own task, named after its file."""
+@contextmanager
+def run_folder(command: Mapping[str, Any], task: str) -> Iterator[Path]:
+    """The folder that the user has named for a run, or else a new one.
+
+    A new one is made at once, so that of two runs that begin in the same second each has its own;
+    it is removed if it stays empty.
+
+    Args:
+      command: the options of the command line itself.
+      task: the name of the task; a task of one's own gives its file's name.
+
+    Raises:
+      ValueError: if several processes are to run, each of which would make a folder of its own.
+    """
+    if command["out"] is not None:
+        yield command["out"]
+        return
+    if command["distributed"]:
+        raise ValueError(
+            "--distributed needs --out FOLDER: all processes name the same folder, and one that is "
+            "named after the time would differ"
+        )
+    folder = _new_folder(task)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # it holds a run
+            folder.rmdir()
+
+
+def _new_folder(task: str) -> Path:
+    """Make a folder that did not exist, named after the task and the time."""
     task = Path(task.partition(":")[0]).stem
     stem = f"{task}-{datetime.now():%Y%m%d-%H%M%S}"
     names = chain([stem], (f"{stem}-{i}" for i in count(2)))
-    return next(path for path in (Path("runs") / name for name in names) if not path.exists())
+    while True:
+        path = Path("runs") / next(names)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if path.exists():
+                continue
+        except OSError:
+            pass
+        return path  # where it could not be made, the run says why

@@ -74,7 +74,7 @@ def _write_page(command: Report, file: Path) -> None:
 
 def _print_tables(command: Report) -> None:
     from wrlso.results.result import Result
-    from wrlso.results.tables import comparison_table, names_of
+    from wrlso.results.tables import comparison_tables, copies, names_of
 
     results = []
     for path in command.runs:
@@ -87,10 +87,12 @@ def _print_tables(command: Report) -> None:
     if len(command.runs) == 1:
         print(results[0].table())
         if not results[0].finished:
-            print(f"\nContinue it with: {_next(results[0], command.runs[0])}")
+            print(f"\nContinue it with: {next_commands(results[0], command.runs[0])}")
     elif results:
         names = names_of([result.folder.path for result in results])
-        print(comparison_table([result.summary for result in results], names))
+        print(comparison_tables([result.summary for result in results], names))
+        for sentence in copies(names, [result.folder.id for result in results]):
+            print(f"\n{sentence}")
     else:
         raise ValueError("none of the folders holds a run that can be read")
     if command.csv:
@@ -103,11 +105,14 @@ def _print_tables(command: Report) -> None:
             draw(result)
 
 
-def _next(result: Result, run: Path) -> str:
+def next_commands(result: Result, run: Path) -> str:
     """The commands by which an unfinished run goes on."""
+    from wrlso.runs.provenance import task_option
+
+    task = task_option(result.folder.config)
     if not result.by_people:
-        return f"wrlso resume {run}"
-    return f"wrlso ask {run}, then wrlso tell {run} FILE"
+        return f"wrlso resume {run}{task}"
+    return f"wrlso ask {run}{task}, then wrlso tell {run} FILE{task}"
 
 
 def draw(result: Result, task: Task | None = None) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from tyro.conf import Positional
 from wrlso.storage.bars import bars
 
 if TYPE_CHECKING:
+    from wrlso.runs.folder import RunFolder
     from wrlso.runs.results_file import Row
     from wrlso.runs.telling import Entry
     from wrlso.study import Candidate, Study
@@ -85,7 +87,7 @@ class Tell:
 
 def begin(name: str, argv: list[str]) -> int:
     """Run ``wrlso open TASK``."""
-    from wrlso.cli.options import new_folder, parse_run_options
+    from wrlso.cli.options import parse_run_options, run_folder
     from wrlso.cli.own_task import factory_of, is_own
     from wrlso.methods import get_method
     from wrlso.study import open as open_study
@@ -97,8 +99,11 @@ def begin(name: str, argv: list[str]) -> int:
     method = get_method(options.command["method"]).with_options(**options.method)
     task = factory(**options.task)
     settings: dict[str, Any] = dict(options.settings)
-    folder = options.command["out"] or new_folder(name)
-    with bars(settings["progress"]), open_study(folder, task, method, **settings) as study:
+    with (
+        run_folder(options.command, name) as folder,
+        bars(settings["progress"]),
+        open_study(folder, task, method, **settings) as study,
+    ):
         out = study.folder.path
         own = f" --task {name}" if is_own(name) else ""
         n = settings["batch"] or 8
@@ -126,12 +131,16 @@ def ask(command: Ask) -> int:
 
 def _about(study: Study, found: Sequence[Candidate], command: Ask) -> str:
     """A line for people about a batch."""
+    from wrlso.runs.provenance import task_option
+
     config = study.folder.config
+    task = task_option(config) if command.task is None else f" --task {command.task}"
     about = [f"{study.charged} of {config.queries} asked for, {len(study.pending)} open"]
     if command.pending:
         return about[0]
     if not found and study.charged >= config.queries:
-        about.append(f"the budget is spent: 'wrlso resume {command.run} --budget N' raises it")
+        raises = f"wrlso resume {command.run} --budget N{task}"
+        about.append(f"the budget is spent: '{raises}' raises it")
     elif not found or (command.n is not None and len(found) < command.n):
         about.append("no more new objects were found")
     return "; ".join([f"{len(found)} new candidates", *about])
@@ -150,7 +159,6 @@ def write_batch(found: Sequence[Candidate]) -> None:
 def tell(command: Tell) -> int:
     """Run ``wrlso tell``."""
     from wrlso.cli.own_task import task_of_run
-    from wrlso.runs import telling
     from wrlso.runs.folder import RunFolder
     from wrlso.runs.results_file import read_results
     from wrlso.study import open as open_study
@@ -174,13 +182,22 @@ def tell(command: Tell) -> int:
             f"{without[0]}: a row without an id names an object of the task "
             f"{folder.config.task!r}, which is your own: name it by --task FILE.py:NAME"
         )
-    log = folder.open_log()
-    try:
-        seed = folder.config.first_seed
-        print(telling.record(log, seed, [r.entry() for r in rows], source, command.replace))
-    finally:
-        log.close()
+    _tell_without_task(folder, rows, source, command.replace)
     return 0
+
+
+def _tell_without_task(folder: RunFolder, rows: Sequence[Row], source: str, replace: bool) -> None:
+    """Record results of candidates, which have ids. A finished run gets its summary anew."""
+    from wrlso.results.summary import summarize_again
+    from wrlso.runs import telling
+
+    finished, entries = folder.finished_summary(), [row.entry() for row in rows]
+    with closing(folder.open_log()) as log:
+        seed, forget = folder.config.first_seed, folder.forget_summary
+        report = telling.record(log, seed, entries, source, replace, forget=forget)
+        if finished is not None and report.changed:
+            summarize_again(folder, log, finished)
+    print(report)
 
 
 def _entry(study: Study, row: Row, left_out: list[str]) -> Entry | None:

@@ -17,6 +17,7 @@ from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import cut, read_state
 from wrlso.runs.log import REMEDY, Query
+from wrlso.runs.processes import is_running, read_log
 from wrlso.runs.rows import PredictedScore
 from wrlso.status import Status
 from wrlso.storage.sealed import DamagedFile
@@ -53,17 +54,16 @@ class RunRecord:
 
     def __init__(self, path: str | Path) -> None:
         self.folder = RunFolder(Path(path))
-        self.finished = self.folder.summary_file.exists()
-        self.summary: dict[str, Any] = (
-            self.folder.load_summary() if self.finished else self._summary_so_far()
-        )
+        whole = self.folder.finished_summary()
+        self.finished = whole is not None
+        self.summary: dict[str, Any] = self._summary_so_far() if whole is None else whole
 
     def _summary_so_far(self) -> dict[str, Any]:
         """The summary of a run that is not finished, from its log."""
         config = self.folder.config
-        with closing(self.folder.open_log(read_only=True)) as log:
+        with closing(read_log(self.folder)) as log:
             found = summarize(config, log, {}, stated=config.stated)
-        running = self.folder.is_locked()
+        running = is_running(self.folder)
         pending = sum(seed["status"].get("PENDING", 0) for seed in found["seeds"])
         state = "running" if running else f"{pending} open" if pending else "stopped"
         return found | {"state": state}
@@ -73,7 +73,7 @@ class RunRecord:
         """Whether people measure its objects, or have told results: it goes on by ask and tell."""
         if self.folder.config.task_record.get("measured"):
             return True
-        with closing(self.folder.open_log(read_only=True)) as log:
+        with closing(read_log(self.folder)) as log:
             return log.was_told() or any(q.status == Status.PENDING for q in log.queries())
 
     @property
@@ -83,18 +83,25 @@ class RunRecord:
 
     def queries(self) -> list[Query]:
         """Every query of every seed, in order."""
-        with closing(self.folder.open_log(read_only=True)) as log:
+        with closing(read_log(self.folder)) as log:
             found = log.queries()
         if self.finished:
             self._compare(found)
         return found
 
     def _compare(self, queries: list[Query]) -> None:
-        """Refuse a log that holds another number of queries than the summary states."""
+        """Refuse a log that lacks queries which the summary states, and a summary that lacks those
+        of the log."""
         for seed in self.summary["seeds"]:
             stated = sum(seed["status"].values())
             logged = sum(query.seed == seed["seed"] for query in queries)
-            if logged != stated:
+            if logged > stated:
+                raise ValueError(
+                    f"{self.folder.summary_file} is out of date: it states {stated} queries of "
+                    f"seed {seed['seed']}, and queries.sqlite has {logged}; "
+                    f"{self.folder.summary_remedy}"
+                )
+            if logged < stated:
                 raise DamagedFile(
                     self.folder.path / "queries.sqlite",
                     f"it holds {logged} queries of seed {seed['seed']}, summary.json {stated}",
@@ -106,7 +113,7 @@ class RunRecord:
 
         It is empty if the objective has no components.
         """
-        with closing(self.folder.open_log(read_only=True)) as log:
+        with closing(read_log(self.folder)) as log:
             return log.components()
 
     def predictions(self) -> dict[tuple[int, int, int], PredictedScore]:
@@ -114,7 +121,7 @@ class RunRecord:
 
         It is empty if the proposer has no surrogate of scores.
         """
-        with closing(self.folder.open_log(read_only=True)) as log:
+        with closing(read_log(self.folder)) as log:
             return log.predictions()
 
     def scores(self) -> list[np.ndarray]:

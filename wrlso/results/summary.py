@@ -9,6 +9,7 @@ import numpy as np
 
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig
+from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, QueryLog, Round
 from wrlso.status import Status
 from wrlso.tasks import base as tasks
@@ -160,6 +161,26 @@ def write_summaries(runs: Sequence[OpenRun], task: Task, compilations: dict[str,
         summary = summarize(config, log, compilations, len(runs), task.stated, describe)
         log.tidy()
         run.folder.save_summary(summary)
+
+
+def summarize_again(folder: RunFolder, log: QueryLog, old: Mapping[str, Any]) -> None:
+    """Write the summary of a finished run again, once results of its log were corrected.
+
+    It is not written if the run has grown meanwhile.
+
+    Args:
+      folder: the run's folder.
+      log: its log.
+      old: the summary that it had.
+
+    Raises:
+      ValueError: if another process has the run's lock for longer than a minute.
+    """
+    with folder.locked(patience=60.0):
+        if folder.stored_config().budget != folder.config.budget:
+            return
+        compiled, together = old["compilations"], old.get("side_by_side", 1)
+        folder.save_summary(summarize(folder.config, log, compiled, together, old.get("stated")))
 
 
 def _summary_of_seed(

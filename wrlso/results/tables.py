@@ -143,6 +143,39 @@ def comparison_table(
     return "\n\n".join([table, "\n".join(lines)])
 
 
+def comparison_tables(summaries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """The table of several runs of each task: scores of different tasks cannot be compared."""
+    tasks: dict[str, list[int]] = {}
+    for i, summary in enumerate(summaries):
+        tasks.setdefault(task_title(summary), []).append(i)
+    tables = [
+        comparison_table([summaries[i] for i in of_task], [names[i] for i in of_task])
+        for of_task in tasks.values()
+    ]
+    if len(tables) == 1:
+        return tables[0]
+    head = f"The runs are of {len(tables)} tasks, whose scores cannot be compared: a table each."
+    return "\n\n".join([head, *tables])
+
+
+def copies(names: Sequence[str], runs: Sequence[str]) -> list[str]:
+    """A sentence about each run that is given more than once, as a folder or as its copies.
+
+    Args:
+      names: of the folders.
+      runs: the ids of the runs in them.
+    """
+    same: dict[str, list[str]] = {}
+    for name, run in zip(names, runs, strict=True):
+        same.setdefault(run, []).append(name)
+    return [
+        f"{', '.join(found[:-1])} and {found[-1]} are one run, or copies of it: they are no "
+        "independent repetitions, and their difference says nothing."
+        for found in same.values()
+        if len(found) > 1
+    ]
+
+
 def names_of(paths: Sequence[Path]) -> list[str]:
     """Names of folders: their own, with as much of their path as tells them apart."""
     whole = [path.absolute() for path in paths]
@@ -165,11 +198,16 @@ def title(summary: Mapping[str, Any]) -> str:
     for name in ("epochs", "beta"):
         if summary.get(name) is not None:
             numbers.append(f"{name} = {summary[name]:g}")
-    stated = ", ".join(f"{name} = {value}" for name, value in summary.get("stated", {}).items())
+    task = task_title(summary)
+    return f"{task}, {summary['method']} ({', '.join(numbers)}), proposer {summary['proposer']}"
+
+
+def task_title(summary: Mapping[str, Any]) -> str:
+    """The task with the facts about it; runs of one title can be compared."""
+    stated = ", ".join(f"{k} = {v}" for k, v in (summary.get("stated") or {}).items())
     if summary.get("minimize"):
         stated = ", ".join(filter(None, (stated, "minimised")))
-    task = f"{summary['task']} ({stated})" if stated else summary["task"]
-    return f"{task}, {summary['method']} ({', '.join(numbers)}), proposer {summary['proposer']}"
+    return f"{summary['task']} ({stated})" if stated else summary["task"]
 
 
 def costs(summary: Mapping[str, Any]) -> str:

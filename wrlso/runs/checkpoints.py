@@ -34,11 +34,15 @@ class OpenRun:
 
 @contextmanager
 def opened(folders: Sequence[RunFolder], task: Task) -> Iterator[list[OpenRun]]:
-    """The runs, locked against other processes, with their logs open."""
+    """The runs, locked against other processes, with their logs open.
+
+    Raises:
+      ValueError: if another process is running one of them, or has let it grow.
+    """
     describe = describer(task)
     with ExitStack() as stack:
         for folder in folders:
-            stack.enter_context(folder.locked())
+            stack.enter_context(folder.held())
         logs = [f.open_log(describe=describe, durable=task.objective is None) for f in folders]
         yield [
             OpenRun(folder, stack.enter_context(closing(log)))

@@ -1,10 +1,8 @@
 """Runs driven to their end, in one process or in several."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from pathlib import Path
+from contextlib import ExitStack, closing
 
-import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
 from tqdm import tqdm
 
 from wrlso.data import Dataset
@@ -16,9 +14,10 @@ from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.pretrained import pretrained_params
-from wrlso.runs.process import one_blas_thread, programs_on_disk
+from wrlso.runs.process import few_blas_threads, programs_on_disk
 from wrlso.runs.progress import pretrain_bar, timed
 from wrlso.runs.session import Session
+from wrlso.storage.bars import bars_shown
 from wrlso.tasks.base import Task
 
 Summarize = Callable[[Sequence[OpenRun], Task, dict[str, int]], None]
@@ -48,7 +47,7 @@ def run_to_end(
 
         with timed(clock, "pretrain"):
             params = pretrained_params(task, base, pretrain_bar() if progress else None)
-        with timed(clock, "session"), _one_blas_thread_per_device(folders):
+        with timed(clock, "session"), few_blas_threads(_devices(folders)):
             session = stack.enter_context(
                 closing(Session(runs, task, resolved, base, params, callback=callback))
             )
@@ -57,7 +56,7 @@ def run_to_end(
                 initial=int(session.counts.sum()),
                 desc=f"{config.task}: {names}",
                 unit="query",
-                disable=not progress,
+                disable=not (progress and bars_shown()),
             )
             with bar:
                 session.run_rounds(bar, check_interrupt)
@@ -66,7 +65,7 @@ def run_to_end(
 
 
 def run_shares(
-    out: Path,
+    folder: RunFolder,
     task: Task,
     resolved: Algorithm,
     base: Dataset,
@@ -74,20 +73,20 @@ def run_shares(
     callback: Callback | None,
     summarize: Summarize,
 ) -> None:
-    """Run this process's shares of a run to their end; the first process joins all of them."""
-    index, _ = processes.process()
+    """Run this process's shares of a run to their end; the first process, which has the lock of the
+    run's folder, joins all of them."""
+    out, (index, _) = folder.path, processes.process()
     for share in processes.own_shares(out):
         shown = progress and index == 0
         run_to_end([share], task, resolved, base, shown, callback, summarize)
     if index == 0:
         processes.wait_for_shares(out)
-        with opened([RunFolder(out)], task) as runs:
+        with opened([folder], task) as runs:
             summarize(runs, task, processes.join_shares(runs[0]))
     processes.wait_for_summary(out)
 
 
-def _one_blas_thread_per_device(folders: Sequence[RunFolder]) -> AbstractContextManager:
-    """Limit LAPACK to one thread where several CPU devices factorise at once."""
+def _devices(folders: Sequence[RunFolder]) -> int:
+    """Number of devices on which the seeds of runs are spread."""
     config, seeds = folders[0].config, sum(folder.config.seeds for folder in folders)
-    devices = plan_seeds(seeds, config.devices, config.seed_mode, local=True).mesh.size
-    return one_blas_thread() if devices > 1 else nullcontext()
+    return plan_seeds(seeds, config.devices, config.seed_mode, local=True).mesh.size

@@ -1,17 +1,16 @@
 """The folder of a run: configuration, log, checkpoints, summary, figures."""
 
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from wrlso.runs.config import RunConfig
-from wrlso.runs.log import REMEDY, Describe, QueryLog
+from wrlso.runs.lock import PATIENCE, is_held, lock_of
+from wrlso.runs.log import REMEDY, Describe, QueryLog, Told
 from wrlso.runs.outputs import why_not_made
+from wrlso.runs.provenance import task_option
 from wrlso.storage.files import force, sweep_parts, write_atomically, write_new
 from wrlso.storage.sealed import DamagedFile, check_seal, parse_json, sealed_json
 from wrlso.storage.tensors import StoredTree, read_tensors, save_tree
@@ -21,7 +20,8 @@ _CHECKPOINT = re.compile(r"round(\d{5,})\.safetensors")
 
 def _is_content(path: Path) -> bool:
     """Whether a file is more than the remains of a process that was killed at its first write."""
-    return not (path.name.startswith("config.json") and path.name.endswith(".part"))
+    part = path.name.startswith("config.json") and path.name.endswith(".part")
+    return not part and path.name != ".lock"
 
 
 class RunFolder:
@@ -30,6 +30,7 @@ class RunFolder:
     Attributes:
       path: the folder.
       config: the run's configuration.
+      is_held: whether this object has the folder's lock.
 
     Raises:
       ValueError: if the folder holds no run, or its configuration cannot be read.
@@ -37,10 +38,19 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.config = self.stored_config()
+        self.is_held = False
+
+    def stored_config(self) -> RunConfig:
+        """The configuration as the folder has it now: another process may have let the run grow.
+
+        Raises:
+          ValueError: if the folder holds no run, or its configuration cannot be read.
+        """
         if not self.config_file.is_file():
-            raise ValueError(f"{path} is not a run folder: it has no config.json")
+            raise ValueError(f"{self.path} is not a run folder: it has no config.json")
         try:
-            self.config = RunConfig.from_json(self.config_file.read_text(encoding="utf-8"))
+            return RunConfig.from_json(self.config_file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(
                 f"{self.config_file} cannot be read: {error}. Restore it as it was written: the "
@@ -92,6 +102,11 @@ class RunFolder:
         return RunFolder(path)
 
     @property
+    def id(self) -> str:
+        """The run's id, which its copies have, too; of a run without one, its place."""
+        return self.config.run or str(self.path.resolve())
+
+    @property
     def config_file(self) -> Path:
         """The file of the settings."""
         return self.path / "config.json"
@@ -105,6 +120,29 @@ class RunFolder:
     def summary_file(self) -> Path:
         """The file of the summary; a finished run has it."""
         return self.path / "summary.json"
+
+    def finished_summary(self) -> dict[str, Any] | None:
+        """The summary, if it is of the budget that the run has now; None: it is not finished.
+
+        Raises:
+          DamagedFile: if the summary is not as it was written, or is another run's.
+        """
+        budget = self.config.budget
+        if not self.summary_file.exists():  # or it is a link to nothing
+            return None
+        try:
+            found = self.load_summary()
+        except FileNotFoundError:  # another process has just deleted it
+            return None
+        return found if found.get("budget", budget) == budget else None
+
+    def is_finished(self) -> bool:
+        """Whether the run has spent the budget that it has now.
+
+        Raises:
+          DamagedFile: if the summary is not as it was written, or is another run's.
+        """
+        return self.finished_summary() is not None
 
     @property
     def figures(self) -> Path:
@@ -143,63 +181,53 @@ class RunFolder:
         log.close()  # the run was stopped while it made the file
         return QueryLog(Path(":memory:"))
 
-    @contextmanager
-    def dropped_if_nothing_came(self) -> Iterator[None]:
-        """Delete the folder if the block fails before anything was scored: it would only be in the
-        way of another try."""
-        try:
-            yield
-        except Exception:
-            with suppress(Exception):  # the first error is the one to tell
-                self._drop_if_empty()
-            raise
-
-    def _drop_if_empty(self) -> None:
-        if self.base_file.exists() or self.checkpoints():
-            return
-        with closing(self.open_log(read_only=True)) as log:
-            if log.queries() or log.elsewhere():
-                return
-        shutil.rmtree(self._checkpoint_dir, ignore_errors=True)  # at most unfinished files
-        for path in self.path.iterdir():
-            if path.name in (".lock", "config.json") or path.name.startswith("queries.sqlite"):
-                path.unlink()
-        self.path.rmdir()
+    def join(self, more: Sequence[Told]) -> None:
+        """Record the measurements that join the starting data of a new run."""
+        with closing(self.open_log()) as log:
+            log.add_results(more)
 
     def is_locked(self) -> bool:
         """Whether another process is running this run, as far as can be seen."""
-        if not (self.path / ".lock").exists():
-            return False
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(blocking=False)
-        except (Timeout, OSError) as error:
-            return isinstance(error, Timeout)
-        lock.release()
-        return False
+        return is_held(self.path)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, patience: float = PATIENCE) -> Iterator[None]:
         """Lock the folder against other processes; the system releases the lock of a dead process.
 
         Files that killed processes have left unfinished are deleted.
 
+        Args:
+          patience: seconds for which the lock is waited for.
+
         Raises:
           ValueError: if another process is running or resuming this run.
         """
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise ValueError(
-                f"{self.path} is being run by another process: wait for it, or end it first"
-            ) from None
-        try:
-            sweep_parts(self.path)
-            sweep_parts(self._checkpoint_dir)
+        refused = f"{self.path} is being run by another process: wait for it, or end it first"
+        with lock_of(self.path, refused, patience):
+            self.is_held = True
+            try:
+                sweep_parts(self.path)
+                sweep_parts(self._checkpoint_dir)
+                yield
+            finally:
+                self.is_held = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The lock as this object has it already, or else as :meth:`locked`, for the run that its
+        configuration states.
+
+        Raises:
+          ValueError: if another process is running this run, or has let it grow.
+        """
+        with nullcontext() if self.is_held else self.locked():
+            budget = self.stored_config().budget
+            if budget != self.config.budget:
+                raise ValueError(
+                    f"{self.path} has got budget = {budget} from another process, in place of "
+                    f"{self.config.budget}: give the command again"
+                )
             yield
-        finally:
-            lock.release()
 
     def save_config(self) -> None:
         """Write ``config.json`` again, as a run that has grown does."""
@@ -209,6 +237,10 @@ class RunFolder:
         """Write ``summary.json``."""
         text = sealed_json({**summary, "run": self.config.run})
         write_atomically(self.summary_file, text.encode())
+
+    def forget_summary(self) -> None:
+        """Delete ``summary.json``, before results change: it would state the old ones."""
+        self.summary_file.unlink(missing_ok=True)
 
     def load_summary(self) -> dict[str, Any]:
         """Read ``summary.json``.
@@ -223,9 +255,15 @@ class RunFolder:
                 if found.pop("run", None) != self.config.run:
                     raise ValueError("it is another run's")
         except ValueError as error:
-            remedy = "delete it, and 'wrlso resume' makes it again"
-            raise DamagedFile(self.summary_file, str(error), remedy) from error
+            raise DamagedFile(self.summary_file, str(error), self.summary_remedy) from error
         return found
+
+    @property
+    def summary_remedy(self) -> str:
+        """How a summary that cannot be used is made again."""
+        verb = "ask" if self.config.task_record.get("measured") else "resume"
+        option = task_option(self.config)
+        return f"delete it, and 'wrlso {verb} {self.path}{option}' makes it again"
 
     def checkpoints(self) -> list[int]:
         """The numbers of completed rounds with a checkpoint, ascending."""

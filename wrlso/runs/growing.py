@@ -35,14 +35,12 @@ def grow(
     short is run again, unless people have told results: what they asked for one by one stays as it
     is. Answers that the log has are not asked for again.
 
+    The caller holds the run's lock, and has read its configuration since.
+
     Raises:
       ValueError: if the budget is smaller than the run's.
     """
-    if budget < folder.config.budget:
-        raise ValueError(
-            f"budget = {budget} is below {folder.config.budget}, that of the run: a run can only "
-            "grow"
-        )
+    check_growth(folder, budget)
     old = folder.config
     folder.config = replace(old, budget=budget)
     resolved = resolve_again(folder, task, method, proposer)
@@ -58,9 +56,22 @@ def grow(
         log.close()
     if not by_people:
         folder.forget_checkpoints(cut, set(folder.checkpoints()))
-    folder.summary_file.unlink(missing_ok=True)  # before the budget: a run with it is left alone
+    folder.forget_summary()  # before the budget changes
     folder.save_config()
     return resolved
+
+
+def check_growth(folder: RunFolder, budget: int) -> None:
+    """Refuse a budget that is smaller than the run's, before anything is changed.
+
+    Raises:
+      ValueError: naming both.
+    """
+    if budget < folder.config.budget:
+        raise ValueError(
+            f"budget = {budget} is below {folder.config.budget}, that of the run: a run can only "
+            "grow"
+        )
 
 
 def first_cut_round(log: QueryLog, seeds: list[int], queries: int, retrain_every: int) -> int:

@@ -23,6 +23,7 @@ from wrlso.runs.base_data import scores_of_base, with_elsewhere
 from wrlso.runs.config import RunConfig, plan_run
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Told
+from wrlso.runs.processes import read_log
 from wrlso.runs.progress import say
 from wrlso.runs.provenance import provenance
 from wrlso.runs.settings import RunSettings
@@ -86,7 +87,7 @@ def queries_of_runs(path: str | Path | None, task: Task) -> list[Told]:
             f"start_from = {path} is a run of task {folder.config.task!r}, minimize = "
             f"{folder.config.minimize}, not of {task.name!r}, minimize = {task.minimize}"
         )
-    with closing(folder.open_log(read_only=True)) as log:
+    with closing(read_log(folder)) as log:
         found = {one.object: one for one in log.elsewhere()}
         for query in log.queries():
             if query.score is not None:
@@ -109,8 +110,7 @@ def create(path: Path, config: RunConfig, more: Sequence[Told]) -> RunFolder:
       ValueError: if it exists and holds files, or cannot be written.
     """
     folder = RunFolder.create(path, config)
-    with closing(folder.open_log()) as log:
-        log.add_results(more)
+    folder.join(more)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -17,6 +17,12 @@ _CACHED = ("pretrained", "molecules", "compiled")
 
 _LEFT = 3600.0
 """Age in seconds at which a file that is being written is taken for a killed process's."""
+
+_BLAS_THREADS = (
+    "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
+"""Environment variables by which people choose a number of threads."""
 
 _SETTINGS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
@@ -36,11 +42,28 @@ def one_blas_thread() -> AbstractContextManager:
     """
     name = "KMP_DUPLICATE_LIB_OK"
     before = os.environ.get(name)
+    import scipy.linalg  # noqa: F401  (its BLAS is the one that JAX calls; loaded, it can be limited)
     from threadpoolctl import threadpool_limits
 
     if before is None:
         os.environ.pop(name, None)
     return threadpool_limits(1, user_api="blas")
+
+
+def few_blas_threads(devices: int) -> AbstractContextManager:
+    """Limit BLAS and LAPACK to one thread while programs run on a CPU in the block.
+
+    The matrices of a fit are small, and further threads spin between two factorisations. On a
+    machine that others use, too, they wait for each other: a fit took 25 s in place of 1.5 s. The
+    number of threads that an environment variable chooses holds, unless several devices of the CPU
+    factorise at once.
+
+    Args:
+      devices: number of devices that compute.
+    """
+    chosen = any(os.environ.get(name) for name in _BLAS_THREADS)
+    one = devices > 1 or (jax.default_backend() == "cpu" and not chosen)
+    return one_blas_thread() if one else nullcontext()
 
 
 @contextmanager

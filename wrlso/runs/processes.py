@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from jax.experimental.multihost_utils import sync_global_devices
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
+from wrlso.runs.log import QueryLog
 from wrlso.storage.sealed import DamagedFile
 
 _SHARES = "processes"
@@ -93,16 +94,25 @@ def check_resumable(folder: RunFolder, grows: bool) -> None:
       ValueError: with the remedy.
     """
     several, shared = process()[1] > 1, has_shares(folder.path)
-    if several and (grows or not shared) and (grows or not folder.summary_file.exists()):
+    if several and (grows or not shared) and (grows or not folder.is_finished()):
         raise ValueError(
             f"{folder.path} was begun by one process, or is to grow, and only one can do that: "
             "resume it without jax.distributed ('--distributed')"
         )
-    if grows and shared and not folder.summary_file.exists():
+    if grows and shared and not folder.is_finished():
         raise ValueError(
             f"{folder.path} was begun by several processes and is not finished: resume it to its "
             "end with the budget that it has, then with the larger one"
         )
+
+
+def locked_by_one(folder: RunFolder) -> AbstractContextManager[None]:
+    """The lock of a run's folder, which the first of several processes has for all of them.
+
+    Raises:
+      ValueError: if another process is running the run.
+    """
+    return nullcontext() if process()[0] else folder.locked()
 
 
 def forget_shares(out: Path) -> None:
@@ -133,6 +143,31 @@ def shares(out: Path) -> list[RunFolder]:
         if share.config.run != config.run:
             raise DamagedFile(share.path, f"it belongs to run {share.config.run}", remedy)
     return found
+
+
+def is_running(folder: RunFolder) -> bool:
+    """Whether a process is running a run or one of its shares, as far as can be seen."""
+    whole = shares(folder.path) if has_shares(folder.path) else []
+    return any(one.is_locked() for one in (folder, *whole))
+
+
+def read_log(folder: RunFolder) -> QueryLog:
+    """The log of a run, to be read: until its shares are joined, what all of them have logged.
+
+    Raises:
+      DamagedFile: if a log is not as it was written, or a share is missing.
+    """
+    log = folder.open_log(read_only=True)
+    if not has_shares(folder.path) or folder.is_finished():
+        return log
+    with ExitStack() as stack:
+        stack.enter_context(closing(log))
+        found = shares(folder.path)
+        logs = [stack.enter_context(closing(one.open_log(read_only=True))) for one in found]
+        joined = QueryLog(Path(":memory:"))
+        joined.replace_by(logs)
+        joined.add_results(log.elsewhere())
+        return joined
 
 
 def own_shares(out: Path) -> list[RunFolder]:

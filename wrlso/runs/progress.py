@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from wrlso.runs.log import QueryLog
+from wrlso.storage.bars import bars_shown
 from wrlso.storage.numbers import shown
 
 _TIMED = 4
@@ -94,7 +95,7 @@ class Progress:
 def say(text: str, progress: bool) -> None:
     """Log a line for people; without a handler of the application's it goes to standard error."""
     _logger.info(text)
-    if progress and not _logger.isEnabledFor(logging.INFO):
+    if progress and sys.stderr is not None and not _logger.isEnabledFor(logging.INFO):
         tqdm.write(text, file=sys.stderr)
 
 
@@ -122,7 +123,8 @@ def pretrain_bar() -> Callable[[int, int], None]:
 
     def progress(done: int, total: int) -> None:
         if not bars:
-            bars.append(tqdm(total=total, desc="pretraining (once, cached)", unit="step"))
+            what = "pretraining (once, cached)"
+            bars.append(tqdm(total=total, desc=what, unit="step", disable=not bars_shown()))
         bars[0].update(done - bars[0].n)
         if done == total:
             bars[0].close()

@@ -102,6 +102,11 @@ class TellReport:
     kept: list[str] = field(default_factory=list)
     pending: int = 0
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything was recorded."""
+        return self.new + self.failed + self.elsewhere + self.replaced > 0
+
     def __str__(self) -> str:
         counts = {
             "new": self.new, "failed": self.failed, "told before": self.repeated,
@@ -162,6 +167,7 @@ def record(
     source: str | None = None,
     overwrite: bool = False,
     starting: Mapping[bytes, Any] | None = None,
+    forget: Callable[[], None] | None = None,
 ) -> TellReport:
     """Record results in one transaction; a result that was told before is not recorded again.
 
@@ -173,6 +179,7 @@ def record(
       source: their origin, for the log.
       overwrite: let a result replace a different one that was told before.
       starting: the scores of the starting data, by object as raw bytes; they count as told.
+      forget: called before anything is recorded: it forgets what is known of the old results.
 
     Raises:
       ValueError: naming all results that cannot be recorded. None is recorded then.
@@ -202,6 +209,8 @@ def record(
             new += rows
     if faults:
         raise _refused(faults, queries)
+    if new and forget is not None:
+        forget()
     log.add_results(new)
     report.pending = sum(q.status == Status.PENDING for q in by_id.values())
     return report

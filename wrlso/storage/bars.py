@@ -1,5 +1,6 @@
 """Whether progress bars are shown."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -8,8 +9,8 @@ _SHOWN: ContextVar[bool] = ContextVar("bars", default=True)
 
 
 def bars_shown() -> bool:
-    """Whether progress bars are shown here."""
-    return _SHOWN.get()
+    """Whether progress bars are shown here: nowhere without a standard error."""
+    return _SHOWN.get() and sys.stderr is not None
 
 
 @contextmanager

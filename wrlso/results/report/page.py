@@ -22,6 +22,7 @@ from wrlso.results.report import charts, reproduce, run_charts, sections
 from wrlso.results.report.objects import Cells, cells_of
 from wrlso.results.report.view import RunView, read_runs
 from wrlso.results.stages import prior_scores, stages_of
+from wrlso.results.tables import copies
 from wrlso.runs.base_data import base_of
 from wrlso.runs.outputs import check_output
 from wrlso.scores import Objective
@@ -166,6 +167,7 @@ def _group(
         "curves": place(charts.curves(views, cells, label) if any_score else None),
         "finals": place(charts.finals(views, "best score") if any_score else None),
         "differences": sections.differences(views),
+        "copies": copies([view.name for view in views], [view.folder.id for view in views]),
     }
 
 

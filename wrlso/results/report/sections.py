@@ -100,21 +100,20 @@ def _settings(view: RunView) -> str:
 
 
 def differences(views: Sequence[RunView]) -> Table | None:
-    """The best scores of each run against those of the first; None for one run."""
-    if len(views) < 2:
-        return None
+    """The best scores of each other run against those of the first; None if there is none."""
     first = views[0]
     rows = []
     for view in views[1:]:
+        if view.folder.id == first.folder.id:
+            continue  # it is no other run
         found = difference_interval(view.best(), first.best())
         seen = np.isfinite(found.low) and not found.low <= 0 <= found.high
         rows.append(
             [text(f"{view.name} − {first.name}"), interval(found),
              text("yes" if seen else "no" if np.isfinite(found.low) else "one seed says nothing")]
         )  # fmt: skip
-    return Table(
-        ["runs", "difference of mean best (95% interval, Welch)", "is zero outside?"], rows
-    )
+    header = ["runs", "difference of mean best (95% interval, Welch)", "is zero outside?"]
+    return Table(header, rows) if rows else None
 
 
 def best_objects(view: RunView, cells: Cells) -> Table | None:

@@ -11,10 +11,12 @@ import numpy as np
 from wrlso.evaluation.components import ComponentValue
 from wrlso.results.record import task_of
 from wrlso.results.summary import best_so_far, charged_scores, describer, summarize
+from wrlso.results.tables import task_title
 from wrlso.runs.base_data import base_of
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.log import Query, Round
+from wrlso.runs.processes import has_shares, read_log
 from wrlso.runs.rows import PredictedScore
 from wrlso.tasks.base import Task
 
@@ -62,8 +64,8 @@ class RunView:
     @property
     def task_title(self) -> str:
         """The task with the facts about it; runs of one title can be compared."""
-        stated = ", ".join(f"{k} = {v}" for k, v in (self.summary.get("stated") or {}).items())
-        return f"{self.config.task} ({stated})" if stated else self.config.task
+        about = {"task": self.config.task, "minimize": self.config.minimize}
+        return task_title(about | {"stated": self.summary.get("stated")})
 
     @property
     def charged(self) -> int:
@@ -132,11 +134,11 @@ def _read(
     base_scores: np.ndarray | None,
     missing: list[str],
 ) -> RunView:
-    finished = folder.summary_file.exists()  # before the log, which may go on meanwhile
-    summary: dict[str, Any] = folder.load_summary() if finished else _NOTHING
+    whole = folder.finished_summary()  # before the log, which may go on meanwhile
+    finished, summary = whole is not None, whole or _NOTHING
     queries, rounds, seconds, parts, expected = [], [], {}, {}, {}
-    if (folder.path / "queries.sqlite").exists():
-        with closing(folder.open_log(read_only=True)) as log:
+    if (folder.path / "queries.sqlite").exists() or has_shares(folder.path):
+        with closing(read_log(folder)) as log:
             queries, rounds = log.queries(), log.rounds()
             seconds, parts, expected = log.seconds(), log.components(), log.predictions()
             if not finished:
