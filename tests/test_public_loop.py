@@ -100,6 +100,7 @@ def test_bo_in_a_program_of_ones_own_begins_as_in_run(tmp_path):
     np.testing.assert_allclose(history.latents[0], np.frombuffer(first.latent, "<f4"), atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_weighting_function_gives_the_queries_of_the_named_one(tmp_path):
     def mine(scores, mask, rounds, hyper):
         return wrlso.rank_weights(scores, hyper["k"], mask)
@@ -189,7 +190,11 @@ def test_retraining_takes_any_optax_transformation():
     assert not np.allclose(plain["decoder"], momentum["decoder"], atol=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", [optax.sgd(1e-3), optax.adamw], ids=["sgd", "adamw"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [pytest.param(optax.sgd(1e-3), marks=pytest.mark.slow), optax.adamw],
+    ids=["sgd", "adamw"],
+)
 def test_a_run_retrains_with_the_optimizer_of_its_task(tmp_path, optimizer):
     retrain = dataclasses.replace(make_tiny_task().retrain, optimizer=optimizer)
     result = tiny_run(

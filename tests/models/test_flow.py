@@ -150,6 +150,7 @@ def preference(task, params):
     return density[np.argsort(-np.asarray(data.scores))[:20]].mean() - density.mean()
 
 
+@pytest.mark.slow
 def test_weights_bend_the_prior_towards_good_objects_and_leave_the_model():
     column = np.full(16, 0.5, np.float32)  # the latent is the number of bits, nearly without noise
     encoder = np.stack([column, tiny_params()["encoder"][:, 1], column, column], -1)
@@ -167,6 +168,7 @@ def test_weights_bend_the_prior_towards_good_objects_and_leave_the_model():
     assert found[1e-2] > found[np.inf] + 1.0, found
 
 
+@pytest.mark.slow
 def test_a_run_with_a_learned_prior_is_resumed_and_equals_a_simulation(tmp_path):
     def task():
         return with_learned_prior(make_tiny_task(), first_steps=20, steps=5)

@@ -7,9 +7,11 @@ import pytest
 from wrlso.data import check_dataset
 from wrlso.tasks import TASKS
 
+SLOW = pytest.param("expressions", marks=pytest.mark.slow)
+
 
 # Molecules: see test_molecule.
-@pytest.mark.parametrize("name", sorted({*TASKS} - {"molecules"}))
+@pytest.mark.parametrize("name", [*sorted({*TASKS} - {"molecules", "expressions"}), SLOW])
 def test_every_task_keeps_the_contract(name):
     task = TASKS[name]()
     data = task.load_data()

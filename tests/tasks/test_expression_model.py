@@ -16,7 +16,7 @@ from wrlso.tasks.expression.model import SYMBOLS, make_vae
 from wrlso.tasks.expression.rules import completions, is_complete
 from wrlso.weighting.ranks import uniform_weights
 
-ARCHITECTURES = ["feedback", "paper"]
+ARCHITECTURES = ["feedback", pytest.param("paper", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
