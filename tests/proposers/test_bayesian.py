@@ -119,7 +119,9 @@ def test_the_points_of_a_batch_differ():
     config = BOConfig(starts=6, candidates=32, surrogate=task.bo.surrogate)
     proposer = bo(task.vae, batch=4, max_observations=8, config=config)
     shared = prepare_base(task.load_data())
-    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
+    view = View(
+        task.params, empty_history(8, shared.dataset.objects[0], 2), shared.dataset, shared.distinct
+    )
     _, surrogate = proposer.fit(jax.random.key(0), view, proposer.memory)
     pool = proposer.propose(jax.random.key(1), view, surrogate)
     chosen = np.asarray(pool.latents[:4])
@@ -137,7 +139,9 @@ def test_reencoded_points_stand_at_the_encodings_of_their_decodes():
     )  # fmt: skip
     proposer = bo(task.vae, batch=3, max_observations=8, config=config)
     shared = prepare_base(task.load_data())
-    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
+    view = View(
+        task.params, empty_history(8, shared.dataset.objects[0], 2), shared.dataset, shared.distinct
+    )
     _, surrogate = jax.jit(proposer.fit)(jax.random.key(0), view, proposer.memory)
     pool = jax.jit(proposer.propose)(jax.random.key(1), view, surrogate)
     np.testing.assert_allclose(
@@ -163,7 +167,9 @@ def test_ranks_are_those_of_a_posterior_after_each_fantasy(kind, acquisition):
         ),
     )
     shared = prepare_base(task.load_data())
-    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
+    view = View(
+        task.params, empty_history(8, shared.dataset.objects[0], 2), shared.dataset, shared.distinct
+    )
     proposer = bo(task.vae, batch=6, max_observations=8, config=config)
     _, surrogate = jax.jit(proposer.fit)(jax.random.key(0), view, proposer.memory)
     x = 2 * jax.random.normal(jax.random.key(1), (40, task.vae.latent_dim))

@@ -44,7 +44,9 @@ def test_data_ascent_climbs_to_the_top_of_a_known_hill():
         "data_ascent", task.vae, 4, task.soft_objective, GradientConfig(evaluations=20)
     )
     shared = prepare_base(task.load_data())
-    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
+    view = View(
+        task.params, empty_history(8, shared.dataset.objects[0], 2), shared.dataset, shared.distinct
+    )
     memory, unit = proposer.fit(jax.random.key(0), view, proposer.memory)
     pool = proposer.propose(jax.random.key(1), view, unit)
     assert memory == ()
@@ -57,7 +59,9 @@ def test_the_generator_keeps_its_samples_apart():
     """The divergence from the prior keeps the samples' spread, where h alone would not."""
     task = make_tiny_task()
     shared = prepare_base(task.load_data())
-    view = View(task.params, empty_history(8, shared.dataset.objects[0], 2), *shared[::2])
+    view = View(
+        task.params, empty_history(8, shared.dataset.objects[0], 2), shared.dataset, shared.distinct
+    )
     spread = []
     for temperature in (0.0, 3.0):
         config = GradientConfig(temperature=temperature, generator_steps=150)
