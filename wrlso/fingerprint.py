@@ -15,7 +15,7 @@ of a million with probability 3e-8.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -45,19 +45,14 @@ def fingerprint(objects: Array, dedup_key: DedupKey | None = None) -> Fingerprin
       ValueError: if the key does not return a row for each object.
     """
     keys = objects if dedup_key is None else dedup_key(objects)
-    if not hasattr(keys, "dtype") or keys.shape[:1] != objects.shape[:1]:
+    shape = getattr(keys, "shape", ())
+    if shape[:1] != objects.shape[:1]:
         raise ValueError(
             f"dedup_key must map objects {list(objects.shape)} to an array of {objects.shape[0]} "
-            f"rows, one for each, got {_form(keys)}"
+            f"rows, one for each, got {list(shape) if shape else type(keys).__name__}"
         )
     high, low = _sums(*_halves(keys))
     return Fingerprints(_scramble(high), _scramble(low))
-
-
-def _form(keys: Any) -> str:
-    if hasattr(keys, "dtype"):
-        return f"shape {list(keys.shape)}"
-    return f"a {type(keys).__name__}"
 
 
 def _sums(low: Array, rest: Array | None = None) -> list[Array]:

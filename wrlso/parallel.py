@@ -12,13 +12,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from wrlso.scores import check_whole
 
 SeedMode = Literal["auto", "map", "vmap"]
 
@@ -64,13 +66,10 @@ def plan_seeds(
     Raises:
       ValueError: if seeds or devices are out of range.
     """
-    for name, value in {"seeds": seeds, "devices": devices}.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, SupportsIndex)):
-            raise ValueError(f"{name} must be a whole number, got {value!r}")
-    if seeds < 1:
-        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    check_whole("seeds", seeds, 1)
     available = jax.local_devices() if local else jax.devices()
     count = min(len(available), seeds) if devices is None else devices
+    check_whole("devices", count, 0)
     if not 1 <= count <= len(available):
         raise ValueError(
             f"devices must be between 1 and {len(available)}, the number of JAX's devices, got "

@@ -7,7 +7,7 @@ host scores stay in float64, and no rank, weight or posterior depends on the off
 import warnings
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -277,3 +277,15 @@ def check_scalar(name: str, value: ArrayLike) -> None:
         raise ValueError(
             f"{name} must be a single number, got shape {np.shape(value)}; use vmap for more"
         )
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Refuse what is no whole number, and one below ``least``.
+
+    Raises:
+      ValueError: if so.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if int(value) < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")

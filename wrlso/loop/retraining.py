@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 from jax.typing import ArrayLike
@@ -14,6 +13,7 @@ from wrlso.data import Dataset, History, all_rounds, all_scores, gather
 from wrlso.models.elbo import constant_beta
 from wrlso.models.training import WeightForm, minibatches, train
 from wrlso.models.vae import VAE
+from wrlso.scores import check_whole
 from wrlso.weighting.checks import check_rate
 from wrlso.weighting.ranks import effective_sample_size
 from wrlso.weighting.registry import Weighting
@@ -22,8 +22,6 @@ Optimizer: TypeAlias = (
     optax.GradientTransformation | Callable[[ArrayLike], optax.GradientTransformation]
 )
 """An optax transformation, or a function from a learning rate to one, such as ``optax.adam``."""
-
-_TRANSFORMATION = optax.GradientTransformation
 
 TRAINING_NUMBERS = ("learning_rate", "beta")
 """Names of traced numbers that every retraining has."""
@@ -68,13 +66,11 @@ class RetrainConfig:
     steps: int | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, (int, np.integer)):
-            raise ValueError(f"batch_size must be a whole number, got {self.batch_size!r}")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
-        if not (callable(self.optimizer) or isinstance(self.optimizer, _TRANSFORMATION)):
+        check_whole("batch_size", self.batch_size, 1)
+        made = isinstance(self.optimizer, optax.GradientTransformation)
+        if not (made or callable(self.optimizer)):
             raise ValueError(
-                f"optimizer must be an optax transformation, or a function from the learning rate "
+                "optimizer must be an optax transformation, or a function from the learning rate "
                 f"to one, such as optax.adam, got {self.optimizer!r}"
             )
         for name in (*TRAINING_NUMBERS, *_SIZES):
@@ -84,7 +80,7 @@ class RetrainConfig:
 
     def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
         """The optax transformation for a learning rate, which may be traced."""
-        if isinstance(self.optimizer, _TRANSFORMATION):
+        if isinstance(self.optimizer, optax.GradientTransformation):
             return self.optimizer
         return self.optimizer(learning_rate)
 

@@ -6,12 +6,13 @@ new, so a proposer need not know which objects were scored.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, NamedTuple
 
 from jax import Array
 from jax.typing import ArrayLike
 
 from wrlso.data import Dataset, History
+from wrlso.scores import check_whole
 
 
 class Pool(NamedTuple):
@@ -138,8 +139,4 @@ class Proposer:
     def __post_init__(self) -> None:
         least = {"batch": 1, "uncharged": 0, "decode_first": 0, "max_duplicates": 0}
         for name, lowest in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-                raise ValueError(f"{name} of a proposer must be a whole number, got {value!r}")
-            if int(value) < lowest:
-                raise ValueError(f"{name} of a proposer must be at least {lowest}, got {value}")
+            check_whole(f"{name} of a proposer", getattr(self, name), lowest)
