@@ -86,6 +86,20 @@ def test_a_task_that_minimises_gives_the_queries_of_run(tmp_path, proposer, budg
         np.testing.assert_allclose(history.latents[:compared], latents, rtol=1e-4, atol=0.05)
 
 
+def test_base_data_of_the_other_direction_than_the_algorithms_are_refused():
+    low, high = dataclasses.replace(make_tiny_task(), minimize=True), make_tiny_task()
+    made = wrlso.prepare_base(low.load_data(), minimize=True)
+    jax.tree.map(np.testing.assert_array_equal, made, wrlso.base_data(low))
+    assert jax.tree.structure(made) == jax.tree.structure(wrlso.base_data(low))
+    for task, base in ((low, wrlso.base_data(high)), (high, made)):
+        algorithm = wrlso.algorithm(task, METHOD, budget=4, proposer="prior")
+        with pytest.raises(ValueError, match="make both from one task"):
+            jax.eval_shape(
+                lambda base, a=algorithm: wrlso.simulate(a, high.objective, 0, high.params, base),
+                base,
+            )
+
+
 @pytest.mark.slow
 def test_bo_in_a_program_of_ones_own_begins_as_in_run(tmp_path):
     """Up to rounding, which a climb may make visible later."""

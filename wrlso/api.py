@@ -44,7 +44,6 @@ from wrlso.runs.progress import pretrain_bar
 from wrlso.runs.provenance import task_option
 from wrlso.runs.reopen import check_same, find_run, first_run, resolve_again
 from wrlso.runs.settings import RunSettings, SettingsArguments
-from wrlso.scores import Direction
 from wrlso.storage.bars import bars
 from wrlso.tasks.base import Task
 
@@ -321,8 +320,7 @@ def base_data(task: Task) -> BaseData:
     Raises:
       ValueError: if they cannot be used.
     """
-    direction = Direction.MINIMIZE if task.minimize else Direction.MAXIMIZE
-    return prepare_base(load_base(task), task.dedup_key)._replace(direction=direction)
+    return prepare_base(load_base(task), task.dedup_key)._replace(direction=task.direction)
 
 
 def _at_the_same_round(folders: Sequence[RunFolder]) -> list[list[RunFolder]]:

@@ -69,7 +69,7 @@ def algorithm(
       (50, 0.1, {'k': 0.001})
     """
     _check(method, budget, batch)
-    task = task.maximized()
+    direction, task = task.direction, task.maximized()
     chosen = proposer or method.proposer or task.proposer
     method = _with_task_rows(task, method)
     weighting = method.weighting
@@ -104,6 +104,7 @@ def algorithm(
         dedup_key=task.dedup_key,
         accept=task.accept,
         hyper={name: float(value) for name, value in method.hyper.items()},
+        direction=direction,
     )
 
 

@@ -18,6 +18,7 @@ from wrlso.loop.retraining import TRAINING_NUMBERS, RetrainConfig
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.base import Proposer
+from wrlso.scores import Direction
 from wrlso.weighting.checks import check_rate
 from wrlso.weighting.registry import Weighting
 
@@ -68,6 +69,7 @@ class Algorithm:
         nor charged; None: all are accepted.
       hyper: default values of the weighting's traced numbers, such as ``{"k": 1e-3}``. Other names
         are refused, unless this is empty.
+      direction: which of the task's scores are better; base data of the other are refused.
     """
 
     vae: VAE
@@ -81,6 +83,7 @@ class Algorithm:
     dedup_key: DedupKey | None = None
     accept: Accept | None = None
     hyper: Mapping[str, float] = field(default_factory=dict)
+    direction: Direction = Direction.MAXIMIZE
 
     @property
     def rounds(self) -> int:

@@ -32,6 +32,7 @@ from wrlso.scores import (
     in_double,
     is_concrete,
     less,
+    negative_on_host,
     relative,
     score_offset,
     warn_of_merged,
@@ -60,7 +61,10 @@ class BaseData(NamedTuple):
 
 
 def prepare_base(
-    dataset: Dataset, dedup_key: DedupKey | None = None, offset: float | None = None
+    dataset: Dataset,
+    dedup_key: DedupKey | None = None,
+    offset: float | None = None,
+    minimize: bool = False,
 ) -> BaseData:
     """Prepare the base data once for all seeds.
 
@@ -70,7 +74,10 @@ def prepare_base(
         where JAX has it. A row without a finite score is never
         learned from, but its object is never charged.
       dedup_key: the algorithm's; with another one, base objects may be charged.
-      offset: subtracted from the scores; a float32. None: chosen from concrete scores.
+      offset: subtracted from the scores, negated where they are; a float32. None: chosen from
+        concrete scores.
+      minimize: lower scores are better: they are negated here, and those of candidates when they
+        are evaluated.
 
     Raises:
       TypeError: if objects are not integers, or have more than 32 bits, also under ``jit``.
@@ -80,7 +87,8 @@ def prepare_base(
     lists = (list, tuple)
     dataset = Dataset(*(np.asarray(a) if isinstance(a, lists) else a for a in dataset))
     _check_types(dataset)
-    scores, offset = _prepare_scores(dataset.scores, offset)
+    given = negative_on_host(dataset.scores) if minimize else dataset.scores
+    scores, offset = _prepare_scores(given, offset)
     objects = dataset.objects
     if isinstance(objects, np.ndarray):  # JAX has one order of bytes
         objects = objects.astype(objects.dtype.newbyteorder("="), copy=False)
@@ -89,7 +97,8 @@ def prepare_base(
     index = _index if dedup_key is None else jax.jit(partial(_index_by, dedup_key=dedup_key))
     fingerprints, distinct = index(objects)
     subtracted = jnp.asarray(offset, jnp.float32)
-    return BaseData(Dataset(objects, scores), fingerprints, distinct, subtracted)
+    direction = Direction.MINIMIZE if minimize else Direction.MAXIMIZE
+    return BaseData(Dataset(objects, scores), fingerprints, distinct, subtracted, direction)
 
 
 def _index_by(

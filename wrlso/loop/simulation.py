@@ -71,9 +71,15 @@ def simulate(
       in ``wrlso.base_data``, and all are less ``base.offset``.
 
     Raises:
-      ValueError: if ``hyper`` has an unknown name, or the model decodes to other objects than those
+      ValueError: if ``hyper`` has an unknown name, the base data are to minimise where the
+        algorithm's task is not, or the reverse, or the model decodes to other objects than those
         of the base data.
     """
+    if base.direction is not algorithm.direction:
+        raise ValueError(
+            f"the algorithm's task is to {algorithm.direction.value}, and the base data are to "
+            f"{base.direction.value}: make both from one task, or give prepare_base its minimize"
+        )
     n = base.dataset.scores.shape[0]
     first = algorithm.steps(0, n)
     later = jnp.array(

@@ -17,7 +17,7 @@ from wrlso.models.elbo import BetaSchedule, constant_beta
 from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.bo_config import BOConfig
-from wrlso.scores import Objective, negative, negative_on_host
+from wrlso.scores import Direction, Objective, negative, negative_on_host
 from wrlso.storage.tensors import load_tree
 
 
@@ -141,6 +141,11 @@ class Task:
     def sign(self) -> float:
         """1, or -1 if lower scores are better: a score times this is what the loop maximises."""
         return -1.0 if self.minimize else 1.0
+
+    @property
+    def direction(self) -> Direction:
+        """Which scores are better."""
+        return Direction.MINIMIZE if self.minimize else Direction.MAXIMIZE
 
     def maximized(self) -> "Task":
         """The same task as the loop sees it: higher is better in data, JAX objectives and penalty.
