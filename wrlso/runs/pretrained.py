@@ -51,9 +51,9 @@ def pretrained_params(task: Task, base: Dataset, progress: Progress | None = Non
         raise ValueError(
             f"task {task.name!r} has neither params nor a pretrain configuration: give one of them"
         )
-    path = cache_path(task, base)
     like = jax.eval_shape(task.vae.init, prng_key(0))
     check_storable(like)
+    path = cache_path(task, base)
     about = {"kind": "pretrained", "recipe": path.stem}
     if path.exists():
         remedy = "delete it, and the model is trained again"
