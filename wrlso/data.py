@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from wrlso.fingerprint import DedupKey, Fingerprints
+from wrlso.fingerprint import DedupKey, Fingerprints, keys_of
 from wrlso.replicates import Combined, Replicates, combine
 from wrlso.scores import in_double
 from wrlso.status import Status
@@ -266,7 +266,8 @@ def find_replicates(
 ) -> tuple[np.ndarray, Combined]:
     """The number of the thing ``[N]`` that each row is about, in order of appearance, and the
     things' scores."""
-    keys = np.asarray(data.objects if dedup_key is None else dedup_key(jnp.asarray(data.objects)))
+    objects = data.objects if dedup_key is None else jnp.asarray(data.objects)
+    keys = np.asarray(keys_of(objects, dedup_key))
     keys = np.ascontiguousarray(keys.reshape(len(keys), -1))
     known: dict[bytes, int] = {}
     things = np.array([known.setdefault(key.tobytes(), len(known)) for key in keys], np.int64)

@@ -15,11 +15,13 @@ of a million with probability 3e-8.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+
+from wrlso.scores import form_of, in_a_program
 
 DedupKey = Callable[[Array], Array]
 """``objects [B, ...]`` to integers ``[B, ...]``: equal rows mean that two objects are two spellings
@@ -44,15 +46,27 @@ def fingerprint(objects: Array, dedup_key: DedupKey | None = None) -> Fingerprin
       TypeError: if the objects are not integers or booleans, also under ``jit``.
       ValueError: if the key does not return a row for each object.
     """
-    keys = objects if dedup_key is None else dedup_key(objects)
-    shape = getattr(keys, "shape", ())
-    if shape[:1] != objects.shape[:1]:
-        raise ValueError(
-            f"dedup_key must map objects {list(objects.shape)} to an array of {objects.shape[0]} "
-            f"rows, one for each, got {list(shape) if shape else type(keys).__name__}"
-        )
+    keys = keys_of(objects, dedup_key)
     high, low = _sums(*_halves(keys))
     return Fingerprints(_scramble(high), _scramble(low))
+
+
+def keys_of(objects: Any, dedup_key: DedupKey | None) -> Any:
+    """What tells objects ``[N, ...]`` apart ``[N, ...]``: the objects where there is no key.
+
+    Raises:
+      ValueError: if the key does not return a row for each object.
+    """
+    if dedup_key is None:
+        return objects
+    with in_a_program("dedup_key"):
+        keys = dedup_key(objects)
+    if getattr(keys, "shape", ())[:1] != objects.shape[:1]:
+        raise ValueError(
+            f"dedup_key must map objects {list(objects.shape)} to an array of {objects.shape[0]} "
+            f"rows, one for each, got {form_of(keys)}"
+        )
+    return keys
 
 
 def _sums(low: Array, rest: Array | None = None) -> list[Array]:
@@ -77,8 +91,8 @@ def _halves(objects: Array) -> tuple[Array, Array | None]:
     kind = jnp.dtype(objects.dtype)
     if not (jnp.issubdtype(kind, jnp.integer) or jnp.issubdtype(kind, jnp.bool_)):
         raise TypeError(
-            f"objects must be arrays of integers to be compared, got {kind}: give the model a "
-            "storage form of integers, such as numbers of symbols or packed bits"
+            "objects, or what dedup_key makes of them, must be integers to be compared, got "
+            f"{kind}: give them a form of integers, such as numbers of symbols or packed bits"
         )
     flat = objects.reshape(objects.shape[0], -1)
     if kind.itemsize < 8:

@@ -19,7 +19,13 @@ from wrlso.proposers.gradient import GRADIENT_METHODS
 from wrlso.scores import relative, score_offset
 from wrlso.storage.digest import array_digest, code_digest, describe, is_library
 from wrlso.tasks.base import Task
-from wrlso.weighting.registry import CURRENT_ONLY, WEIGHTINGS, Weighting, weighting_named
+from wrlso.weighting.registry import (
+    CURRENT_ONLY,
+    WEIGHTINGS,
+    Weighting,
+    check_form,
+    weighting_named,
+)
 
 PROPOSERS = ("grid", "prior", "bo", *GRADIENT_METHODS)
 """Names of the proposers."""
@@ -92,7 +98,7 @@ def algorithm(
         )
     if method.beta is not None:
         retraining = replace(retraining, beta=method.beta)
-    return Algorithm(
+    made = Algorithm(
         vae=task.vae,
         weighting=weighting,
         proposer=chosen,
@@ -106,6 +112,8 @@ def algorithm(
         hyper={name: float(value) for name, value in method.hyper.items()},
         direction=direction,
     )
+    check_form(weighting, made.numbers())
+    return made
 
 
 def _with_task_rows(task: Task, method: Method) -> Method:

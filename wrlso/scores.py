@@ -5,7 +5,8 @@ host scores stay in float64, and no rank, weight or posterior depends on the off
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, SupportsIndex
 
@@ -191,14 +192,16 @@ def raw_scores(objective: Objective, objects: Array) -> Array:
     Raises:
       ValueError: if the objective does not return one score, a real number, per object.
     """
-    scores = jnp.asarray(objective(objects))
-    check_real("scores of the objective", scores)
-    if scores.shape != objects.shape[:1]:
+    with in_a_program("objective", "give a Python function of one object as host_objective"):
+        found = objective(objects)
+        found = jnp.asarray(found) if isinstance(found, (list, tuple)) else found
+    if getattr(found, "shape", None) != objects.shape[:1]:
         raise ValueError(
             f"objective must map objects {list(objects.shape)} to scores {list(objects.shape[:1])}"
-            f", got {list(scores.shape)}; give a function of one object as host_objective"
+            f", got {form_of(found)}; give a function of one object as host_objective"
         )
-    return scores
+    check_real("scores of the objective", found)
+    return jnp.asarray(found)
 
 
 def constant_less(value: float, offset: ArrayLike) -> Array:
@@ -253,6 +256,28 @@ def check_real(name: str, values: Any) -> None:
     kind = getattr(values, "dtype", None) or jnp.result_type(values)
     if not any(jnp.issubdtype(kind, real) for real in (jnp.floating, jnp.integer, jnp.bool_)):
         raise ValueError(f"{name} must be real numbers, got {kind}")
+
+
+def form_of(found: Any) -> str:
+    """The shape of an array, or the type of anything else, for messages."""
+    shape = getattr(found, "shape", None)
+    if shape is not None:
+        return str(list(shape))
+    length = f" of {len(found)}" if isinstance(found, (tuple, list, dict)) else ""
+    return f"a {type(found).__name__}{length}"
+
+
+@contextmanager
+def in_a_program(name: str, otherwise: str = "") -> Iterator[None]:
+    """Say what to do beside JAX's error about a user's function that is no program of JAX."""
+    try:
+        yield
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
+        error.add_note(
+            f"The {name} is part of a compiled program: write it with jax.numpy and jax.lax"
+            f"{f', or {otherwise}' * bool(otherwise)}."
+        )
+        raise
 
 
 def is_concrete(*arrays: Any) -> bool:

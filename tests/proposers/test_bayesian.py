@@ -290,6 +290,9 @@ def test_a_seed_alone_starts_as_it_does_in_a_batch():
 
 
 def test_an_acquisition_function_of_ones_own_gives_a_number_a_point():
-    config = BOConfig(acquisition=lambda mean, variance, best: mean[:, None])
+    """It is asked about three points when it is given, and about all when it is used."""
+    with pytest.raises(ValueError, match="acquisition must return a number for each of 3 points"):
+        BOConfig(acquisition=lambda mean, variance, best: mean[:, None])
+    config = BOConfig(acquisition=lambda mean, variance, best: mean[:3])
     with pytest.raises(ValueError, match="acquisition must return a number for each of 7 points"):
         jax.eval_shape(lambda x: _acquire(known_surrogate(), config, x, x), jnp.zeros(7))

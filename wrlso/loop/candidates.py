@@ -29,6 +29,8 @@ from wrlso.proposers.base import Observations
 from wrlso.scores import (
     Direction,
     at_least_single,
+    form_of,
+    in_a_program,
     in_double,
     is_concrete,
     less,
@@ -254,11 +256,14 @@ def _verdicts(name: str, test: Callable[[Array], Array] | None, objects: Array) 
     """Booleans ``[P]`` of a test of objects ``[P, ...]``; all true without one."""
     if test is None:
         return jnp.ones(len(objects), bool)
-    found = jnp.asarray(test(objects))
-    if found.shape != objects.shape[:1]:
+    with in_a_program(name):
+        found = test(objects)
+    kind = getattr(found, "dtype", None)
+    truth = kind is not None and any(jnp.issubdtype(kind, k) for k in (jnp.bool_, jnp.integer))
+    if not truth or found.shape != objects.shape[:1]:
         raise ValueError(
             f"{name} must map objects {list(objects.shape)} to booleans {list(objects.shape[:1])}, "
-            f"got {list(found.shape)}"
+            f"got {'' if kind is None else f'{kind} '}{form_of(found)}"
         )
     return found.astype(bool)
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-import jax.numpy as jnp
 import optax
 from jax import Array
 from jax.typing import ArrayLike
@@ -13,10 +12,10 @@ from wrlso.data import Dataset, History, all_rounds, all_scores, gather
 from wrlso.models.elbo import constant_beta
 from wrlso.models.training import WeightForm, minibatches, train
 from wrlso.models.vae import VAE
-from wrlso.scores import check_whole
+from wrlso.scores import check_whole, form_of
 from wrlso.weighting.checks import check_rate
 from wrlso.weighting.ranks import effective_sample_size
-from wrlso.weighting.registry import Weighting
+from wrlso.weighting.registry import Weighting, weights_of
 
 Optimizer: TypeAlias = (
     optax.GradientTransformation | Callable[[ArrayLike], optax.GradientTransformation]
@@ -79,10 +78,20 @@ class RetrainConfig:
                 check_rate(name, value)
 
     def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
-        """The optax transformation for a learning rate, which may be traced."""
+        """The optax transformation for a learning rate, which may be traced.
+
+        Raises:
+          ValueError: if a function returns anything else.
+        """
         if isinstance(self.optimizer, optax.GradientTransformation):
             return self.optimizer
-        return self.optimizer(learning_rate)
+        made = self.optimizer(learning_rate)
+        if not isinstance(made, optax.GradientTransformation):
+            raise ValueError(
+                "optimizer must be a function from the learning rate to an optax transformation, "
+                f"such as optax.adam, got one that returns {form_of(made)}"
+            )
+        return made
 
 
 class RetrainInfo(NamedTuple):
@@ -131,12 +140,7 @@ def retrain_model(
     """
     hyper = {"learning_rate": config.learning_rate, "beta": config.beta, **hyper}
     scores, usable = all_scores(base, history)
-    weights = jnp.asarray(weighting(scores, usable, all_rounds(base, history), hyper))
-    if weights.shape != scores.shape:
-        raise ValueError(
-            f"the weighting must return a weight for each of {len(scores)} rows, got shape "
-            f"{weights.shape}"
-        )
+    weights = weights_of(weighting, scores, usable, all_rounds(base, history), hyper)
     params, _, info = train(
         key,
         params,

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from wrlso.scores import form_of
+
 
 def check_rows(name: str, found: Any, objects: Any) -> Array:
     """Numbers ``[B]``, one for each object; a mean over them would lose the weights.
@@ -17,8 +19,8 @@ def check_rows(name: str, found: Any, objects: Any) -> Array:
     rows = np.shape(objects)[:1]
     if np.shape(found) != rows:
         raise ValueError(
-            f"{name} must give a number for each of {rows[0]} objects, {list(rows)}, got shape "
-            f"{list(np.shape(found))}: neither sum nor average over the objects"
+            f"{name} must give a number for each of {rows[0]} objects, {list(rows)}, got "
+            f"{form_of(found)}: neither sum nor average over the objects"
         )
     return jnp.asarray(found)
 
@@ -33,7 +35,7 @@ def check_encoding(found: Any, objects: Any, latent_dim: int) -> tuple[Array, Ar
     pair = isinstance(found, (tuple, list)) and len(found) == 2
     shapes = [np.shape(part) for part in found] if pair else None
     if shapes != [expected, expected]:
-        given = f"shapes {[list(s) for s in shapes]}" if shapes else _form(found)
+        given = f"shapes {[list(s) for s in shapes]}" if shapes else form_of(found)
         raise ValueError(
             f"encode must map params and {expected[0]} objects to a pair of arrays, mean and "
             f"log_std, each {list(expected)}, got {given}"
@@ -52,7 +54,7 @@ def check_decoded(found: Any, latents: Any) -> Array:
     if not array or np.shape(found)[:1] != (rows,):
         raise ValueError(
             f"decode must map params and {rows} latents to one array of objects [{rows}, ...], got "
-            f"{_form(found)}"
+            f"{form_of(found)}"
         )
     return found
 
@@ -71,10 +73,3 @@ def check_storable(params: Any) -> None:
                 "no file can hold: keep jax.random.key_data(key) in them, and use "
                 "jax.random.wrap_key_data where the key is needed"
             )
-
-
-def _form(found: Any) -> str:
-    if hasattr(found, "shape"):
-        return f"an array of shape {list(found.shape)}"
-    length = f" of {len(found)}" if isinstance(found, (tuple, list, dict)) else ""
-    return f"a {type(found).__name__}{length}"

@@ -15,7 +15,7 @@ from wrlso.gp.linalg import matmul
 from wrlso.maximize import maximize
 from wrlso.models.vae import VAE, decode_all, encode_all
 from wrlso.proposers.base import Pool, Proposer, View
-from wrlso.proposers.bo_config import ACQUISITIONS, BOConfig
+from wrlso.proposers.bo_config import ACQUISITIONS, BOConfig, acquisition_of_own
 from wrlso.proposers.pending import fantasize_all
 from wrlso.proposers.starts import Starts, best_data, draw, near_data
 from wrlso.proposers.surrogate import (
@@ -215,13 +215,6 @@ def _acquisition(surrogate: Surrogate, config: BOConfig, x: Array) -> Array:
 def _acquire(surrogate: Surrogate, config: BOConfig, mean: Array, variance: Array) -> Array:
     if config.acquisition == "ucb":
         return acq.upper_confidence_bound(mean, variance, config.ucb_beta)
-    function = config.acquisition
-    if not callable(function):
-        function = ACQUISITIONS[function]
-    found = function(mean, variance, surrogate.best)
-    if jnp.shape(found) != mean.shape:
-        raise ValueError(
-            f"acquisition must return a number for each of {mean.shape[0]} points, got shape "
-            f"{jnp.shape(found)}"
-        )
-    return found
+    if callable(config.acquisition):
+        return acquisition_of_own(config.acquisition, mean, variance, surrogate.best)
+    return ACQUISITIONS[config.acquisition](mean, variance, surrogate.best)

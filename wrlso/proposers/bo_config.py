@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
+import jax
+import jax.numpy as jnp
 from jax import Array
 
 from wrlso import acquisition as acq
 from wrlso.proposers.surrogate import SurrogateConfig
+from wrlso.scores import check_real, form_of, in_a_program
 
 AcquisitionName = Literal["log_ei", "ei", "ucb", "thompson"]
 AcquisitionFunction = Callable[[Array, Array, Array], Array]
 """``(mean [s], variance [s], best_f []) -> values [s]`` in standard units of the scores; higher is
-better. Each value depends on its own point only, and is differentiable."""
+better. Each value depends on its own point only, and is differentiable. A point with the value NaN
+is chosen after all others."""
 
 ACQUISITIONS: dict[str, AcquisitionFunction] = {
     "log_ei": acq.log_expected_improvement,
@@ -20,6 +25,26 @@ ACQUISITIONS: dict[str, AcquisitionFunction] = {
 }
 """Acquisition functions that need nothing but mean, variance and best score, by name. ``bo`` also
 knows ``"ucb"`` and ``"thompson"``."""
+
+
+def acquisition_of_own(
+    function: AcquisitionFunction, mean: Array, variance: Array, best: Array
+) -> Array:
+    """Values ``[s]`` of an acquisition function of one's own, in the type of the mean; NaN is -inf.
+
+    Raises:
+      ValueError: if it returns anything but a real number for each point.
+    """
+    with in_a_program("acquisition function"):
+        found = function(mean, variance, best)
+    if getattr(found, "shape", None) != mean.shape:
+        raise ValueError(
+            f"acquisition must return a number for each of {len(mean)} points, got {form_of(found)}"
+        )
+    check_real("values of the acquisition function", found)
+    values = jnp.asarray(found, mean.dtype)
+    return jnp.where(jnp.isnan(values), -jnp.inf, values)
+
 
 _OTHER_ACQUISITIONS = ("ucb", "thompson")
 
@@ -55,6 +80,10 @@ class BOConfig:
         which is where the surrogate's data lie. A point far from all data may decode to an object
         whose encoding is elsewhere; what the surrogate expects at the point then says little.
       surrogate: the model of the scores.
+
+    Raises:
+      ValueError: if a number is out of its range, the acquisition's name is unknown, or a function
+        of your own returns anything but a number for each point.
     """
 
     acquisition: AcquisitionName | AcquisitionFunction = "log_ei"
@@ -73,6 +102,9 @@ class BOConfig:
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
 
     def __post_init__(self) -> None:
+        if callable(self.acquisition):
+            three, best = (jax.ShapeDtypeStruct(s, jnp.result_type(float)) for s in ((3,), ()))
+            jax.eval_shape(partial(acquisition_of_own, self.acquisition), three, three, best)
         names = (*ACQUISITIONS, *_OTHER_ACQUISITIONS)
         if not callable(self.acquisition) and self.acquisition not in names:
             raise ValueError(

@@ -25,7 +25,7 @@ from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, Relaxation, decode_all, encode_all
 from wrlso.proposers.base import Pool, Proposer, View
 from wrlso.proposers.regressor import RegressorConfig, initial_params, make_regressor
-from wrlso.scores import Objective
+from wrlso.scores import Objective, check_real, form_of, in_a_program
 from wrlso.storage.digest import describe
 
 GradientMethod = Literal["latent_ascent", "data_ascent", "generator"]
@@ -98,7 +98,7 @@ def gradient_ascent(
         memory = initial_params(prng_key(0), _a_soft_object(vae), config.regressor)
         uncharged = 0
     else:
-        h = lambda surrogate, soft: soft_objective(soft) / surrogate  # noqa: E731
+        h = lambda surrogate, soft: _soft_scores(soft_objective, soft) / surrogate  # noqa: E731
         fit = _unit_of_scores
         uncharged = {
             "latent_ascent": lanes * (config.evaluations + _SPARE_DRAWS),
@@ -112,6 +112,23 @@ def gradient_ascent(
     follows = "regressor" if soft_objective is None else "objective"
     settings = {"gradient_of": follows, **describe(config)}
     return Proposer(method, propose, batch, uncharged, fit=fit, memory=memory, settings=settings)
+
+
+def _soft_scores(soft_objective: Callable[[Array], Array], soft: Array) -> Array:
+    """Scores ``[B]`` of soft objects ``[B, ...]``.
+
+    Raises:
+      ValueError: if the function returns anything but a real number for each.
+    """
+    with in_a_program("soft_objective"):
+        found = soft_objective(soft)
+    if getattr(found, "shape", None) != soft.shape[:1]:
+        raise ValueError(
+            f"soft_objective must map soft objects {list(soft.shape)} to scores "
+            f"{list(soft.shape[:1])}, got {form_of(found)}"
+        )
+    check_real("scores of the soft_objective", found)
+    return found
 
 
 def _unit_of_scores(key: Array, view: View, memory: Any) -> tuple[Any, Array]:

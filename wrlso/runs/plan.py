@@ -29,10 +29,9 @@ from wrlso.runs.provenance import provenance
 from wrlso.runs.settings import RunSettings
 from wrlso.runs.size import check_size, check_steps
 from wrlso.scores import relative, score_offset
-from wrlso.storage.digest import is_library
 from wrlso.storage.sealed import DamagedFile
 from wrlso.tasks.base import Task, describer
-from wrlso.weighting.registry import Weighting
+from wrlso.weighting.registry import Weighting, check_values, is_ours, weights_of
 
 _COLLAPSED = 0.5
 """A run warns if this share of the training weight is on one object of the starting data."""
@@ -206,14 +205,19 @@ def warn_of_other_scores(task: Task, base: Dataset, more: Sequence[Told]) -> Non
 
 
 def warn_of_collapse(resolved: Algorithm, base: Dataset) -> None:
-    """Warn if nearly all training weight is on one object of the starting data."""
+    """Warn if nearly all training weight is on one object of the starting data.
+
+    Raises:
+      ValueError: if a weighting of the user's gives these data no usable weights.
+    """
     numbers = resolved.numbers()
+    check_values(resolved.weighting, _working_scores(base), numbers)
     share_with = _share_on_one(resolved, base)
     share = share_with(numbers)
     if share < _COLLAPSED or len(base.scores) == 1:
         return
     advice = "give more starting data"
-    if "k" in resolved.hyper:
+    if "k" in resolved.hyper and is_ours(resolved.weighting):
         found = (k for k in (1e-2, 1e-1, 1.0, 10.0, np.inf) if k > float(np.asarray(numbers["k"])))
         spread = (k for k in found if share_with(numbers | {"k": k}) < _SPREAD)
         k = next(spread, np.inf)
@@ -229,18 +233,22 @@ def warn_of_collapse(resolved: Algorithm, base: Dataset) -> None:
 
 def _share_on_one(resolved: Algorithm, base: Dataset) -> Callable[[Mapping[str, Any]], float]:
     """A function from traced numbers to the largest weight of one object, as one program."""
-    scores = jnp.asarray(relative(base.scores, score_offset(base.scores)))
+    scores = _working_scores(base)
 
     # A weighting of the user's is no static argument, as JAX would keep it alive.
     of_own = partial(_largest_weight, resolved.weighting)
-    ours = is_library(resolved.weighting)
+    ours = is_ours(resolved.weighting)
     largest = partial(_largest, resolved.weighting) if ours else jax.jit(of_own)
     return lambda numbers: float(largest(scores, dict(numbers)))
 
 
+def _working_scores(base: Dataset) -> Array:
+    return jnp.asarray(relative(base.scores, score_offset(base.scores)))
+
+
 def _largest_weight(weighting: Weighting, scores: Array, numbers: Mapping[str, Any]) -> Array:
-    rounds = jnp.full(scores.shape, -1, jnp.int32)
-    return jnp.asarray(weighting(scores, jnp.ones(scores.shape, bool), rounds, numbers)).max()
+    counts, rounds = jnp.ones(scores.shape, bool), jnp.full(scores.shape, -1, jnp.int32)
+    return weights_of(weighting, scores, counts, rounds, numbers).max()
 
 
 _largest = jax.jit(_largest_weight, static_argnums=0)

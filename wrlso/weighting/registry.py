@@ -4,13 +4,16 @@ A weighting of your own is any function of this form; give it to ``wrlso.Method`
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from wrlso.scores import check_real, form_of, in_a_program, over_largest
 from wrlso.weighting.baselines import (
     cem_pi_reference_weights,
     cem_pi_weights,
@@ -36,12 +39,84 @@ class Weighting(Protocol):
       hyper: the weighting's traced numbers by name, such as ``k``. A sweep over them compiles once.
 
     Returns:
-      ``[N]`` weights that sum to one, zero where a row does not count.
+      ``[N]`` weights that sum to one, zero where a row does not count. Others are made so:
+      see :func:`weights_of`.
     """
 
     def __call__(
         self, scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
     ) -> Array: ...
+
+
+def weights_of(
+    weighting: Weighting,
+    scores: Array,
+    mask: Array,
+    rounds: Array,
+    hyper: Mapping[str, ArrayLike],
+) -> Array:
+    """Training weights ``[N]`` of a weighting of this package or of one's own.
+
+    Those of one's own are zero where the mask is false and where they are negative or NaN, and are
+    scaled to a sum of one; with none above zero, all are zero.
+
+    Args:
+      weighting: the function, called with the other arguments.
+      scores, mask, rounds, hyper: see :class:`Weighting`.
+
+    Raises:
+      ValueError: if the function returns anything but a real number for each row.
+    """
+    with in_a_program("weighting"):
+        found = weighting(scores, mask, rounds, hyper)
+    if getattr(found, "shape", None) != scores.shape:
+        raise ValueError(
+            "the weighting must map scores, mask and rounds to an array with a weight for each of "
+            f"{len(scores)} rows, got {form_of(found)}"
+        )
+    if is_ours(weighting):
+        return found
+    check_real("weights of the weighting", found)
+    given = jnp.asarray(found, scores.dtype)
+    weights = over_largest(jnp.where(mask & (given > 0), given, 0.0), "weights")
+    total = weights.sum()
+    return weights / jnp.where(total > 0, total, 1.0)
+
+
+def is_ours(weighting: Weighting) -> bool:
+    """Whether a weighting is one of :data:`WEIGHTINGS`."""
+    return getattr(weighting, "__module__", None) == __name__
+
+
+def check_form(weighting: Weighting, hyper: Mapping[str, ArrayLike]) -> None:
+    """Trace a weighting of one's own with the scores of three rows, as retraining calls it.
+
+    Raises:
+      ValueError: as :func:`weights_of`, and the function's own errors.
+    """
+    if is_ours(weighting):
+        return
+    rows = (jax.ShapeDtypeStruct((3,), kind) for kind in (jnp.result_type(float), bool, jnp.int32))
+    jax.eval_shape(partial(weights_of, weighting), *rows, dict(hyper))
+
+
+def check_values(weighting: Weighting, scores: Array, hyper: Mapping[str, ArrayLike]) -> None:
+    """Refuse a weighting of one's own that gives base data of these scores no usable weights.
+
+    Raises:
+      ValueError: if a weight is negative, NaN or infinite, or if all are zero.
+    """
+    if is_ours(weighting):
+        return
+    rows = (jnp.ones(scores.shape, bool), jnp.full(scores.shape, -1, jnp.int32))
+    found = np.asarray(jax.jit(weighting)(scores, *rows, dict(hyper)), np.float64)
+    bad = found[~((found >= 0) & np.isfinite(found))]
+    if len(bad) or not found.any():
+        given = f"{len(bad)} of {len(found)} such as {bad[0]:g}" if len(bad) else "zeros only"
+        raise ValueError(
+            "the weighting must give the starting data weights that are finite, not negative and "
+            f"not all zero, got {given}"
+        )
 
 
 def rank() -> Weighting:

@@ -18,7 +18,7 @@ from wrlso.results.words import score_in_words
 from wrlso.scores import relative
 from wrlso.tasks.base import Task
 from wrlso.weighting.ranks import cumulative_weight, effective_sample_size, rank_weight_share
-from wrlso.weighting.registry import weighting_named
+from wrlso.weighting.registry import weighting_named, weights_of
 
 
 def weights(
@@ -45,7 +45,9 @@ def weights(
         ("at the end", end, PALETTE[1], "-"),
     ):
         scores, mask = all_scores(base, history)
-        found = np.asarray(weighting(scores, mask, all_rounds(base, history), config.hyper))
+        found = np.asarray(
+            weights_of(weighting, scores, mask, all_rounds(base, history), config.hyper)
+        )
         used = config.sign * (np.asarray(scores, np.float64)[np.asarray(mask)] + config.offset)
         share = found[np.asarray(mask)]
         drawn.append((name, used, share, color, pattern))
