@@ -19,6 +19,7 @@ CARDS = {
 ALSO = {"changelog.md": ROOT / "CHANGELOG.md"}
 LINKS = {
     "](../benchmarks/results/": "](results/",
+    "](../CHANGELOG.md": "](changelog.md",
     **{f"](../{path.relative_to(ROOT)}": f"]({name}" for name, path in CARDS.items()},
     **{f"](../../{path.relative_to(ROOT)}": f"](../{name}" for name, path in CARDS.items()},
 }

@@ -24,6 +24,7 @@ from wrlso.tasks.molecule.vae import Sizes
 
 ROOT = Path(__file__).parents[1]
 SMALLER = {
+    'if __name__ == "__main__":': "if True:",
     "epochs=30": "epochs=5",
     'out="runs/nnx", budget=20': 'out="runs/nnx", budget=10',
     'out="runs/eqx", budget=20': 'out="runs/eqx", budget=10',

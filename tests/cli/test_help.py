@@ -14,6 +14,7 @@ import pytest
 
 import wrlso
 from tests.builders import ROOT
+from wrlso.chem.objective import OBJECTIVES
 from wrlso.cli.main import _COMMANDS, main
 from wrlso.cli.options import parse_run_options, run_folder
 from wrlso.storage.bars import bars, bars_shown
@@ -24,6 +25,7 @@ HELPS = [
     *([name] for name in _COMMANDS),
     *(["run", task] for task in TASKS),
     ["train", "molecules"],
+    ["open", "molecules"],
 ]
 
 
@@ -47,6 +49,21 @@ def test_help_states_one_default_an_option_in_plain_words(capsys, words):
 @pytest.mark.parametrize("words", HELPS[1:], ids=" ".join)
 def test_help_has_an_example(capsys, words):
     assert f"Try: wrlso {' '.join(words)} " in printed(capsys, *words)
+
+
+def test_help_of_a_study_states_its_own_defaults_and_an_example_that_it_takes(capsys):
+    text = printed(capsys, "open", "molecules")
+    assert "(default: measured, by people" in text
+    assert re.search(r"--seeds INT [^()]*\(default: 1, the only", text)
+    assert "--seeds 2" not in text
+    assert "(default: 5;" in printed(capsys, "run", "molecules")
+
+
+@pytest.mark.parametrize("verb", ["run", "open"])
+def test_help_spells_the_names_of_objectives_as_they_are_given(capsys, verb):
+    text = printed(capsys, verb, "molecules")
+    for name in OBJECTIVES:
+        assert re.search(rf"\b{name}\b", text), name
 
 
 @pytest.mark.parametrize("columns", ["1", "3", "39"])

@@ -19,8 +19,10 @@ from rdkit import Chem
 
 import wrlso
 from wrlso import methods, run
+from wrlso.chem.composite import Component, OfSmiles, combine
 from wrlso.chem.descriptors import describe
 from wrlso.chem.export import distances
+from wrlso.chem.measures import Property
 from wrlso.chem.molecule import canonical
 from wrlso.chem.ringtree.learn import learn_vocabulary
 from wrlso.chem.scores import penalized_logp
@@ -170,6 +172,33 @@ def test_base_molecules_that_cannot_be_scored_are_left_out(trained, tmp_path, ca
         result.plot("weights")
     with pytest.raises(ValueError, match="none of the 71 molecules of the base data has a score"):
         small_task(folder, objective=lambda smiles: None, initial=71).load_data()
+
+
+QED_ALONE = combine(Component(Property("qed")))
+FILE = """[[component]]
+property = "qed"
+"""
+
+
+@pytest.mark.parametrize(
+    ("objective", "initial"),
+    [
+        ("qed", 0),
+        (FILE, 0),
+        (QED_ALONE, 0),
+        (FILE + "[[component]]\ncommand = 'echo 1'\n", 50),
+        (combine(Component(Property("qed")), Component(OfSmiles(len))), 50),
+        (len, 50),
+    ],
+    ids=["a name", "a file", "in Python", "a file with a program", "with a function", "a function"],
+)
+def test_starting_data_are_charged_where_anything_is_the_users_own(objective, initial, tmp_path):
+    if isinstance(objective, str) and "component" in objective:
+        (tmp_path / "objective.toml").write_text(objective)
+        objective = str(tmp_path / "objective.toml")
+    task = wrlso.tasks.molecules(objective)
+    assert task.initial == initial
+    assert ("built in, not charged" in task.starting) == (initial == 0)
 
 
 def test_scores_of_a_table_are_taken_as_they_are(trained, tmp_path):

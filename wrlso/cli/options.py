@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, make_dataclass
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import docstring_parser
@@ -30,6 +31,18 @@ _EXAMPLES = {
     "molecules": "  wrlso run molecules --objective qed --data mine.smi --budget 200\n"
     "  wrlso run molecules --command 'python dock.py' --data mine.csv --seeds 2",
 }
+
+_EXAMPLES_OF_OPEN = {
+    "molecules": "  wrlso open molecules --data measured.csv --score-column pIC50 \\\n"
+    "    --batch 8 --retrain-every 8 --budget 40 --out runs/lab\n"
+    "  wrlso ask runs/lab --n 8 > batch.csv",
+}
+
+_DEFAULTS_OF_OPEN = {
+    "seeds": "1, the only number that a study can have",
+    "objective": "measured, by people; their scores are told by 'wrlso tell'",
+}
+"""Defaults that a study states in place of a run's."""
 
 Field = tuple[str, Any, Any]
 """Name, annotated type and dataclass field, as ``make_dataclass`` takes them."""
@@ -81,26 +94,36 @@ def parse_run_options(
 
 def run_command(name: str, factory: Callable[..., Any], verb: str = "run") -> type:
     """The options of ``wrlso run NAME`` as a dataclass."""
-    fields = [option for group in _groups(factory).values() for option in group]
+    known = ("seeds", "objective") if name == "molecules" else ("seeds",)
+    stated = {one: _DEFAULTS_OF_OPEN[one] for one in known} if verb == "open" else {}
+    fields = [option for group in _groups(factory, stated).values() for option in group]
     title = re.sub(r"\W+", "_", name).strip("_").capitalize()
     made = make_dataclass(title, fields, frozen=True, kw_only=True)
     made.__doc__ = summary_of(factory)
-    if name in _EXAMPLES:
-        made.__doc__ += f"\n\nTry:\n{_EXAMPLES[name]}".replace("wrlso run", f"wrlso {verb}")
+    examples = _EXAMPLES_OF_OPEN if verb == "open" else _EXAMPLES
+    if name in examples:
+        made.__doc__ += f"\n\nTry:\n{examples[name]}"
     return made
 
 
-def _groups(factory: Callable[..., Any]) -> dict[str, list[Field]]:
+def _groups(
+    factory: Callable[..., Any], stated: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, list[Field]]:
     return {
         "command": options_of(_CommandLineOnly),
         "method": options_of(Method.with_options),
-        "settings": options_of(RunSettings),
-        "task": options_of(factory),
+        "settings": options_of(RunSettings, stated),
+        "task": options_of(factory, stated),
     }
 
 
-def options_of(function: Callable[..., Any]) -> list[Field]:
-    """One field per parameter of a function or dataclass, with the help of its docstring."""
+def options_of(
+    function: Callable[..., Any], stated: Mapping[str, str] = MappingProxyType({})
+) -> list[Field]:
+    """One field per parameter of a function or dataclass, with the help of its docstring.
+
+    ``stated`` are defaults in words, by name, in place of those of the docstring.
+    """
     hints = typing.get_type_hints(function)
     documented = docstring_parser.parse(inspect.getdoc(function) or "")
     help_of = {one.arg_name: one.description or "" for one in documented.params}
@@ -110,7 +133,10 @@ def options_of(function: Callable[..., Any]) -> list[Field]:
             continue
         required = parameter.default is inspect.Parameter.empty
         default = MISSING if required else parameter.default
-        kind = option(hints[name], help_of.get(name, ""), default)
+        text = help_of.get(name, "")
+        if name in stated:
+            text = f"{' '.join(text.split()).partition(' Default: ')[0]} Default: {stated[name]}."
+        kind = option(hints[name], text, default)
         found.append((name, kind, field(default=default)))
     return found
 

@@ -1,6 +1,6 @@
 """The starting molecules that are evaluated at the cost of the budget."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from wrlso.chem.objective import Objective
 from wrlso.evaluation.objective import measured
@@ -17,7 +17,8 @@ def initial_evaluations(
     Args:
       initial: as the user gives it.
       score_column: the column of the starting data's scores; None if they have none.
-      built_in: whether the objective is one of the library's, whose evaluations are not charged.
+      built_in: whether the objective is one of the library's, also of several properties, whose
+        evaluations are not charged.
 
     Raises:
       ValueError: if it is below 1, or has no meaning.
@@ -55,11 +56,6 @@ def check_measured(made: Objective, data: str | None, score_column: str | None) 
             f"score_column = {score_column!r}: give a CSV file of molecules that were measured, "
             "and the column of their scores"
         )
-
-
-def is_built_in(objective: Any, command: str | None) -> bool:
-    """Whether the evaluations of an objective cost the user nothing."""
-    return command is None and not callable(objective)
 
 
 def default_penalty(made: Objective, minimize: bool) -> float | Literal["lowest"]:

@@ -26,7 +26,6 @@ from wrlso.tasks.molecule.initial import (
     check_measured,
     default_penalty,
     initial_evaluations,
-    is_built_in,
     starting_words,
 )
 from wrlso.tasks.molecule.model import MoleculeModel, load_model
@@ -97,14 +96,14 @@ def molecules(
     """Find a molecule of high score, such as penalised logP.
 
     Args:
-      objective: penalized_logp, qed, or an objective of GuacaMol's and PMO's: median_1, median_2,
-        osimertinib, fexofenadine, ranolazine, perindopril, amlodipine, sitagliptin, zaleplon,
-        valsartan, deco_hop, scaffold_hop, albuterol_similarity, mestranol_similarity,
-        celecoxib_rediscovery, thiothixene_rediscovery, troglitazone_rediscovery,
-        isomers_c7h8n2o2, isomers_c9h10n2o2pf2cl; or a TOML file of several properties, see
-        docs/objectives.md; or measured, by people, with 'wrlso open'. In Python it may also be a
-        function of a canonical SMILES; higher is better, unless minimize. Worker processes call it,
-        and it may raise.
+      objective: name of the objective: penalized_logp, qed, or an objective of GuacaMol's and
+        PMO's: median_1, median_2, osimertinib, fexofenadine, ranolazine, perindopril, amlodipine,
+        sitagliptin, zaleplon, valsartan, deco_hop, scaffold_hop, albuterol_similarity,
+        mestranol_similarity, celecoxib_rediscovery, thiothixene_rediscovery,
+        troglitazone_rediscovery, isomers_c7h8n2o2, isomers_c9h10n2o2pf2cl; or a TOML file of
+        several properties, see docs/objectives.md; or measured, by people, with 'wrlso open'. In
+        Python it may also be a function of a canonical SMILES; higher is better, unless minimize.
+        Worker processes call it, and it may raise.
       command: a program that gets a SMILES and prints its score, such as 'python dock.py'; it
         replaces the objective.
       feed: the way in which the program gets a SMILES: 'argument' (in place of {}, or else as the
@@ -118,9 +117,9 @@ def molecules(
         Parquet; plain or compressed. 'zinc250k' is the one of the extra 'zinc'. Default: 10,000
         samples of the model's prior.
       column: the column of a table that holds the SMILES: its name, or its number from 1.
-      score_column: the column that holds scores, in units of the objective. Default: the molecules
-        of the file are scored at first use, and the scores are cached; a molecule without a score
-        is left out.
+      score_column: the column that holds scores, in units of the objective. Default: molecules of
+        the file are scored at first use, see initial, and the scores are cached; a molecule without
+        a score is left out.
       delimiter: what separates the columns of a table: a character, 'tab' or 'space'. Default: it
         is recognised.
       replicates: the score of a molecule that has different ones in the file: their mean, their
@@ -129,8 +128,9 @@ def molecules(
       standardize: read the parents of salts, neutral where that is possible, without atom maps and
         isotopes. Without it, salts and labelled molecules are rejected and counted.
       initial: maximum number of starting molecules that are scored before the search, if they come
-        without scores; they count towards the budget. Default: 50 for a function or a program of
-        yours; a built-in objective scores all of them without charge.
+        without scores; they are drawn at random and count towards the budget, and the others are
+        left out. Default: 50 for a function or a program of yours, also as a component; a built-in
+        objective scores all of them without charge.
       minimize: lower scores are better.
       model: a file of 'wrlso train molecules'. Default: the model that comes with wrlso.
       max_heavy_atoms: maximum number of atoms other than hydrogen; larger molecules are refused
@@ -142,8 +142,8 @@ def molecules(
       timeout: maximum number of seconds per molecule, or per batch; a slower molecule fails.
       workers: number of processes that score molecules. Default: one per core.
       retries: number of times that a query is evaluated again after a failure.
-      require: SMARTS patterns that must all occur in a molecule. Molecules that fail this test or
-        one of the next four are refused: they are neither evaluated nor charged.
+      require: SMARTS patterns that must all occur in a molecule. Molecules that fail this test, or
+        forbid, alerts, max_weight or accept, are refused: they are neither evaluated nor charged.
       forbid: SMARTS patterns of which none may occur.
       alerts: catalogues of structural alerts of which none may occur: pains, brenk, nih, chembl and
         others of RDKit's FilterCatalog.
@@ -161,7 +161,7 @@ def molecules(
     made = make_objective(objective, command, feed, batch_size)
     reading = _reading(data, given)
     check_measured(made, data, score_column)
-    initial = initial_evaluations(initial, score_column, is_built_in(objective, command))
+    initial = initial_evaluations(initial, score_column, made.built_in)
     trained = _load_model(model)
     spelling = Spelling(trained.vocabulary, trained.length)
     filters = molecule_filter(require=require, forbid=forbid, alerts=alerts, max_weight=max_weight)
