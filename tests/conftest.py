@@ -10,9 +10,9 @@ from pathlib import Path
 # Two test processes on two cores: LAPACK's own threads would only get in each other's way. Before
 # JAX, which loads it.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Most of the time goes into compiling hundreds of small programs: do not polish them, and leave out the
-# fusion emitters, which take two thirds of it, and threads for one program, as both cores have work.
-# XLA ends at flags that it does not know: two are for the versions that were tried.
+# Most of the time goes into compiling hundreds of small programs: do not polish them, and leave out
+# the fusion emitters, which take two thirds of it, and threads for one program: both cores have
+# work. XLA ends at flags that it does not know: two are for the versions that were tried.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0"
