@@ -134,3 +134,15 @@ def test_objects_that_jax_would_cut_are_refused_before_they_are_merged():
     data = Dataset(np.array([[1], [1 + 2**32]]), np.array([1.0, 2.0]))
     with pytest.raises(ValueError, match="32 bits at most"):
         merge_replicates(data, "mean", lambda objects: objects)
+
+
+@pytest.mark.parametrize("how", ["mean", "median", "best"])
+@pytest.mark.parametrize("minimize", [False, True])
+def test_a_score_that_is_none_counts_only_where_there_is_no_other(how, minimize):
+    objects = np.array([[1], [1], [2], [3], [3]])
+    masked = np.ma.array([1.0, 999.0, 3.0, 7.0, 8.0], mask=[0, 1, 0, 1, 1])
+    for scores in (masked, np.array([1.0, np.nan, 3.0, np.nan, np.nan])):
+        merged = merge_replicates(Dataset(objects.astype(np.uint8), scores), how, None, minimize)
+        np.testing.assert_array_equal(merged.scores, [1.0, 3.0, np.nan])
+        again = merge_replicates(Dataset(objects.astype(np.uint8), scores), "refuse")
+        np.testing.assert_array_equal(again.scores, merged.scores)

@@ -1,5 +1,6 @@
 """Functions of the user's that return something else than they should, or are no program of JAX."""
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -59,13 +60,6 @@ def test_a_function_that_reads_values_is_named_in_a_note(place):
     assert place in note
     assert "jax.numpy" in note
     assert ("host_objective" in note) == (place == "objective")
-
-
-@pytest.mark.parametrize("value", [1.0, np.nan])
-def test_accept_gives_booleans(value):
-    """A penalty of 0.5 would count as true."""
-    with pytest.raises(ValueError, match=r"accept must map objects .* got float32"):
-        call("accept", lambda rows: jnp.full(len(rows), value))
 
 
 SCORES = jnp.array([3.0, 1.0, 2.0, 9.0])
@@ -143,3 +137,29 @@ def test_an_optimizer_function_returns_a_transformation(made):
     base = prepare_base(tiny_data())
     with pytest.raises(ValueError, match="optimizer must be a function from the learning rate"):
         jax.eval_shape(lambda: wrlso.simulate(algorithm, task.objective, 0, task.params, base))
+
+
+def test_beside_an_infinite_weight_finite_ones_are_zero():
+    """Inf / inf is NaN, which counts as zero: nothing was drawn, and nothing was said."""
+    function = own(lambda s: jnp.exp(1e3 * (s - 1.5)))
+    found = weights_of(function, SCORES, MASK, jnp.zeros(4, jnp.int32), {})
+    assert found.tolist() == [0.5, 0.0, 0.5, 0.0]
+
+
+def test_a_function_around_one_of_ours_is_ones_own():
+    ours = wrlso.weightings.weighting_named("uniform")
+
+    @functools.wraps(ours)
+    def five_times(scores, mask, rounds, hyper):
+        return 5 * ours(scores, mask, rounds, hyper)
+
+    found = weights_of(five_times, SCORES, MASK, jnp.zeros(4, jnp.int32), {})
+    np.testing.assert_allclose(found, [1 / 3, 1 / 3, 1 / 3, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["beta", "learning_rate"])
+def test_a_number_of_a_weighting_has_a_name_of_its_own(name):
+    """It would have been the training's as well."""
+    method = wrlso.Method("own", weighting=own(lambda s: s), hyper={name: 30.0}, retrain_every=4)
+    with pytest.raises(ValueError, match=f"hyper of method 'own' has {name} = 30.* another name"):
+        wrlso.algorithm(make_tiny_task(), method, proposer="prior")

@@ -231,7 +231,8 @@ def merge_replicates(
     canonical: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Dataset:
     """A data set that has each object once, at the place of its first row. Means and medians of
-    whole numbers are floats.
+    whole numbers are floats. Scores that are masked, NaN or infinite count where an object has no
+    other.
 
     Args:
       data: ``objects [N, ...]``, ``scores [N]``.
@@ -265,13 +266,18 @@ def find_replicates(
     data: Dataset, how: Replicates, dedup_key: DedupKey | None = None, minimize: bool = False
 ) -> tuple[np.ndarray, Combined]:
     """The number of the thing ``[N]`` that each row is about, in order of appearance, and the
-    things' scores."""
+    things' scores: of rows with a finite one, where there is any."""
     objects = data.objects if dedup_key is None else jnp.asarray(data.objects)
     keys = np.asarray(keys_of(objects, dedup_key))
     keys = np.ascontiguousarray(keys.reshape(len(keys), -1))
-    known: dict[bytes, int] = {}
-    things = np.array([known.setdefault(key.tobytes(), len(known)) for key in keys], np.int64)
-    return things, combine(np.asarray(data.scores), things, how, minimize)
+    numbers: dict[bytes, int] = {}
+    things = np.array([numbers.setdefault(key.tobytes(), len(numbers)) for key in keys], np.int64)
+    scores = in_double(data.scores)
+    known = np.isfinite(scores)
+    _, places = np.unique(things, return_index=True)
+    first = np.isin(np.arange(len(things)), places)
+    counts = known | (first & ~np.isin(things, things[known]))
+    return things, combine(scores[counts], things[counts], how, minimize)
 
 
 def describe_conflict(

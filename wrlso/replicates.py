@@ -40,7 +40,8 @@ def combine(
     """One score for each thing.
 
     Args:
-      scores: ``[R]`` finite scores, higher is better unless ``minimize``.
+      scores: ``[R]``, higher is better unless ``minimize``; one that is not finite is the only one
+        of its thing.
       things: ``[R]``, the number of the thing that each is a score of: 0 to N - 1, each at least
         once.
       how: 'mean', 'median' or 'best', the highest, or the lowest if ``minimize``. 'refuse' is the
@@ -60,11 +61,11 @@ def combine(
     first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
     last = np.r_[first[1:], len(owner)] - 1
     low, high = values[first], values[last]
-    differ = np.flatnonzero(low != high)
+    differ = np.flatnonzero(low < high)
     out = (low if minimize else high).copy()
     if how != "best":
         average = np.median if how == "median" else np.mean
         for i in differ:
             out[i] = average(values[first[i] : last[i] + 1])
-    spread = float((high - low).max())
+    spread = float((high - low)[differ].max(initial=0.0))
     return Combined(out, differ, spread)

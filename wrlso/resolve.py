@@ -146,6 +146,12 @@ def _check(method: Method, budget: int, batch: int | None) -> None:
     if method.beta is not None and not 0 <= method.beta < float("inf"):
         raise ValueError(f"beta must be 0 or more, and finite, got {method.beta:g}")
     for name, number in method.hyper.items():
+        if name in TRAINING_NUMBERS:
+            raise ValueError(
+                f"hyper of method {method.name!r} has {name} = {number:g}, which is a number of "
+                "every retraining: give the weighting's another name. (Method has beta, "
+                "RetrainConfig has learning_rate.)"
+            )
         if not number > 0:
             raise ValueError(f"{name} must be positive, got {number:g}")
         if name == "quantile" and number > 1:

@@ -373,3 +373,57 @@ def test_nan_among_the_data_is_refused_or_makes_the_evidence_nan(broken):
     if broken != "noise":  # Outside the mask it is nobody's concern.
         mask = np.arange(6) != 2
         assert np.isfinite(exact.log_marginal_likelihood(kernel, **single, mask=mask))
+
+
+@jax.jit
+def grown(kernel, noise, x, y, first, query):
+    """Means and variances after each of the rows behind ``first`` is added, and those of all."""
+    gp = exact.condition(kernel, noise, x, y, jnp.arange(len(x)) < first)
+
+    def step(gp, i):
+        gp = exact.add(gp, i, x[i], y[i])
+        return gp, exact.predict(gp, query)
+
+    gp, found = jax.lax.scan(step, gp, jnp.arange(50, len(x)))
+    return (
+        found,
+        exact.predict(gp, query),
+        exact.predict(exact.condition(kernel, noise, x, y), query),
+    )
+
+
+@pytest.mark.parametrize(
+    ("noise", "variance", "spread"), [(1e-5, 1.0, 0.1), (1e-5, 50.0, 0.1), (1e-3, 20.0, 0.1)]
+)
+def test_many_rows_added_close_together_in_single_precision(noise, variance, spread):
+    """The rounding of a row must not grow in the rows after it: means had become 5e25, then NaN."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    x[50:] = 1 + spread * rng.normal(size=(150, 2))
+    y = np.sin(2 * x[:, 0]) + x[:, 1]
+    query = 1 + 0.3 * rng.normal(size=(40, 2))
+    x, y, query = (np.float32(a) for a in (x, y, query))
+    kernel = Matern52(np.full(2, 2.0, np.float32), np.float32(variance))
+    (means, _), (mean, var), (whole_mean, whole_var) = grown(
+        kernel, np.float32(noise), x, y, 50, query
+    )
+    assert np.abs(means).max() < 2 * np.abs(y).max()
+    np.testing.assert_allclose(mean, whole_mean, atol=1e-3)
+    np.testing.assert_allclose(var, whole_var, atol=1e-4 * variance)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_masked_rows_add_nothing_in_any_unit_of_the_targets(unit):
+    """A pivot of 1 beside variances of 1e-8 had real pivots taken for rounding errors."""
+    x, y, z, lengthscales, variance = data(3, 6, 2)
+    points, targets, mask = embed(10, 10, x, y * unit, 0.0)
+    kernel = Matern52(np.float32(lengthscales), np.float32(variance * unit**2))
+    noise = np.float32(1e-2 * unit**2)
+    x, y, z, points, targets = (np.float32(a) for a in (x, y * unit, z, points, targets))
+    with_rows = exact.predict(exact.condition(kernel, noise, points, targets, mask), z)
+    without = exact.predict(exact.condition(kernel, noise, x, y), z)
+    for ours, expected, scale in zip(with_rows, without, (unit, unit**2), strict=True):
+        np.testing.assert_allclose(ours / scale, expected / scale, atol=2e-5)
+    evidence = exact.log_marginal_likelihood(kernel, noise, points, targets, mask)
+    expected = exact.log_marginal_likelihood(kernel, noise, x, y)
+    np.testing.assert_allclose(evidence, expected, rtol=1e-5, atol=1e-4)

@@ -263,3 +263,26 @@ def test_complex_scores_are_refused(where):
     candidates = no_candidates(state.history, base, batch=4, max_duplicates=0)
     with pytest.raises(ValueError, match=r"^scores of the objective must be real numbers"):
         where(lambda objects: jnp.ones(len(objects), jnp.complex64), candidates)
+
+
+def test_an_offset_of_the_users_is_that_of_the_candidates():
+    """One that is no float32 had base scores 2.3 away from equal scores of queries."""
+    scores = np.array([-76543210.0, -76543205.0])
+    base = prepare_base(Dataset(np.array([[1], [2]], np.uint8), scores), offset=-76543210.3)
+    own = evaluate(
+        lambda objects: jnp.full(len(objects), -76543210), jnp.zeros((1, 1)), base.offset
+    )
+    assert own[0] == base.dataset.scores[0]
+
+
+def test_a_base_score_too_large_for_float32_is_refused():
+    data = Dataset(np.array([[1], [2], [3]], np.uint8), np.array([1.0, 2.0, 1e39]))
+    with pytest.raises(ValueError, match=r"score of row 2 of the base data, 1e\+39, is too large"):
+        prepare_base(data)
+
+
+def test_lists_of_objects_are_taken():
+    base = prepare_base(Dataset([[0, 1], [1, 0]], [1.0, 2.0]))
+    assert base.dataset.objects.dtype == jnp.int32
+    with pytest.raises(TypeError, match="int64"):
+        prepare_base(Dataset([[0, 2**40], [1, 0]], [1.0, 2.0]))

@@ -11,7 +11,7 @@ from tests.builders import begun, count_bits, evaluation, fixed_pool, tiny_algor
 from wrlso import loop
 from wrlso.data import NO_SCORE
 from wrlso.loop.candidates import Evaluation, prepare_base
-from wrlso.loop.tell import consequences
+from wrlso.loop.tell import Settlement, consequences, settle
 from wrlso.status import Status
 
 NAN, NO = float("nan"), NO_SCORE
@@ -175,3 +175,18 @@ def test_a_duplicate_that_ask_recognised_is_learned_once():
     state, _ = loop.tell(algorithm, state, (), again, evaluation(again, [0.5, 1.5]), 0)
     np.testing.assert_array_equal(observed[-1].scores, [0.5, 1.5, NO_SCORE, NO_SCORE])
     assert int(state.history.aliases.used) == 0
+
+
+def test_a_late_result_that_is_no_number_is_a_failure():
+    """As in ``tell``: NaN and infinity had entered the history as scores."""
+    task, algorithm = tiny_algorithm(proposer="prior")
+    base = prepare_base(task.load_data())
+    state = loop.init(algorithm, task.params, base.dataset)
+    n = len(state.history.scores)
+    rows = jnp.arange(n) < 3
+    scores = jnp.zeros(n).at[:3].set(jnp.array([jnp.nan, jnp.inf, 2.0]))
+    status = jnp.full(n, int(Status.OK))
+    settlement = Settlement(rows, scores, status)
+    after, _ = settle(algorithm, state, (), settlement)
+    assert after.history.scores[:3].tolist() == [-np.inf, -np.inf, 2.0]
+    assert after.history.status[:3].tolist() == [Status.FAILED, Status.FAILED, Status.OK]

@@ -29,6 +29,7 @@ from wrlso.proposers.base import Observations
 from wrlso.scores import (
     Direction,
     at_least_single,
+    check_real,
     form_of,
     in_a_program,
     in_double,
@@ -83,11 +84,10 @@ def prepare_base(
 
     Raises:
       TypeError: if objects are not integers, or have more than 32 bits, also under ``jit``.
-      ValueError: if shapes do not fit, also under ``jit``; for concrete scores, if none is finite
-        in float32. Distinct scores that become equal are warned of.
+      ValueError: if shapes do not fit, also under ``jit``; for concrete scores, if none is finite,
+        or one is too large for float32. Distinct scores that become equal are warned of.
     """
-    lists = (list, tuple)
-    dataset = Dataset(*(np.asarray(a) if isinstance(a, lists) else a for a in dataset))
+    dataset = Dataset(*map(_array_of_list, dataset))
     _check_types(dataset)
     given = negative_on_host(dataset.scores) if minimize else dataset.scores
     scores, offset = _prepare_scores(given, offset)
@@ -101,6 +101,15 @@ def prepare_base(
     subtracted = jnp.asarray(offset, jnp.float32)
     direction = Direction.MINIMIZE if minimize else Direction.MAXIMIZE
     return BaseData(Dataset(objects, scores), fingerprints, distinct, subtracted, direction)
+
+
+def _array_of_list(values: Any) -> Any:
+    """Lists as arrays; their whole numbers in 32 bits, where NumPy takes 64, if they fit."""
+    if not isinstance(values, (list, tuple)):
+        return values
+    array = np.asarray(values)
+    fits = array.dtype == np.int64 and (array == array.astype(np.int32)).all()
+    return array.astype(np.int32) if fits else array
 
 
 def _index_by(
@@ -123,10 +132,17 @@ def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
         if kind == jnp.float32:
             return less(scores, given), given
         return scores - jnp.asarray(given, kind), given
-    offset = score_offset(scores) if offset is None else offset
+    # A float32, as that of the candidates is.
+    offset = score_offset(scores) if offset is None else float(np.float32(offset))
     used = relative(scores, offset)
     if not np.isfinite(used).any():
         raise ValueError("scores of the base data are all NaN, infinite or too large for float32")
+    too_large = np.flatnonzero(np.isfinite(in_double(scores)) & ~np.isfinite(used))
+    if len(too_large):
+        raise ValueError(
+            f"the score of row {too_large[0]} of the base data, "
+            f"{in_double(scores)[too_large[0]]:g}, is too large for float32: rescale all scores"
+        )
     warn_of_merged(scores, offset, "the base data")
     if kind != jnp.float32:
         used = in_double(scores) - offset
@@ -229,11 +245,15 @@ def choose(
     passed = jnp.arange(len(latents), dtype=rows.dtype) <= rows.max()
     refused = ~accepted | ((in_own >= 0) & own_refused[in_own])
     score = jnp.where(in_own >= 0, own_scores[in_own], NO_SCORE)
-    score = jnp.where(in_base >= 0, base.dataset.scores[in_base], score)
-    pending = (in_base < 0) & (in_own >= 0) & own_pending[in_own]
+    of_base = base.dataset.scores[in_base]
+    of_base = jnp.where(jnp.isfinite(of_base), of_base, NO_SCORE)
+    score = jnp.where(in_base >= 0, of_base, score)
+    pending = (in_own >= 0) & own_pending[in_own]
     latents = latents.astype(history.latents.dtype)
     seen = ((in_base >= 0) | (in_own >= 0) | refused) & passed
-    duplicates = _first_known(latents, seen, score, refused, pending, max_duplicates)
+    # A base object without a score is no failure.
+    unknown = pending | (in_base >= 0)
+    duplicates = _first_known(latents, seen, score, refused, unknown, max_duplicates)
     chosen = Fingerprints(*(words[rows] for words in pool))
     status = jnp.where(is_valid[rows], Status.OK, Status.INVALID)
     status = jnp.where(fresh, status, Status.DUPLICATE)
@@ -258,13 +278,12 @@ def _verdicts(name: str, test: Callable[[Array], Array] | None, objects: Array) 
         return jnp.ones(len(objects), bool)
     with in_a_program(name):
         found = test(objects)
-    kind = getattr(found, "dtype", None)
-    truth = kind is not None and any(jnp.issubdtype(kind, k) for k in (jnp.bool_, jnp.integer))
-    if not truth or found.shape != objects.shape[:1]:
+    if getattr(found, "shape", None) != objects.shape[:1]:
         raise ValueError(
             f"{name} must map objects {list(objects.shape)} to booleans {list(objects.shape[:1])}, "
-            f"got {'' if kind is None else f'{kind} '}{form_of(found)}"
+            f"got {form_of(found)}"
         )
+    check_real(f"verdicts of {name}", found)
     return found.astype(bool)
 
 
@@ -319,10 +338,11 @@ def _own_fingerprints(
 
 
 def _first_known(
-    latents: Array, known: Array, score: Array, refused: Array, pending: Array, n: int
+    latents: Array, known: Array, score: Array, refused: Array, unknown: Array, n: int
 ) -> Observations:
-    """The first n points of a pool whose objects are ``known``, or known to be ``refused``."""
+    """The first n points of a pool whose objects are ``known``, or known to be ``refused``. One
+    without a score has failed, unless its score is ``unknown``."""
     rows = jnp.argsort(~known, stable=True)[:n]
     learned = jnp.where(known & ~refused, score, NO_SCORE)
-    failed = known & ~refused & ~pending & ~jnp.isfinite(score)
+    failed = known & ~refused & ~unknown & ~jnp.isfinite(score)
     return Observations(latents[rows], learned[rows], failed[rows], (known & refused)[rows])

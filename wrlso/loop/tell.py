@@ -169,6 +169,8 @@ def settle(
     rows, scores, status = settlement
     history = state.history
     scores = jnp.asarray(scores, history.scores.dtype)
+    status = status_after(scores, status)
+    scores = jnp.where(status == Status.OK, scores, NO_SCORE)
     history = history._replace(
         scores=jnp.where(rows, scores, history.scores),
         status=jnp.where(rows, status, history.status),

@@ -71,7 +71,8 @@ def gradient_ascent(
       vae: a model with a relaxation.
       batch: q, queries per pool. Half as many again are climbed to, as a reserve.
       soft_objective: the objective on soft objects, to follow it directly; these evaluations count
-        as uncharged. None: a regressor is learned from charged scores.
+        as uncharged. Higher is better: of a task that minimises, that of ``task.maximized()``.
+        None: a regressor is learned from charged scores.
       config: effort, bounds, regressor.
 
     Raises:

@@ -21,7 +21,7 @@ def grid(
 
     Args:
       vae: the model, of two latent dimensions.
-      objective: in JAX.
+      objective: in JAX, higher is better: of a task that minimises, that of ``task.maximized()``.
       batch: q, at most ``side**2``.
       bound: half the side of the square, in standard deviations of the prior.
       side: points per dimension.

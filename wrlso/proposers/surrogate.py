@@ -52,7 +52,9 @@ class SurrogateConfig:
         point decodes to something else since the model was retrained; 0: the query stands at its
         object's encoding, whatever that decodes to.
       penalty: the score that a failed query counts as; ``"lowest"``: the lowest score that the
-        surrogate knows; None: failures are left out, so that nothing is learned from them.
+        surrogate knows; None: failures are left out, so that nothing is learned from them. A number
+        in ``Task.bo`` has the task's own sign. In a proposer that you make yourself, higher is
+        better: negate it where the task minimises.
 
     Raises:
       ValueError: if a name is unknown or a number is out of range.
@@ -178,7 +180,8 @@ def fit_surrogate(
 
     # The sparse posterior has no rows of its own.
     gp = condition(x_all, y_all, mask_all) if config.kind == "exact" else condition(x, y, mask)
-    held = slice(len(x) - min(_HELD_OUT, max(len(rows) - config.best, 0) // 4), len(x))
+    random = max(len(rows) - config.best, 0)  # the last ones may be no rows
+    held = slice(len(x) - random, len(x) - random + min(_HELD_OUT, random // 4))
     without = condition(x, y, mask.at[held].set(False))
     best = jnp.where(mask, y, -jnp.inf).max()
     return hyper, Surrogate(

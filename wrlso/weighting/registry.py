@@ -4,7 +4,7 @@ A weighting of your own is any function of this form; give it to ``wrlso.Method`
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache, partial, wraps
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -58,7 +58,8 @@ def weights_of(
     """Training weights ``[N]`` of a weighting of this package or of one's own.
 
     Those of one's own are zero where the mask is false and where they are negative or NaN, and are
-    scaled to a sum of one; with none above zero, all are zero.
+    scaled to a sum of one; with none above zero, all are zero. Beside an infinite weight, finite
+    ones are zero.
 
     Args:
       weighting: the function, called with the other arguments.
@@ -78,14 +79,29 @@ def weights_of(
         return found
     check_real("weights of the weighting", found)
     given = jnp.asarray(found, scores.dtype)
-    weights = over_largest(jnp.where(mask & (given > 0), given, 0.0), "weights")
+    given = jnp.where(mask & (given > 0), given, 0.0)
+    infinite = jnp.isinf(given)
+    given = jnp.where(infinite.any(), infinite.astype(given.dtype), given)
+    weights = over_largest(given, "weights")
     total = weights.sum()
     return weights / jnp.where(total > 0, total, 1.0)
 
 
 def is_ours(weighting: Weighting) -> bool:
-    """Whether a weighting is one of :data:`WEIGHTINGS`."""
-    return getattr(weighting, "__module__", None) == __name__
+    """Whether a weighting is one of :data:`WEIGHTINGS`, itself and not within another."""
+    return getattr(weighting, "_ours", None) is weighting
+
+
+def _ours(make: Callable[[], Weighting]) -> Callable[[], Weighting]:
+    """Mark what the function makes as one of :data:`WEIGHTINGS`."""
+
+    @wraps(make)
+    def marked() -> Weighting:
+        weighting = make()
+        weighting._ours = weighting  # type: ignore[attr-defined]
+        return weighting
+
+    return marked
 
 
 def check_form(weighting: Weighting, hyper: Mapping[str, ArrayLike]) -> None:
@@ -119,11 +135,13 @@ def check_values(weighting: Weighting, scores: Array, hyper: Mapping[str, ArrayL
         )
 
 
+@_ours
 def rank() -> Weighting:
     """Rank weights, Eq. 1 of the paper; reads ``k``."""
     return lambda s, mask, rounds, hyper: rank_weights(s, hyper["k"], mask)
 
 
+@_ours
 def rank_effective() -> Weighting:
     """Rank weights with the k that gives an effective sample size; reads ``effective_rows``.
 
@@ -139,6 +157,7 @@ def rank_effective() -> Weighting:
     return weighting
 
 
+@_ours
 def rank_adaptive() -> Weighting:
     """As :func:`rank_effective`, but at most a fifth of the data, and no less than 50 rows or all
     of them: a model that is trained on a handful of rows keeps nothing of the others."""
@@ -155,31 +174,37 @@ def rank_adaptive() -> Weighting:
     return weighting
 
 
+@_ours
 def uniform() -> Weighting:
     """Equal weights for all usable rows."""
     return lambda s, mask, rounds, hyper: uniform_weights(s, mask)
 
 
+@_ours
 def dbas() -> Weighting:
     """Design by adaptive sampling on all data; reads ``quantile`` and ``noise``."""
     return lambda s, mask, rounds, hyper: dbas_weights(s, hyper["quantile"], hyper["noise"], mask)
 
 
+@_ours
 def cem_pi() -> Weighting:
     """The cross-entropy method on all data; reads ``quantile``."""
     return lambda s, mask, rounds, hyper: cem_pi_weights(s, hyper["quantile"], mask)
 
 
+@_ours
 def rwr() -> Weighting:
     """Reward-weighted regression; reads ``alpha``."""
     return lambda s, mask, rounds, hyper: rwr_weights(s, hyper["alpha"], mask)
 
 
+@_ours
 def feedback() -> Weighting:
     """The buffer of FB-VAE; reads ``quantile``."""
     return lambda s, mask, rounds, hyper: feedback_weights(s, rounds, hyper["quantile"], mask)
 
 
+@_ours
 def dbas_reference() -> Weighting:
     """Design by adaptive sampling on the last round; reads ``quantile`` and ``noise``."""
     return lambda s, mask, rounds, hyper: dbas_reference_weights(
@@ -187,6 +212,7 @@ def dbas_reference() -> Weighting:
     )
 
 
+@_ours
 def cem_pi_reference() -> Weighting:
     """The cross-entropy method on the last round; reads ``quantile``."""
     return lambda s, mask, rounds, hyper: cem_pi_reference_weights(
