@@ -286,3 +286,18 @@ def test_lists_of_objects_are_taken():
     assert base.dataset.objects.dtype == jnp.int32
     with pytest.raises(TypeError, match="int64"):
         prepare_base(Dataset([[0, 2**40], [1, 0]], [1.0, 2.0]))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_equal_scores_of_base_and_queries_tie_in_double_precision_mode(compiled):
+    """Both are float32: 99.1 in float64 would stand above the same score of a query."""
+    objects = np.array([[1], [2]], np.uint8)
+
+    def make(scores):
+        return prepare_base(Dataset(objects, scores), offset=0.0)
+
+    with jax.enable_x64(True):
+        base = (jax.jit(make) if compiled else make)(jnp.array([99.1, 1.0]))
+        own = evaluate(lambda objects: jnp.full(len(objects), 99.1), jnp.zeros((1, 1)))
+    assert base.dataset.scores.dtype == own.dtype == jnp.float32
+    assert base.dataset.scores[0] == own[0]

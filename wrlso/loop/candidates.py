@@ -28,7 +28,6 @@ from wrlso.fingerprint import (
 from wrlso.proposers.base import Observations
 from wrlso.scores import (
     Direction,
-    at_least_single,
     check_real,
     form_of,
     in_a_program,
@@ -73,9 +72,8 @@ def prepare_base(
 
     Args:
       dataset: NumPy or JAX arrays: objects ``[N, ...]`` of integers of at most 32 bits, and scores
-        ``[N]``. Scores are converted to float32, less the offset, or stay in a wider float
-        where JAX has it. A row without a finite score is never
-        learned from, but its object is never charged.
+        ``[N]``. Scores are converted to float32, less the offset, as those of queries are. A row
+        without a finite score is never learned from, but its object is never charged.
       dedup_key: the algorithm's; with another one, base objects may be charged.
       offset: subtracted from the scores, negated where they are; a float32. None: chosen from
         concrete scores.
@@ -125,13 +123,10 @@ _index = jax.jit(_index_by)
 
 
 def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
-    """Scores ``[N]`` in the type that programs compute in, less the offset; and the offset."""
-    kind = at_least_single(jax.dtypes.canonicalize_dtype(np.dtype(scores.dtype)))
+    """Scores ``[N]`` less the offset, in float32, as those of queries; and the offset."""
     if not is_concrete(scores):
         given = 0.0 if offset is None else offset
-        if kind == jnp.float32:
-            return less(scores, given), given
-        return scores - jnp.asarray(given, kind), given
+        return less(scores, given), given
     # A float32, as that of the candidates is.
     offset = score_offset(scores) if offset is None else float(np.float32(offset))
     used = relative(scores, offset)
@@ -144,8 +139,6 @@ def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
             f"{in_double(scores)[too_large[0]]:g}, is too large for float32: rescale all scores"
         )
     warn_of_merged(scores, offset, "the base data")
-    if kind != jnp.float32:
-        used = in_double(scores) - offset
     return jnp.asarray(used), offset
 
 
