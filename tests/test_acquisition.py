@@ -381,3 +381,16 @@ def test_a_beta_without_a_root_is_refused(beta):
 def test_traced_thompson_takes_distinct_points_whatever_the_means(mean):
     rows = jax.jit(lambda mean: thompson(jax.random.key(0), mean, jnp.eye(3), 3))(jnp.array(mean))
     assert sorted(rows.tolist()) == [0, 1, 2]
+
+
+def test_arrays_in_another_byte_order_are_the_same_numbers():
+    mean, covariance = np.array([1.0, 2.0, 3.0], ">f4"), np.eye(3).astype(">f8")
+    native, key = (mean.astype("f4"), covariance.astype("f8")), jax.random.key(0)
+    for function in FUNCTIONS.values():
+        best = np.array(2, ">i4")
+        np.testing.assert_array_equal(function(mean, mean, best), function(native[0], native[0], 2))
+    np.testing.assert_array_equal(deviation(mean), deviation(native[0]))
+    np.testing.assert_array_equal(
+        sample_joint(key, mean, covariance, 2), sample_joint(key, *native, 2)
+    )
+    np.testing.assert_array_equal(thompson(key, mean, covariance, 2), thompson(key, *native, 2))

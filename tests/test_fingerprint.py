@@ -246,3 +246,23 @@ def test_all_swaps_of_16_bit_numbers_at_8_places():
         both = high.astype(np.uint64) << np.uint64(32) | low
         assert len(np.unique(both)) == len(values)
     assert repeats < len(pairs) + 5 * np.sqrt(len(pairs))
+
+
+def test_numbers_in_a_wider_type_have_the_same_fingerprint():
+    numbers = np.array([[0, 1, 2**31 - 1, 2**31, 2**32 - 1]])
+    for narrow, wide, count in (
+        (np.uint8, np.int16, 2),
+        (np.int32, np.int64, 3),
+        (np.uint32, np.int64, 3),
+        (np.uint32, np.uint64, 5),
+    ):
+        some = numbers[:, :count]
+        assert fingerprint(some.astype(narrow)) == fingerprint(some.astype(wide))
+    assert fingerprint(-numbers[:, :3].astype(np.int32)) == fingerprint(-numbers[:, :3])
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (0, 2, 4), (2, 0)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_there_may_be_no_objects_and_none_of_their_parts(shape, dtype):
+    for word in fingerprint(np.zeros(shape, dtype)):
+        assert (word.shape, word.dtype) == (shape[:1], np.uint32)

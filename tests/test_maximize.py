@@ -14,6 +14,7 @@ from wrlso import acquisition
 from wrlso.gp import exact
 from wrlso.gp.kernels import Matern52
 from wrlso.maximize import maximize, rowwise
+from wrlso.maximize.box import _first_primes
 
 BOTH = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -519,3 +520,11 @@ def test_no_array_of_a_trace_outlives_it(where):
         slope = jax.grad(lambda centre: value(centre).values.sum())(jnp.float32(1.0))
     assert np.isfinite(values).all()
     assert np.isfinite(slope)
+
+
+def test_the_first_primes():
+    naive = [n for n in range(2, 600) if all(n % m for m in range(2, n))]
+    for n in (*range(20), 100):
+        assert _first_primes(n) == naive[:n]
+    many = _first_primes(50_000)  # that many dimensions cost no seconds
+    assert (len(many), many[9_999], many[-1]) == (50_000, 104_729, 611_953)

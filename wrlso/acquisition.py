@@ -69,7 +69,13 @@ def _split(u: Array) -> tuple[Array, Array]:
 def _floating(*arrays: ArrayLike) -> list[Array]:
     """The same numbers in float32, or in their own type where that is a wider float."""
     wide = lambda a: jnp.issubdtype(a.dtype, jnp.floating) and a.dtype.itemsize > 4  # noqa: E731
-    return [a if wide(a) else a.astype(jnp.float32) for a in map(jnp.asarray, arrays)]
+    given = (jnp.asarray(_native(a)) for a in arrays)
+    return [a if wide(a) else a.astype(jnp.float32) for a in given]
+
+
+def _native(a: ArrayLike) -> ArrayLike:
+    """A NumPy array in the machine's byte order, which JAX asks for, and anything else as it is."""
+    return a.astype(a.dtype.newbyteorder("="), copy=False) if isinstance(a, np.ndarray) else a
 
 
 def _excess(u: Array) -> Array:
@@ -104,12 +110,12 @@ def log_expected_improvement(
     return log_improvement(_excess_in_units(mean, best, s)) + jnp.log(s)
 
 
-def _excess_in_units(mean: Array, best: ArrayLike, s: Array) -> Array:
+def _excess_in_units(mean: AnyArray, best: ArrayLike, s: Array) -> Array:
     mean, best = _floating(mean, best)
     return (mean - best) / s
 
 
-def _deviation_of(mean: Array, variance: Array) -> Array:
+def _deviation_of(mean: AnyArray, variance: AnyArray) -> Array:
     if np.shape(mean) != np.shape(variance):
         raise ValueError(
             "mean and variance must have the same shape, a number of each for every point, got "

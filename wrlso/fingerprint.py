@@ -14,6 +14,7 @@ one, and both words never are. Two given random 64-bit words agree with probabil
 of a million with probability 3e-8.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -40,7 +41,8 @@ def fingerprint(objects: Array, dedup_key: DedupKey | None = None) -> Fingerprin
     ``dedup_key`` is applied to the objects first.
 
     All bits count, also of 64-bit integers: of NumPy arrays even where JAX has none. The same
-    numbers in a wider type have the same fingerprint.
+    numbers in a wider type have the same fingerprint, but for numbers of uint32 from 2^31 on in
+    int64.
 
     Raises:
       TypeError: if the objects are not integers or booleans, also under ``jit``.
@@ -94,7 +96,7 @@ def _halves(objects: Array) -> tuple[Array, Array | None]:
             "objects, or what dedup_key makes of them, must be integers to be compared, got "
             f"{kind}: give them a form of integers, such as numbers of symbols or packed bits"
         )
-    flat = objects.reshape(objects.shape[0], -1)
+    flat = objects.reshape(objects.shape[0], math.prod(objects.shape[1:]))
     if kind.itemsize < 8:
         return jnp.asarray(flat).astype(jnp.uint32), None
     low, high = flat.astype(np.uint32), (flat >> 32).astype(np.uint32)

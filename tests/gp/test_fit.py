@@ -299,3 +299,27 @@ def test_the_sparse_bound_can_be_fitted():
 def test_a_box_or_prior_without_a_meaning_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         FitConfig(**changes)
+
+
+@pytest.mark.parametrize("median", [0.001, 1000.0])
+def test_bounds_do_not_move_a_prior_whose_median_is_beyond_them(median):
+    """With evidence N(log 1, 1) the mode of the posterior is halfway to the median, in logarithms:
+    beyond the bound, too."""
+    config = FitConfig(
+        restarts=2, lengthscale=LogNormal(median, 1.0), lengthscale_bounds=(0.05, 20.0)
+    )
+    start = Hyperparameters(jnp.ones(1), jnp.ones(()), jnp.full((), 0.02))
+    log_evidence = lambda hyper: -0.5 * (jnp.log(hyper.lengthscales) ** 2).sum()  # noqa: E731
+    found, value = fit(jax.random.key(0), log_evidence, start, config)
+    bound = np.clip(median, 0.05, 20.0)
+    assert float(found.lengthscales[0]) == pytest.approx(bound, rel=1e-4)
+    expected = -0.5 * (np.log(bound) ** 2 + np.log(bound / median) ** 2)
+    assert float(value) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.filterwarnings("error")
+def test_hyperparameters_of_numpy_in_64_bits_are_fitted_in_the_type_that_there_is():
+    config = FitConfig(restarts=1, evaluations=1)
+    start = Hyperparameters(np.ones(2), np.ones(()), np.full((), 0.1))
+    run = lambda: fit(jax.random.key(0), lambda h: -h.lengthscales.sum(), start, config)  # noqa: E731
+    assert jax.eval_shape(run)[0].lengthscales.dtype == np.float32

@@ -221,3 +221,15 @@ def test_default_lengthscale_keeps_typical_correlations_in_any_dimension():
     """Two standard normal points are sqrt(2 d) apart: the same number of lengthscales."""
     ratios = [np.sqrt(2 * d) / default_lengthscale(d) for d in (1, 2, 25, 400)]
     np.testing.assert_allclose(ratios, np.sqrt(2) * np.exp(-np.sqrt(2)), rtol=1e-12)
+
+
+@EACH
+@pytest.mark.parametrize("d", [4, 5])
+def test_a_point_whose_square_overflows_is_infinitely_far_from_the_others(name, d):
+    x, z = jnp.full((1, d), 1e20).at[0, 0].set(0.0), jnp.linspace(0, 1, 3 * d).reshape(3, d)
+    covariance = lambda x, z, scales: KERNELS[name](scales, 1.0)(x, z)  # noqa: E731
+    arguments = x, z, jnp.ones(d)
+    np.testing.assert_array_equal(covariance(*arguments), np.zeros((1, 3)))
+    slopes = jax.grad(lambda *a: covariance(*a).sum(), (0, 1, 2))(*arguments)
+    for slope in slopes:
+        np.testing.assert_array_equal(slope, np.zeros(slope.shape))

@@ -342,3 +342,16 @@ def test_a_constant_column_has_the_least_deviation():
     columns = jnp.array([[0.2, 0.2], [0.2, 0.2001]])
     units = standardizer(columns, jnp.ones(2, bool), least=0.1)
     np.testing.assert_allclose(units.deviation, [0.1, 0.1], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@BOTH
+@pytest.mark.parametrize("whole", [np.int32, np.uint8, np.bool_])
+def test_whole_numbers_are_put_into_units_in_the_type_of_the_units(whole, dtype):
+    with x64(np.float64), jax.numpy_dtype_promotion("strict"):
+        units = standardizer(jnp.arange(4, dtype=dtype), jnp.ones(4, bool))
+        for x in (jnp.ones(4, whole), np.ones(4, whole)):
+            assert units.apply(x).dtype == units.invert(x).dtype == dtype
+            np.testing.assert_array_equal(units.apply(x), units.apply(jnp.ones(4, dtype)))
+    units = standardizer(jnp.arange(4), jnp.ones(4, bool))
+    assert units.apply(jnp.ones(4, whole)).dtype == np.float32

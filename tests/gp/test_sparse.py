@@ -377,3 +377,13 @@ def test_nan_among_the_data_is_refused_or_makes_the_bound_nan(broken):
         with pytest.raises(ValueError, match=rf"{broken} must be finite.*NaN"):
             function(kernel, **single)
     assert np.isnan(jax.jit(lambda a: sparse.log_marginal_bound(kernel, **a))(single))
+
+
+def test_a_point_of_64_bits_does_not_widen_a_posterior_of_32():
+    with jax.enable_x64(True):
+        x = np.linspace(0, 1, 6, dtype=np.float32).reshape(3, 2)
+        kernel = Matern52(np.ones(2, np.float32), np.float32(1))
+        condition = lambda: sparse.condition(kernel, np.float32(0.1), x, x[:, 0], x)  # noqa: E731
+        gp = jax.eval_shape(condition)
+        added = jax.eval_shape(lambda gp: sparse.add(gp, np.array([0.1, 0.2]), 0.3), gp)
+        assert jax.tree.leaves(added) == jax.tree.leaves(gp)

@@ -10,6 +10,7 @@ from wrlso.data import empty_history, gather
 from wrlso.loop.retraining import RetrainConfig, retrain_model
 from wrlso.models.elbo import (
     bernoulli_log_likelihood,
+    constant_beta,
     elbo_terms,
     gaussian_kl,
     geometric_beta,
@@ -17,6 +18,7 @@ from wrlso.models.elbo import (
 )
 from wrlso.models.sampling import draw
 from wrlso.models.training import minibatches, train
+from wrlso.models.vae import VAE
 from wrlso.weighting.ranks import rank_weights, uniform_weights
 from wrlso.weighting.registry import weighting_named
 
@@ -220,3 +222,35 @@ def test_gather_joins_base_and_acquired_rows():
     got = gather(data, history, jnp.array([0, n - 1, n, n + 2]))
     np.testing.assert_array_equal(got[:2], data.objects[jnp.array([0, n - 1])])
     np.testing.assert_array_equal(got[2:], [[1, 2], [5, 6]])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_beta_and_weights_of_64_bits_come_in_the_type_that_there_is():
+    beta = np.float64(0.5)
+    assert constant_beta(beta)(jnp.int32(3)).dtype == jnp.float32
+    for form in ("sample", "loss", "split"):
+        found = minibatches(np.array([0.25, 0.75]), jnp.ones(2, bool), form)
+        assert found.loss_weights.dtype == jnp.float32
+    with jax.enable_x64(True):
+        assert constant_beta(beta)(jnp.int32(3)).dtype == jnp.float64
+
+
+def test_a_model_without_floats_trains_nothing():
+    vae = VAE(
+        1,
+        lambda key: {},
+        lambda params, x: (jnp.zeros((len(x), 1)), jnp.zeros((len(x), 1))),
+        lambda params, z: jnp.zeros((len(z), 1), jnp.uint8),
+        lambda params, z, x: -jnp.ones(len(x)),
+    )
+    weights, mask = jnp.full(4, 0.25), jnp.ones(4, bool)
+    options = dict(batch_size=2, optimizer=optax.sgd(1.0), beta=lambda step: 1.0)
+    run = jax.jit(
+        lambda steps, params: train(
+            jax.random.key(0), params, vae, lambda rows: rows[:, None],
+            minibatches(weights, mask), steps=steps, **options,
+        )
+    )  # fmt: skip
+    for steps, loss in ((0, 0.0), (3, 1.0)):
+        params, _, info = run(steps, {})
+        assert (params, float(info.loss), bool(info.finite)) == ({}, loss, True)

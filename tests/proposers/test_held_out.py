@@ -26,3 +26,13 @@ def test_too_few_points_or_equal_scores_say_nothing():
     masked = held_out_fit(jnp.arange(20.0), jnp.arange(20.0), jnp.arange(20) < 9)
     equal = held_out_fit(jnp.arange(20.0), jnp.ones(20), jnp.ones(20, bool))
     assert np.isneginf([*few, *masked, *equal]).all()
+
+
+@pytest.mark.parametrize("n", [12, 13, 5000])
+@pytest.mark.parametrize("score", [0.1, 0.7 / 3, 1e-20])
+def test_equal_scores_say_nothing_however_their_mean_is_rounded(n, score):
+    masked = jnp.arange(n) != 3
+    scores = jnp.full(n, score, jnp.float32).at[3].set(jnp.nan)
+    found = held_out_fit(jnp.arange(n, dtype=jnp.float32), scores, masked)
+    assert np.isneginf([*found]).all()
+    assert np.isneginf(held_out_fit(scores, jnp.arange(n, dtype=jnp.float32), masked).spearman)

@@ -186,3 +186,16 @@ def test_an_infinite_alpha_takes_the_best():
     for alpha in (np.inf, 1e39):
         weights = rwr_weights(jnp.array([1.0, 3.0, 3.0, 2.0]), alpha)
         assert weights.tolist() == [0, 0.5, 0.5, 0]
+
+
+@pytest.mark.parametrize("scores", [[np.nan] * 4, [0.0, 1.0, np.nan, np.inf]])
+def test_derivatives_are_zero_where_no_row_counts(scores):
+    scores, none = jnp.array(scores), jnp.zeros(4, bool)
+    rounds = jnp.array([BASE, 0, 0, 1])
+    for name, weights in {
+        "dbas": lambda s, q, n: dbas_weights(s, q, n, none),
+        "dbas_reference": lambda s, q, n: dbas_reference_weights(s, rounds, q, n, none),
+    }.items():
+        run = jax.jit(jax.jacobian(weights, (0, 1, 2)))
+        for slope in run(scores, 0.5, 0.1):
+            np.testing.assert_array_equal(slope, np.zeros(slope.shape), name)

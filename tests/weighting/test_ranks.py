@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from wrlso.weighting import baselines
 from wrlso.weighting.ranks import (
     cumulative_weight,
     effective_sample_size,
@@ -208,3 +209,27 @@ def test_k_gives_the_effective_sample_size_that_was_asked_for(n, share):
 def test_an_impossible_effective_sample_size_gives_the_nearest_k():
     assert float(k_of_effective_rows(7, 0.5)) == pytest.approx(1e-9, rel=1e-3)
     assert float(k_of_effective_rows(7, 100.0)) == pytest.approx(1e3, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "i2", "i4", "i8"])
+def test_arrays_in_another_byte_order_are_the_same_numbers(kind):
+    """As files of other machines, and FITS, have them."""
+    scores = np.array([3, 1, 3, 2], kind)
+    k, rounds = np.array(0.5, "f4"), np.array([-1, 0, 0, 1], "i4")
+    other = lambda a: a.astype(a.dtype.newbyteorder("S"))  # noqa: E731
+    for weigh in (
+        lambda s, k, r: rank_weights(s, k, r),
+        lambda s, k, r: uniform_weights(s),
+        lambda s, k, r: effective_sample_size(s),
+        lambda s, k, r: cumulative_weight(s, k),
+        lambda s, k, r: rank_weight_share(k, k, k),
+        lambda s, k, r: k_of_effective_rows(s.max(), k * 3),
+        lambda s, k, r: baselines.dbas_weights(s, k, k),
+        lambda s, k, r: baselines.cem_pi_weights(s, k),
+        lambda s, k, r: baselines.rwr_weights(s, k),
+        lambda s, k, r: baselines.feedback_weights(s, r, k),
+        lambda s, k, r: baselines.dbas_reference_weights(s, r, k, k),
+        lambda s, k, r: baselines.cem_pi_reference_weights(s, r, k),
+    ):
+        found = weigh(other(scores), other(k), other(rounds))
+        np.testing.assert_array_equal(found, weigh(scores, k, rounds))

@@ -40,7 +40,8 @@ class FitConfig:
     """Priors, bounds and effort of a fit of hyperparameters.
 
     Attributes:
-      restarts: number of starts: the given one, the priors' medians, and draws from the priors.
+      restarts: number of starts: the given one, the priors' medians, and draws from the priors,
+        all within the bounds. A prior may have its median outside.
       evaluations: number of evaluations of the log posterior and its gradient per start.
       lengthscale: prior of each lengthscale; None: the dimension-scaled prior of Hvarfner et al.
         (2024).
@@ -117,14 +118,14 @@ def fit(
     """
     config = config or FitConfig()
     d = start.lengthscales.shape[0]
-    dtype = at_least_single(start.lengthscales.dtype)
+    dtype = at_least_single(jax.dtypes.canonicalize_dtype(start.lengthscales.dtype))
     start = Hyperparameters(*(jnp.asarray(part, dtype) for part in start))
     centre, spread = _prior(d, config, dtype)
     lower, upper = _bounds(d, config, dtype)
-    centre = jnp.clip(centre, lower, upper)
+    middle = jnp.clip(centre, lower, upper)  # to start from; the prior stays where it is
     shape = (max(config.restarts - 2, 0), d + 2)
-    random = centre[None] + spread[None] * jax.random.normal(key, shape, dtype)
-    starts = jnp.concatenate([_pack(start)[None], centre[None], random])[: config.restarts]
+    random = middle[None] + spread[None] * jax.random.normal(key, shape, dtype)
+    starts = jnp.concatenate([_pack(start)[None], middle[None], random])[: config.restarts]
 
     def log_posterior(packed: Array) -> Array:
         log_prior = -0.5 * (((packed - centre) / spread) ** 2).sum()

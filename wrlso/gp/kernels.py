@@ -123,7 +123,8 @@ def squared_distances(x: Array, z: Array) -> Array:
     """Squared Euclidean distances ``[n, d], [m, d] -> [n, m]``, never negative.
 
     In more than a few dimensions ``|x|^2 + |z|^2 - 2 x.z``, about the centre of z
-    to keep cancellation small: 2 n m d FLOPs as one matrix product.
+    to keep cancellation small: 2 n m d FLOPs as one matrix product. Where the square of one
+    point overflows, the distance is infinite; where those of both do, it may be NaN there.
     """
     if x.shape[1] <= _DIRECT_DIMENSIONS:
         return sum((x[:, None, j] - z[None, :, j]) ** 2 for j in range(x.shape[1])) + jnp.zeros(
@@ -134,7 +135,8 @@ def squared_distances(x: Array, z: Array) -> Array:
     cross = jnp.matmul(x, z.T, precision="highest")
     s = (x * x).sum(1)[:, None] + (z * z).sum(1)[None, :] - 2.0 * cross
     # Rounding below zero goes, but not through `maximum`, which would halve derivatives at 0.
-    return s + jax.lax.stop_gradient(jnp.maximum(s, 0.0) - s)
+    above = jnp.where(jnp.isinf(s), 0.0, jnp.maximum(s, 0.0) - s)  # infinity less itself is NaN
+    return s + jax.lax.stop_gradient(above)
 
 
 def default_lengthscale(dimensions: int) -> float:

@@ -169,6 +169,7 @@ def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> Sparse
     check_like("point[None]", jnp.asarray(point)[None], gp.inducing)
     check_finite("point", point)
     check_finite("target", target)
+    point = jnp.asarray(point, gp.projected.dtype)
     target = jnp.asarray(target, gp.projected.dtype)
     a = matmul(gp.whitening, gp.kernel(gp.inducing, point[None])[:, 0])
     w = matmul(gp.root, a)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -10,7 +11,8 @@ from wrlso.scores import at_least_single
 
 
 class Standardizer(NamedTuple):
-    """``(x - mean) / deviation``, elementwise over the columns, in the wider of both types."""
+    """``(x - mean) / deviation``, elementwise over the columns, in the wider of both types; whole
+    numbers in the type of ``mean``."""
 
     mean: Array
     deviation: Array
@@ -54,4 +56,8 @@ def _as_row(column_values: Array, x: Array) -> Array:
 
 
 def _wide(x: Array, units: Standardizer) -> Array:
-    return x.astype(np.promote_types(x.dtype, units.mean.dtype))
+    kind = units.mean.dtype
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return x.astype(kind)
+    kind = np.promote_types(x.dtype, kind)
+    return x.astype(kind if isinstance(x, np.ndarray) else jax.dtypes.canonicalize_dtype(kind))

@@ -3,6 +3,9 @@
 The same functions serve an objective written in JAX, when everything stays in one compiled program
 (:func:`simulate`), and an objective on the host, which scores the candidates between ``ask`` and
 ``tell``. Every random number comes from ``fold_in`` of seed, round and ask.
+
+Jit each step once and call that, as in ``ask = jax.jit(functools.partial(loop.ask, algorithm))``: a
+step outside ``jit`` compiles anew at each call, as it makes new functions for the loops in it.
 """
 
 from wrlso.loop.algorithm import FIT, RETRAIN, Algorithm, Hyper, State, init, query_key

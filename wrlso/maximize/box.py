@@ -1,5 +1,7 @@
 """The box of a climb: its bounds and middle, points all over it, directions that stay in it."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -47,13 +49,14 @@ def spread(i: Array, x: Array, lower: Array, upper: Array) -> Array:
 
 
 def _first_primes(n: int) -> list[int]:
-    primes: list[int] = []
-    candidate = 2
-    while len(primes) < n:
-        if all(candidate % p for p in primes):
-            primes.append(candidate)
-        candidate += 1
-    return primes
+    """The sieve of Eratosthenes, up to a bound of the n-th prime (Rosser 1941)."""
+    bound = math.ceil(n * (math.log(n) + math.log(math.log(n)))) if n >= 6 else 11
+    prime = np.ones(bound + 1, bool)
+    prime[:2] = False
+    for number in range(2, math.isqrt(bound) + 1):
+        if prime[number]:
+            prime[number * number :: number] = False
+    return np.flatnonzero(prime)[:n].tolist()
 
 
 def free_part(x: Array, vector: Array, lower: Array, upper: Array) -> Array:

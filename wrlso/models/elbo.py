@@ -110,7 +110,7 @@ def weighted_negative_elbo(
 def constant_beta(beta: ArrayLike) -> BetaSchedule:
     """The same beta at every step, as in retraining: in float32, or an array's wider type."""
     dtype = at_least_single(getattr(beta, "dtype", jnp.float32))
-    return lambda step: jnp.asarray(beta, dtype)
+    return lambda step: jnp.asarray(beta, jax.dtypes.canonicalize_dtype(dtype))
 
 
 def geometric_beta(

@@ -27,8 +27,10 @@ def build_cdf(weights: ArrayLike) -> Array:
         from one, they are divided by it.
 
     Returns:
-      ``[N]`` uint32, non-decreasing. Each weight is represented to within
-      2^-32 absolute, or as 2^-31 if it is positive but smaller. Not differentiable.
+      ``[N]`` uint32, non-decreasing. Each weight in float32 is represented to within
+      2^-32 absolute, or as 2^-31 if it is positive but smaller. A weight of a wider type, and one
+      that is divided, is rounded to float32 first, by up to 2^-24 of itself where its value is
+      concrete. Not differentiable.
 
     Raises:
       ValueError: if there are none. For concrete weights, if one is negative, NaN or infinite.
@@ -75,7 +77,7 @@ def draw(key: Array, cdf: Array, n: int) -> Array:
     """``[n]`` int32 row numbers, independent, with replacement. O(n log N).
 
     With all weights zero there is nothing to draw from and the answer is the
-    last row; ``retrain.train`` then reports that it is not finite.
+    last row; ``wrlso.models.training.train`` then reports that it is not finite.
     """
     total = cdf[-1]
     target = _multiply_high(jax.random.bits(key, (n,), jnp.uint32), total)

@@ -49,7 +49,7 @@ def minibatches(weights: Array, mask: Array, form: WeightForm = "sample") -> Min
     elif form == "loss":
         probability = uniform_weights(jnp.zeros_like(weights), mask)
     elif form == "split":
-        rows = mask.sum().astype(weights.dtype)
+        rows = mask.sum().astype(jax.dtypes.canonicalize_dtype(weights.dtype))
         copies = jnp.where(mask, jnp.maximum(jnp.ceil(weights * rows), 1.0), 0.0)
         total = copies.sum()
         probability = copies / jnp.where(total > 0, total, 1.0)
@@ -170,7 +170,7 @@ def train(
     trained, opt_state, total = lax.fori_loop(0, steps, step, start)
     # Not the norm: it may overflow where every parameter is finite.
     leaves_finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(trained)]
-    finite = jnp.isfinite(total) & jnp.stack(leaves_finite).all() & (batches.cdf[-1] > 0)
+    finite = jnp.stack([jnp.isfinite(total), *leaves_finite]).all() & (batches.cdf[-1] > 0)
     kept, kept_state = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old), (trained, opt_state), start[:2]
     )

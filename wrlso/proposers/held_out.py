@@ -38,15 +38,20 @@ def held_out_fit(
     ranks = _correlation(_ranks(mean, mask), _ranks(scores, mask), mask)
     centred = jnp.where(mask, scores - _mean(scores, mask), 0.0)
     total = (centred**2).sum()
+    differ = _differ(scores, mask) & (total > 0)
     error = jnp.where(mask, scores - mean, 0.0)
-    r2 = 1.0 - (error**2).sum() / jnp.where(total > 0, total, 1.0)
-    return HeldOutFit(
-        jnp.where(enough & (total > 0), r2, -jnp.inf), jnp.where(enough, ranks, -jnp.inf)
-    )
+    r2 = 1.0 - (error**2).sum() / jnp.where(differ, total, 1.0)
+    return HeldOutFit(jnp.where(enough & differ, r2, -jnp.inf), jnp.where(enough, ranks, -jnp.inf))
 
 
 def _mean(values: Array, mask: Array) -> Array:
     return jnp.where(mask, values, 0.0).sum() / jnp.maximum(mask.sum(dtype=values.dtype), 1)
+
+
+def _differ(values: Array, mask: Array) -> Array:
+    """Whether the masked values differ. Their deviations from the mean may be those of rounding."""
+    largest = jnp.where(mask, values, -jnp.inf).max()
+    return largest > jnp.where(mask, values, jnp.inf).min()
 
 
 def _ranks(values: Array, mask: Array) -> Array:
@@ -57,7 +62,9 @@ def _ranks(values: Array, mask: Array) -> Array:
 
 
 def _correlation(a: Array, b: Array, mask: Array) -> Array:
+    differ = _differ(a, mask) & _differ(b, mask)
     a, b = (jnp.where(mask, one - _mean(one, mask), 0.0) for one in (a, b))
     spread = (a**2).sum() * (b**2).sum()
-    product = (a * b).sum() / jnp.sqrt(jnp.where(spread > 0, spread, 1.0))
-    return jnp.where(spread > 0, product, -jnp.inf)
+    differ &= spread > 0
+    product = (a * b).sum() / jnp.sqrt(jnp.where(differ, spread, 1.0))
+    return jnp.where(differ, product, -jnp.inf)

@@ -17,7 +17,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from wrlso.weighting.checks import check_number
+from wrlso.weighting.checks import check_number, native
 from wrlso.weighting.ranks import normalise, usable_scores
 
 BASE = -1
@@ -73,7 +73,7 @@ def rwr_weights(
     scores, valid = usable_scores(scores, mask)
     check_number("alpha", alpha, "positive", lambda a: a > 0)
     with np.errstate(over="ignore"):
-        alpha = jnp.asarray(alpha, scores.dtype)
+        alpha = jnp.asarray(native(alpha), scores.dtype)
     # The best comes off first: alpha times a large score may overflow. No weight depends on it.
     top = lax.stop_gradient(jnp.where(valid, scores, -jnp.inf).max())
     below = jnp.where(valid, scores, 0.0) - jnp.where(valid.any(), top, 0.0)
@@ -133,7 +133,7 @@ def dbas_reference_weights(
     """
     scores, valid, threshold = _last_round(scores, rounds, quantile, mask)
     check_number("noise", noise, "positive", lambda n: n > 0)
-    chance = jax.scipy.stats.norm.cdf((scores - threshold) / jnp.asarray(noise, scores.dtype))
+    chance = jax.scipy.stats.norm.cdf(_in_noise(scores, threshold, noise))
     return normalise(jnp.where(valid & (chance >= _CUTOFF), chance, 0.0))
 
 
@@ -166,7 +166,7 @@ def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: Arra
     """The quantile of the ``count`` sorted values from place ``first`` on, both int32; infinite,
     so that nothing reaches it, of none."""
     check_number("quantile", quantile, "in [0, 1]", lambda q: (q >= 0) & (q <= 1))
-    place = jnp.asarray(quantile, ordered.dtype) * (count - 1).astype(ordered.dtype)
+    place = jnp.asarray(native(quantile), ordered.dtype) * (count - 1).astype(ordered.dtype)
     below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
     above = jnp.minimum(below + 1, jnp.maximum(count - 1, 0))
     low, high = (ordered[jnp.minimum(first + at, len(ordered) - 1)] for at in (below, above))
@@ -182,10 +182,17 @@ def _reaching(scores: Array, valid: Array, threshold: Array, noise: ArrayLike) -
     """In logarithms, so that rows far below the threshold still differ."""
     check_number("noise", noise, "positive", lambda n: n > 0)
     scores = jnp.where(valid, scores, 0.0)
-    log_w = jax.scipy.stats.norm.logcdf((scores - threshold) / jnp.asarray(noise, scores.dtype))
+    log_w = jax.scipy.stats.norm.logcdf(_in_noise(scores, threshold, noise))
     log_w = jnp.where(valid, log_w, -jnp.inf)
     top = log_w.max()
     return normalise(jnp.where(valid & jnp.isfinite(top), jnp.exp(log_w - top), 0.0))
+
+
+def _in_noise(scores: Array, threshold: Array, noise: ArrayLike) -> Array:
+    """Distances from the threshold in units of the noise, with finite derivatives also where no row
+    counts, and the threshold is infinite."""
+    threshold = jnp.where(jnp.isfinite(threshold), threshold, 0.0)
+    return (scores - threshold) / jnp.asarray(native(noise), scores.dtype)
 
 
 def _above(scores: Array, valid: Array, threshold: Array) -> Array:
@@ -210,7 +217,7 @@ def _round_of_each(rounds: ArrayLike, scores: Array) -> Array:
         raise ValueError(
             f"rounds must be of the shape of scores, {scores.shape}, got {np.shape(rounds)}"
         )
-    return jnp.asarray(rounds)
+    return jnp.asarray(native(rounds))
 
 
 def _by_round(scores: Array, valid: Array, rounds: Array, quantile: ArrayLike) -> Array:

@@ -9,6 +9,13 @@ from jax.typing import ArrayLike
 from wrlso.scores import check_scalar, in_double, is_concrete
 
 
+def native(values: ArrayLike) -> ArrayLike:
+    """A NumPy array in the machine's byte order, which JAX asks for, and anything else as it is."""
+    if isinstance(values, (np.ndarray, np.generic)) and not values.dtype.isnative:
+        return values.astype(values.dtype.newbyteorder("="))
+    return values
+
+
 def check_number(
     name: str, value: ArrayLike, rule: str, holds: Callable[[np.ndarray], Any]
 ) -> None:

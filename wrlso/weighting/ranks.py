@@ -29,7 +29,7 @@ from wrlso.scores import (
     score_offset,
     warn_of_merged,
 )
-from wrlso.weighting.checks import check_all, check_between, check_number
+from wrlso.weighting.checks import check_all, check_between, check_number, native
 
 
 def rank_weights(
@@ -69,7 +69,7 @@ def rank_weights(
     n = valid.sum()
     # 1 / (kN + rank) up to a factor, in the form that is 1 for every row at k = inf.
     # The floor keeps a k that underflows from giving 0 / 0 to the best row.
-    scale = jnp.asarray(k, dtype) * jnp.maximum(n, 1).astype(dtype)
+    scale = jnp.asarray(native(k), dtype) * jnp.maximum(n, 1).astype(dtype)
     scale = jnp.maximum(scale, jnp.finfo(dtype).tiny)
     weight = _over_rank(ranks(scores, valid).astype(dtype), scale)
     return normalise(jnp.where(valid, weight, 0.0))
@@ -125,11 +125,11 @@ def cumulative_weight(weights: ArrayLike, quantiles: ArrayLike) -> Float[Array, 
     Raises:
       ValueError: for weights that are no vector.
     """
-    given = jnp.asarray(weights)
+    given = jnp.asarray(native(weights))
     _check_vector("weights", given)
     heaviest_first = jnp.sort(given.astype(at_least_single(given.dtype)), descending=True)
     held = jnp.concatenate([jnp.zeros(1, heaviest_first.dtype), jnp.cumsum(heaviest_first)])
-    share = jnp.asarray(quantiles)
+    share = jnp.asarray(native(quantiles))
     position = share.astype(at_least_single(share.dtype)) * heaviest_first.shape[0]
     return jnp.interp(position, jnp.arange(held.shape[0], dtype=held.dtype), held)
 
@@ -146,6 +146,7 @@ def rank_weight_share(k: ArrayLike, low: ArrayLike, high: ArrayLike) -> Float[Ar
     check_all("k", k, "positive", lambda k: k > 0)
     check_between("low", low, 0, 1)
     check_between("high", high, low, 1)
+    k, low, high = map(native, (k, low, high))
     dtype = at_least_single(jnp.result_type(k, low, high, 1.0))
     k, low, high = (jnp.asarray(a, dtype) for a in (k, low, high))
     finite = jnp.maximum(jnp.where(jnp.isinf(k), 1.0, k), jnp.finfo(dtype).tiny)
@@ -162,7 +163,7 @@ def effective_sample_size(weights: ArrayLike) -> Float[Array, ""]:
     """
     _check_vector("weights", weights)
     check_all("weights", weights, "finite and not negative", lambda w: (w >= 0) & (w < np.inf))
-    w = over_largest(weights, "weights")
+    w = over_largest(native(weights), "weights")
     total, squares = w.sum(), (w * w).sum()
     return jnp.where(squares > 0, total**2 / jnp.where(squares > 0, squares, 1.0), 0.0)
 
@@ -190,6 +191,7 @@ def k_of_effective_rows(n: ArrayLike, effective: ArrayLike) -> Float[Array, ""]:
     """
     check_number("n", n, "at least 0", lambda n: n >= 0)
     check_number("effective", effective, "a number of rows", lambda e: ~np.isnan(e))
+    n, effective = native(n), native(effective)
     dtype = computing_type(effective)
     rows = jnp.maximum(jnp.asarray(n).astype(dtype), 1.0)
     wanted = jnp.asarray(effective).astype(dtype)
@@ -226,7 +228,8 @@ def usable_scores(
     Scores of 64 bits on the host that float32 would make equal come less an offset, on which no
     weighting depends; a warning says if they are equal all the same.
     """
-    scores = jnp.asarray(_in_single(scores))
+    scores = jnp.asarray(_in_single(native(scores)))
+    mask = None if mask is None else native(mask)
     if scores.ndim != 1 or scores.shape[0] == 0:
         raise ValueError(
             f"scores must be a non-empty vector, got shape {scores.shape}; use vmap for batches"
