@@ -112,6 +112,21 @@ def relative(scores: ArrayLike, offset: float) -> np.ndarray:
         return (in_double(scores) - offset).astype(np.float32)
 
 
+def check_range(name: str, scores: ArrayLike, used: np.ndarray) -> None:
+    """Refuse finite scores that are infinite in float32, as which they would not count.
+
+    Raises:
+      ValueError: naming the first.
+    """
+    values = in_double(scores)
+    lost = np.flatnonzero(np.isfinite(values) & ~np.isfinite(used))
+    if len(lost):
+        raise ValueError(
+            f"{name} must be within float32's range, but row {lost[0]} is {values[lost[0]]:g}: "
+            "rescale all of them"
+        )
+
+
 def _distinct(values: np.ndarray) -> int:
     """The number of distinct scores; a difference of 1e-12 of the largest is one of rounding."""
     largest = np.abs(values).max(initial=0.0)

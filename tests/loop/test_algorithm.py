@@ -5,10 +5,12 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from tests.builders import tiny_algorithm
 from wrlso import loop
 from wrlso.loop.candidates import prepare_base
+from wrlso.loop.retraining import RetrainConfig
 
 
 def test_the_method_decides_when_the_model_is_retrained():
@@ -58,3 +60,9 @@ def test_a_model_stays_as_it_is_where_no_row_has_weight():
     after, info = loop.retrain(nothing, jax.random.key(0), state, base, 5)
     assert not bool(info.finite)
     jax.tree.map(np.testing.assert_array_equal, after.params, task.params)
+
+
+@pytest.mark.parametrize("name", ["first_steps", "steps", "min_steps"])
+def test_numbers_of_steps_are_whole(name):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number, got 2.5"):
+        RetrainConfig(**({"first_epochs": 1.0, "epochs": 1.0} | {name: 2.5}))

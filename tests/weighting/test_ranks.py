@@ -233,3 +233,10 @@ def test_arrays_in_another_byte_order_are_the_same_numbers(kind):
     ):
         found = weigh(other(scores), other(k), other(rounds))
         np.testing.assert_array_equal(found, weigh(scores, k, rounds))
+
+
+@pytest.mark.parametrize("large", [1e39, -1e39])
+def test_a_score_beyond_float32_is_refused(large):
+    """It would be infinite, and not count: the best row had weight zero."""
+    with pytest.raises(ValueError, match=r"scores must be within float32's range, but row 2 is"):
+        rank_weights(np.array([1.0, 2.0, large]), 1e-3)

@@ -28,10 +28,10 @@ from wrlso.fingerprint import (
 from wrlso.proposers.base import Observations
 from wrlso.scores import (
     Direction,
+    check_range,
     check_real,
     form_of,
     in_a_program,
-    in_double,
     is_concrete,
     less,
     negative_on_host,
@@ -132,12 +132,7 @@ def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
     used = relative(scores, offset)
     if not np.isfinite(used).any():
         raise ValueError("scores of the base data are all NaN, infinite or too large for float32")
-    too_large = np.flatnonzero(np.isfinite(in_double(scores)) & ~np.isfinite(used))
-    if len(too_large):
-        raise ValueError(
-            f"the score of row {too_large[0]} of the base data, "
-            f"{in_double(scores)[too_large[0]]:g}, is too large for float32: rescale all scores"
-        )
+    check_range("scores of the base data", scores, used)
     warn_of_merged(scores, offset, "the base data")
     return jnp.asarray(used), offset
 

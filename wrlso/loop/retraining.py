@@ -74,8 +74,11 @@ class RetrainConfig:
             )
         for name in (*TRAINING_NUMBERS, *_SIZES):
             value = getattr(self, name)
-            if value is not None:
-                check_rate(name, value)
+            if value is None:
+                continue
+            if name.endswith("steps"):
+                check_whole(name, value, 0)
+            check_rate(name, value)
 
     def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
         """The optax transformation for a learning rate, which may be traced.

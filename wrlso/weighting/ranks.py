@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int32
 
 from wrlso.scores import (
     at_least_single,
+    check_range,
     computing_type,
     in_double,
     is_concrete,
@@ -274,7 +275,9 @@ def _in_single(scores: ArrayLike) -> ArrayLike:
         return values
     offset = score_offset(values)
     warn_of_merged(values, offset, "the weights")
-    return relative(values, offset)
+    used = relative(values, offset)
+    check_range("scores", values, used)
+    return used
 
 
 def _less_the_best(scores: Array, mask: ArrayLike | None) -> Array:
