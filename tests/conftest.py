@@ -23,6 +23,7 @@ os.environ.setdefault(
 import jax
 import pytest
 
+from tests.variants import LEFT_TO_BENCH
 from wrlso.models import gru
 
 # Tracing makes millions of short-lived objects: looked through at the usual rate, they cost a tenth
@@ -68,3 +69,10 @@ def few_programs():
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
         jax.clear_caches()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if LEFT_TO_BENCH.search(item.nodeid):
+            item.add_marker(pytest.mark.slow)
