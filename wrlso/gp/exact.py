@@ -44,13 +44,15 @@ _FAR = 64.0
 
 class ExactGP(NamedTuple):
     """A posterior. ``points [n, d]``, ``targets [n]``, ``mask [n]``, ``noise []`` (variance),
-    ``whitening [n, n]`` (W above, lower triangular), ``alpha [n]`` (``W^T W targets``)."""
+    ``covariance [n, n]`` (of the observations, with their noise), ``whitening [n, n]`` (W above,
+    lower triangular), ``alpha [n]`` (``W^T W targets``)."""
 
     kernel: Kernel
     noise: AnyArray
     points: AnyArray
     targets: AnyArray
     mask: AnyArray
+    covariance: AnyArray
     whitening: AnyArray
     alpha: AnyArray
 
@@ -99,7 +101,7 @@ def condition(
     covariance, noise, y, rows, _ = _masked(kernel, noise, points, targets, mask, filled=True)
     whitening, _ = whiten(covariance)
     alpha = refined_solve(covariance, whitening, y)
-    return ExactGP(kernel, noise, jnp.asarray(points), y, rows, whitening, alpha)
+    return ExactGP(kernel, noise, jnp.asarray(points), y, rows, covariance, whitening, alpha)
 
 
 def predict(
@@ -169,26 +171,25 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
     slot, target = jnp.asarray(slot).astype(jnp.int32), jnp.asarray(target, gp.targets.dtype)
     free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n, dtype=jnp.int32), -1).max())
     slot = jnp.where(free, slot, n)
-    covariance, cross = _covariance(gp), _cross(gp, point[None])[0]
-    prior = gp.kernel(point[None])[0]
+    cross, prior = _cross(gp, point[None])[0], gp.kernel(point[None])[0]
     root = matmul(gp.whitening, cross)
-    root += matmul(gp.whitening, cross - matmul(covariance, matmul(gp.whitening.T, root)))
-    trace = prior + jnp.where(gp.mask, gp.kernel(gp.points), 0.0).sum()
+    root += matmul(gp.whitening, cross - matmul(gp.covariance, matmul(gp.whitening.T, root)))
+    trace = prior + jnp.where(gp.mask, jnp.diagonal(gp.covariance), 0.0).sum()
     floor = jnp.finfo(root.dtype).eps * trace  # what condition takes for rounding error
     pivot = jnp.sqrt(jnp.maximum(prior - matmul(root, root), floor) + gp.noise)
     row = -matmul(gp.whitening.T, root).at[slot].add(-1.0, mode="drop") / pivot
     targets = gp.targets.at[slot].set(target, mode="drop")
+    covariance = gp.covariance.at[slot].set(cross, mode="drop").at[:, slot].set(cross, mode="drop")
     new = gp._replace(
         points=gp.points.at[slot].set(point, mode="drop"),
         targets=targets,
         mask=gp.mask.at[slot].set(True, mode="drop"),
+        covariance=covariance.at[slot, slot].set(prior + gp.noise, mode="drop"),
         whitening=gp.whitening.at[slot].set(row, mode="drop"),
     )
     alpha = gp.alpha + row * matmul(row, targets)
-    own = alpha.at[slot].get(mode="fill", fill_value=0.0)
-    explained = matmul(covariance, alpha) + cross * own
-    explained = explained.at[slot].set(matmul(cross, alpha) + (prior + gp.noise) * own, mode="drop")
-    alpha += matmul(new.whitening.T, matmul(new.whitening, targets - explained))
+    left = targets - matmul(new.covariance, alpha)
+    alpha += matmul(new.whitening.T, matmul(new.whitening, left))
     return new._replace(alpha=jnp.where(free, alpha, gp.alpha))
 
 
@@ -219,14 +220,6 @@ def _masked(
     filler = jnp.where(near | ~(pivot > 0) | jnp.isinf(pivot), 1.0, pivot).astype(trace.dtype)
     covariance = jnp.where(rows[:, None] & rows[None, :], covariance, filler * identity)
     return covariance, noise, jnp.where(rows, targets, 0.0), rows, filler
-
-
-def _covariance(gp: ExactGP) -> AnyArray:
-    """Covariance of the observations ``[n, n]``, as :func:`_masked` makes it."""
-    identity = jnp.eye(len(gp.targets), dtype=gp.points.dtype)
-    points = jnp.where(gp.mask[:, None], gp.points, 0.0)
-    both = gp.mask[:, None] & gp.mask[None, :]
-    return jnp.where(both, gp.kernel(points, points) + gp.noise * identity, identity)
 
 
 def _cross(gp: ExactGP, x: AnyArray) -> AnyArray:

@@ -112,7 +112,7 @@ def check_form(weighting: Weighting, hyper: Mapping[str, ArrayLike]) -> None:
     """
     if is_ours(weighting):
         return
-    rows = (jax.ShapeDtypeStruct((3,), kind) for kind in (jnp.result_type(float), bool, jnp.int32))
+    rows = (jax.ShapeDtypeStruct((3,), kind) for kind in (jnp.float32, bool, jnp.int32))
     jax.eval_shape(partial(weights_of, weighting), *rows, dict(hyper))
 
 
