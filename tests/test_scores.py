@@ -21,7 +21,6 @@ from wrlso.data import Dataset, check_dataset
 from wrlso.loop.candidates import prepare_base
 from wrlso.scores import (
     evaluate,
-    is_concrete,
     less,
     negative,
     negative_on_host,
@@ -29,6 +28,7 @@ from wrlso.scores import (
     score_offset,
     warn_of_merged,
 )
+from wrlso.scores.checks import is_concrete
 
 FAR = -76_000_000
 """Float32 has a number in every eighth place there."""

@@ -17,7 +17,7 @@ from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num, PRNGKeyArray
 
-from wrlso.scores import is_concrete
+from wrlso.scores.checks import is_concrete, native
 
 if TYPE_CHECKING:
     AnyArray: TypeAlias = Array
@@ -69,13 +69,8 @@ def _split(u: Array) -> tuple[Array, Array]:
 def _floating(*arrays: ArrayLike) -> list[Array]:
     """The same numbers in float32, or in their own type where that is a wider float."""
     wide = lambda a: jnp.issubdtype(a.dtype, jnp.floating) and a.dtype.itemsize > 4  # noqa: E731
-    given = (jnp.asarray(_native(a)) for a in arrays)
+    given = (jnp.asarray(native(a)) for a in arrays)
     return [a if wide(a) else a.astype(jnp.float32) for a in given]
-
-
-def _native(a: ArrayLike) -> ArrayLike:
-    """A NumPy array in the machine's byte order, which JAX asks for, and anything else as it is."""
-    return a.astype(a.dtype.newbyteorder("="), copy=False) if isinstance(a, np.ndarray) else a
 
 
 def _excess(u: Array) -> Array:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from wrlso.scores import form_of, in_a_program
+from wrlso.scores.checks import form_of, in_a_program
 
 DedupKey = Callable[[Array], Array]
 """``objects [B, ...]`` to integers ``[B, ...]``: equal rows mean that two objects are two spellings
@@ -54,7 +54,7 @@ def fingerprint(objects: Array, dedup_key: DedupKey | None = None) -> Fingerprin
 
 
 def keys_of(objects: Any, dedup_key: DedupKey | None) -> Any:
-    """What tells objects ``[N, ...]`` apart ``[N, ...]``: the objects where there is no key.
+    """The integers ``[N, ...]`` by which objects are compared: those of the key, or their own.
 
     Raises:
       ValueError: if the key does not return a row for each object.

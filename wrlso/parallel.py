@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from wrlso.scores import check_whole
+from wrlso.scores.checks import check_whole
 
 SeedMode = Literal["auto", "map", "vmap"]
 

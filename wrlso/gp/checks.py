@@ -8,7 +8,7 @@ from tinygp.kernels import Kernel
 
 from wrlso.gp.kernels import Stationary
 from wrlso.gp.linalg import AnyArray, check_finite
-from wrlso.scores import check_scalar, is_concrete
+from wrlso.scores.checks import check_scalar, is_concrete
 
 
 def check_problem(

@@ -36,7 +36,7 @@ from wrlso.gp.linalg import (
     times_lower,
     whiten,
 )
-from wrlso.scores import check_scalar
+from wrlso.scores.checks import check_scalar
 
 _FAR = 64.0
 """Up to this factor, and down to its inverse, variances are near 1."""
@@ -146,8 +146,8 @@ def predict_joint(
 def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: ArrayLike) -> ExactGP:
     """The posterior with one more observation, at fixed hyperparameters, in O(n^2).
 
-    The new row of W and ``alpha`` have one step of iterative refinement each (Higham 2002, Ch. 12):
-    after any number of observations they are as exact as those of :func:`condition`.
+    The new row of W and ``alpha`` have one step of iterative refinement each (Higham 2002, Ch. 12),
+    which keeps their rounding from growing with the number of observations.
 
     Args:
       gp: the posterior.

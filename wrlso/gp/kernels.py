@@ -123,8 +123,8 @@ def squared_distances(x: Array, z: Array) -> Array:
     """Squared Euclidean distances ``[n, d], [m, d] -> [n, m]``, never negative.
 
     In more than a few dimensions ``|x|^2 + |z|^2 - 2 x.z``, about the centre of z
-    to keep cancellation small: 2 n m d FLOPs as one matrix product. Where the square of one
-    point overflows, the distance is infinite; where those of both do, it may be NaN there.
+    to keep cancellation small: 2 n m d FLOPs as one matrix product. The distance is
+    infinite if the square of one point overflows, and may be NaN if the squares of both do.
     """
     if x.shape[1] <= _DIRECT_DIMENSIONS:
         return sum((x[:, None, j] - z[None, :, j]) ** 2 for j in range(x.shape[1])) + jnp.zeros(

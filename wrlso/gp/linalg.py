@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from wrlso.scores import is_concrete
+from wrlso.scores.checks import is_concrete
 
 if TYPE_CHECKING:
     AnyArray: TypeAlias = Array

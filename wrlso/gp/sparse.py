@@ -22,7 +22,7 @@ from tinygp.kernels import Kernel
 
 from wrlso.gp.checks import check_like, check_noise, check_problem, check_type
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
-from wrlso.scores import check_scalar
+from wrlso.scores.checks import check_scalar
 
 
 class SparseGP(NamedTuple):

@@ -29,16 +29,13 @@ from wrlso.proposers.base import Observations
 from wrlso.scores import (
     Direction,
     check_range,
-    check_real,
-    form_of,
-    in_a_program,
-    is_concrete,
     less,
     negative_on_host,
     relative,
     score_offset,
     warn_of_merged,
 )
+from wrlso.scores.checks import is_concrete, native, values_of_rows
 from wrlso.status import Status
 
 
@@ -89,10 +86,7 @@ def prepare_base(
     _check_types(dataset)
     given = negative_on_host(dataset.scores) if minimize else dataset.scores
     scores, offset = _prepare_scores(given, offset)
-    objects = dataset.objects
-    if isinstance(objects, np.ndarray):  # JAX has one order of bytes
-        objects = objects.astype(objects.dtype.newbyteorder("="), copy=False)
-    objects = jnp.asarray(objects)
+    objects = jnp.asarray(native(dataset.objects))
     # A key of the user's is no static argument, as JAX would keep it alive.
     index = _index if dedup_key is None else jax.jit(partial(_index_by, dedup_key=dedup_key))
     fingerprints, distinct = index(objects)
@@ -264,15 +258,8 @@ def _verdicts(name: str, test: Callable[[Array], Array] | None, objects: Array) 
     """Booleans ``[P]`` of a test of objects ``[P, ...]``; all true without one."""
     if test is None:
         return jnp.ones(len(objects), bool)
-    with in_a_program(name):
-        found = test(objects)
-    if getattr(found, "shape", None) != objects.shape[:1]:
-        raise ValueError(
-            f"{name} must map objects {list(objects.shape)} to booleans {list(objects.shape[:1])}, "
-            f"got {form_of(found)}"
-        )
-    check_real(f"verdicts of {name}", found)
-    return found.astype(bool)
+    task = f"map objects {list(objects.shape)} to booleans {list(objects.shape[:1])}"
+    return values_of_rows(name, lambda: test(objects), len(objects), task).astype(bool)
 
 
 def no_candidates(

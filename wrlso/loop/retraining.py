@@ -12,7 +12,7 @@ from wrlso.data import Dataset, History, all_rounds, all_scores, gather
 from wrlso.models.elbo import constant_beta
 from wrlso.models.training import WeightForm, minibatches, train
 from wrlso.models.vae import VAE
-from wrlso.scores import check_whole, form_of
+from wrlso.scores.checks import check_whole, form_of
 from wrlso.weighting.checks import check_rate
 from wrlso.weighting.ranks import effective_sample_size
 from wrlso.weighting.registry import Weighting, weights_of

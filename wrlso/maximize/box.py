@@ -7,7 +7,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from wrlso.scores import at_least_single, is_concrete
+from wrlso.scores import at_least_single
+from wrlso.scores.checks import is_concrete
 
 
 def bounds_of(

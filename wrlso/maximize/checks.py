@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wrlso.scores import check_real
+from wrlso.scores.checks import check_real
 
 
 def check_starts(starts: Any, evaluations: int) -> None:

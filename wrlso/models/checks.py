@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from wrlso.scores import form_of
+from wrlso.scores.checks import form_of
 
 
 def check_rows(name: str, found: Any, objects: Any) -> Array:

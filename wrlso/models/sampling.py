@@ -12,7 +12,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from wrlso.scores import in_double, is_concrete, over_largest
+from wrlso.scores import in_double, over_largest
+from wrlso.scores.checks import is_concrete
 
 _SCALE = 2.0**31
 _SLACK = 1e-3

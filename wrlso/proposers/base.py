@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from wrlso.data import Dataset, History
-from wrlso.scores import check_whole
+from wrlso.scores.checks import check_whole
 
 
 class Pool(NamedTuple):

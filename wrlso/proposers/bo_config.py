@@ -11,7 +11,7 @@ from jax import Array
 
 from wrlso import acquisition as acq
 from wrlso.proposers.surrogate import SurrogateConfig
-from wrlso.scores import check_real, form_of, in_a_program
+from wrlso.scores.checks import values_of_rows
 
 AcquisitionName = Literal["log_ei", "ei", "ucb", "thompson"]
 AcquisitionFunction = Callable[[Array, Array, Array], Array]
@@ -35,14 +35,9 @@ def acquisition_of_own(
     Raises:
       ValueError: if it returns anything but a real number for each point.
     """
-    with in_a_program("acquisition function"):
-        found = function(mean, variance, best)
-    if getattr(found, "shape", None) != mean.shape:
-        raise ValueError(
-            f"acquisition must return a number for each of {len(mean)} points, got {form_of(found)}"
-        )
-    check_real("values of the acquisition function", found)
-    values = jnp.asarray(found, mean.dtype)
+    call = lambda: function(mean, variance, best)  # noqa: E731
+    task = f"return a number for each of {len(mean)} points"
+    values = values_of_rows("acquisition", call, len(mean), task).astype(mean.dtype)
     return jnp.where(jnp.isnan(values), -jnp.inf, values)
 
 

@@ -25,7 +25,8 @@ from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, Relaxation, decode_all, encode_all
 from wrlso.proposers.base import Pool, Proposer, View
 from wrlso.proposers.regressor import RegressorConfig, initial_params, make_regressor
-from wrlso.scores import Objective, check_real, form_of, in_a_program
+from wrlso.scores import Objective
+from wrlso.scores.checks import values_of_rows
 from wrlso.storage.digest import describe
 
 GradientMethod = Literal["latent_ascent", "data_ascent", "generator"]
@@ -121,15 +122,10 @@ def _soft_scores(soft_objective: Callable[[Array], Array], soft: Array) -> Array
     Raises:
       ValueError: if the function returns anything but a real number for each.
     """
-    with in_a_program("soft_objective"):
-        found = soft_objective(soft)
-    if getattr(found, "shape", None) != soft.shape[:1]:
-        raise ValueError(
-            f"soft_objective must map soft objects {list(soft.shape)} to scores "
-            f"{list(soft.shape[:1])}, got {form_of(found)}"
-        )
-    check_real("scores of the soft_objective", found)
-    return found
+    task = f"map soft objects {list(soft.shape)} to scores {list(soft.shape[:1])}"
+    return values_of_rows(
+        "soft_objective", lambda: soft_objective(soft), len(soft), task, values="scores"
+    )
 
 
 def _unit_of_scores(key: Array, view: View, memory: Any) -> tuple[Any, Array]:

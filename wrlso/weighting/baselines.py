@@ -17,7 +17,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from wrlso.weighting.checks import check_number, native
+from wrlso.scores.checks import native
+from wrlso.weighting.checks import check_number
 from wrlso.weighting.ranks import normalise, usable_scores
 
 BASE = -1

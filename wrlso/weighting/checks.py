@@ -6,14 +6,8 @@ from typing import Any
 import numpy as np
 from jax.typing import ArrayLike
 
-from wrlso.scores import check_scalar, in_double, is_concrete
-
-
-def native(values: ArrayLike) -> ArrayLike:
-    """A NumPy array in the machine's byte order, which JAX asks for, and anything else as it is."""
-    if isinstance(values, (np.ndarray, np.generic)) and not values.dtype.isnative:
-        return values.astype(values.dtype.newbyteorder("="))
-    return values
+from wrlso.scores import in_double
+from wrlso.scores.checks import check_scalar, is_concrete
 
 
 def check_number(

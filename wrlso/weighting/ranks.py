@@ -24,13 +24,13 @@ from wrlso.scores import (
     check_range,
     computing_type,
     in_double,
-    is_concrete,
     over_largest,
     relative,
     score_offset,
     warn_of_merged,
 )
-from wrlso.weighting.checks import check_all, check_between, check_number, native
+from wrlso.scores.checks import is_concrete, native
+from wrlso.weighting.checks import check_all, check_between, check_number
 
 
 def rank_weights(

@@ -13,7 +13,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from wrlso.scores import check_real, form_of, in_a_program, over_largest
+from wrlso.scores import over_largest
+from wrlso.scores.checks import values_of_rows
 from wrlso.weighting.baselines import (
     cem_pi_reference_weights,
     cem_pi_weights,
@@ -57,9 +58,8 @@ def weights_of(
 ) -> Array:
     """Training weights ``[N]`` of a weighting of this package or of one's own.
 
-    Those of one's own are zero where the mask is false and where they are negative or NaN, and are
-    scaled to a sum of one; with none above zero, all are zero. Beside an infinite weight, finite
-    ones are zero.
+    A weighting of one's own has its weights set to zero if they are masked, negative or NaN, or
+    finite beside an infinite one. The others are scaled to a sum of one.
 
     Args:
       weighting: the function, called with the other arguments.
@@ -68,17 +68,11 @@ def weights_of(
     Raises:
       ValueError: if the function returns anything but a real number for each row.
     """
-    with in_a_program("weighting"):
-        found = weighting(scores, mask, rounds, hyper)
-    if getattr(found, "shape", None) != scores.shape:
-        raise ValueError(
-            "the weighting must map scores, mask and rounds to an array with a weight for each of "
-            f"{len(scores)} rows, got {form_of(found)}"
-        )
+    call = lambda: weighting(scores, mask, rounds, hyper)  # noqa: E731
     if is_ours(weighting):
-        return found
-    check_real("weights of the weighting", found)
-    given = jnp.asarray(found, scores.dtype)
+        return call()
+    task = f"map scores, mask and rounds to a weight for each of {len(scores)} rows"
+    given = values_of_rows("weighting", call, len(scores), task).astype(scores.dtype)
     given = jnp.where(mask & (given > 0), given, 0.0)
     infinite = jnp.isinf(given)
     given = jnp.where(infinite.any(), infinite.astype(given.dtype), given)

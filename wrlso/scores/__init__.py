@@ -5,16 +5,17 @@ host scores stay in float64, and no rank, weight or posterior depends on the off
 """
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
-from typing import Any, SupportsIndex
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike, DTypeLike
+
+from wrlso.scores.checks import is_concrete, values_of_rows
 
 Objective = Callable[[Array], Array]
 """``objects [B, ...] -> scores [B]``, higher is better. Whole numbers count exactly, those of 32
@@ -207,16 +208,14 @@ def raw_scores(objective: Objective, objects: Array) -> Array:
     Raises:
       ValueError: if the objective does not return one score, a real number, per object.
     """
-    with in_a_program("objective", "give a Python function of one object as host_objective"):
-        found = objective(objects)
-        found = jnp.asarray(found) if isinstance(found, (list, tuple)) else found
-    if getattr(found, "shape", None) != objects.shape[:1]:
-        raise ValueError(
-            f"objective must map objects {list(objects.shape)} to scores {list(objects.shape[:1])}"
-            f", got {form_of(found)}; give a function of one object as host_objective"
-        )
-    check_real("scores of the objective", found)
-    return jnp.asarray(found)
+    return values_of_rows(
+        "objective",
+        lambda: objective(objects),
+        objects.shape[0],
+        f"map objects {list(objects.shape)} to scores {list(objects.shape[:1])}",
+        "give a Python function of one object as host_objective",
+        values="scores",
+    )
 
 
 def constant_less(value: float, offset: ArrayLike) -> Array:
@@ -260,72 +259,3 @@ def negative_on_host(scores: Any) -> Any:
 def _is_small_integer(scores: Array) -> bool:
     kind = scores.dtype
     return kind == jnp.bool_ or (jnp.issubdtype(kind, jnp.integer) and kind.itemsize < 4)
-
-
-def check_real(name: str, values: Any) -> None:
-    """Refuse arrays that are neither floats nor whole numbers nor booleans, also under ``jit``.
-
-    Raises:
-      ValueError: if so; it names what and the type.
-    """
-    kind = getattr(values, "dtype", None) or jnp.result_type(values)
-    if not any(jnp.issubdtype(kind, real) for real in (jnp.floating, jnp.integer, jnp.bool_)):
-        raise ValueError(f"{name} must be real numbers, got {kind}")
-
-
-def form_of(found: Any) -> str:
-    """The shape of an array, or the type of anything else, for messages."""
-    shape = getattr(found, "shape", None)
-    if shape is not None:
-        return str(list(shape))
-    length = f" of {len(found)}" if isinstance(found, (tuple, list, dict)) else ""
-    return f"a {type(found).__name__}{length}"
-
-
-@contextmanager
-def in_a_program(name: str, otherwise: str = "") -> Iterator[None]:
-    """Say what to do beside JAX's error about a user's function that is no program of JAX."""
-    try:
-        yield
-    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
-        error.add_note(
-            f"The {name} is part of a compiled program: write it with jax.numpy and jax.lax"
-            f"{f', or {otherwise}' * bool(otherwise)}."
-        )
-        raise
-
-
-def is_concrete(*arrays: Any) -> bool:
-    """Whether the values of all arrays are known now and here, so that they can be checked.
-
-    Those of an argument under ``jit``, ``vmap`` or ``grad`` are not, and neither are those of an
-    array of which other processes hold a part. None and numbers are known. Lists may hold either.
-    """
-    return not any(
-        isinstance(leaf, jax.core.Tracer) or not getattr(leaf, "is_fully_addressable", True)
-        for leaf in jax.tree.leaves(arrays)
-    )
-
-
-def check_scalar(name: str, value: ArrayLike) -> None:
-    """Refuse an array in place of a number, also under ``jit``.
-
-    Raises:
-      ValueError: if so.
-    """
-    if np.ndim(value) != 0:
-        raise ValueError(
-            f"{name} must be a single number, got shape {np.shape(value)}; use vmap for more"
-        )
-
-
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Refuse what is no whole number, and one below ``least``.
-
-    Raises:
-      ValueError: if so.
-    """
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise ValueError(f"{name} must be a whole number, got {value!r}")
-    if int(value) < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
