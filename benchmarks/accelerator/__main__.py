@@ -18,13 +18,15 @@ import argparse
 import csv
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import jax
 
-from benchmarks.accelerator.agreement import agreement
+from benchmarks.accelerator.agreement import agreement, begun
 from benchmarks.accelerator.asks import asks, peers, sparse_step
 from benchmarks.accelerator.loops import loops
 from benchmarks.accelerator.measure import (
@@ -40,12 +42,6 @@ from benchmarks.accelerator.molecules import molecules
 from benchmarks.paper.options import RESULTS
 from wrlso.results.tables import markdown
 
-PROGRAMS: dict[str, Callable[[bool], Iterator[Program]]] = {
-    "loop": loops,  # their programs take longest to compile
-    "molecules": molecules,
-    "ask": asks,
-    "sparse": sparse_step,
-}
 PARTS = ("agreement", "molecules", "ask", "sparse", "peers", "loop")
 """In the order in which they are measured: the last one takes all the time that is left."""
 
@@ -77,13 +73,14 @@ def _quickly_compiled() -> Iterator[None]:
 
 
 def _run(options: argparse.Namespace, small: bool) -> Path:
+    start = time.monotonic()
     deadline = Deadline(60 * options.minutes - 15)  # some time to end
     name = re.sub(r"\W+", "-", jax.devices()[0].device_kind).strip("-").lower()
     stem = options.out / f"accelerator-{name}"
     rows: list[Row] = []
     for row in measurements(options.only, small, deadline):
         rows.append(row)
-        print(" | ".join(cells(row)), flush=True)
+        print(f"{time.monotonic() - start:4.0f} s", *cells(row), sep=" | ", flush=True)
         _write(stem, rows, options.only, small)
     return stem.with_suffix(".csv")
 
@@ -91,13 +88,12 @@ def _run(options: argparse.Namespace, small: bool) -> Path:
 def measurements(parts: Sequence[str], small: bool, deadline: Deadline) -> Iterator[Row]:
     """The rows of some parts. One that fails is a row: it must not cost the others their time."""
     compiling = Compiling()
-    programs: dict[str, list[Program]] = {part: [] for part in parts}
-    for part in PROGRAMS:
-        if part in parts:
-            yield from _guarded(part, lambda part=part: _begun(part, small, compiling, programs))
+    programs: dict[str, list[Any]] = {part: [] for part in parts}
+    for part in (part for part in PROGRAMS if part in parts):
+        yield from _guarded(part, lambda part=part: _begun(part, small, compiling, programs))
     for part in (part for part in PARTS if part in parts):
         if part == "agreement":  # nothing is timed, so that it need not wait
-            yield from _guarded(part, lambda: agreement(small))
+            yield from _guarded(part, lambda: agreement(programs["agreement"], deadline))
             compiling.wait(0.6 * deadline.left)
         elif part == "peers":
             yield from _guarded(part, lambda: peers(small, deadline))
@@ -107,12 +103,33 @@ def measurements(parts: Sequence[str], small: bool, deadline: Deadline) -> Itera
 
 
 def _begun(
-    part: str, small: bool, compiling: Compiling, programs: dict[str, list[Program]]
+    part: str, small: bool, compiling: Compiling, programs: dict[str, list[Any]]
 ) -> Iterator[Row]:
-    for program in PROGRAMS[part](small):
-        compiling.add(program)
+    for program in PROGRAMS[part](small, compiling):
         programs[part].append(program)
     yield from ()
+
+
+def added(
+    found: Callable[[bool], Iterator[Program]],
+) -> Callable[[bool, Compiling], Iterator[Program]]:
+    """Begin to compile each program that a part finds."""
+
+    def programs(small: bool, compiling: Compiling) -> Iterator[Program]:
+        for program in found(small):
+            compiling.add(program)
+            yield program
+
+    return programs
+
+
+PROGRAMS: dict[str, Callable[[bool, Compiling], Iterator[Any]]] = {
+    "loop": added(loops),  # their programs take longest to compile
+    "agreement": begun,
+    "molecules": added(molecules),
+    "ask": added(asks),
+    "sparse": added(sparse_step),
+}
 
 
 def _guarded(part: str, rows: Callable[[], Iterator[Row]]) -> Iterator[Row]:

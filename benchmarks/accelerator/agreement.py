@@ -1,6 +1,8 @@
 """The same programs on the device and on its host's CPU: how far their results differ."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 
 import wrlso
 from benchmarks.accelerator.asks import DIMENSIONS, bound_and_slope
-from benchmarks.accelerator.measure import Row
+from benchmarks.accelerator.measure import NOT_COMPILED, Compiled, Compiling, Deadline, Row
 from benchmarks.speed.gp_problems import draw_problem, standard_surrogate
 from wrlso.acquisition import log_expected_improvement
 from wrlso.fingerprint import fingerprint
@@ -26,34 +28,59 @@ from wrlso.weighting import rank_weights
 Case = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
-def agreement(small: bool) -> Iterator[Row]:
-    """A row a program: the largest difference, relative to the largest number of its array.
+@dataclass
+class Pair:
+    """A function compiled for the device and for its host, and its arguments on each."""
 
-    Whole numbers are compared one by one. A model's products have JAX's default precision, which
-    is lower than float32's on many accelerators; its rows say what that does, and what the
-    precision ``highest`` leaves.
+    what: str
+    programs: list[Future[Compiled]]
+    arguments: list[Any]
+
+
+def begun(small: bool, compiling: Compiling) -> Iterator[Pair]:
+    """Start to compile every program twice.
+
+    A model's products have JAX's default precision, which is lower than float32's on many
+    accelerators; its rows say what that does, and what the precision ``highest`` leaves.
     """
-    cases = {**_posteriors(small), **_exact_numbers(small)}
-    for what, case in cases.items():
-        yield _row(what, case)
+    for proposer in ("grid",) if small else ("bo", "grid"):  # they take longest to compile
+        what = f"queries of a simulation of shapes, {proposer}, precision highest"
+        with jax.default_matmul_precision("highest"):
+            yield _pair(what, _simulation(small, proposer), compiling)
+    for what, case in {**_posteriors(small), **_exact_numbers(small)}.items():
+        yield _pair(what, case, compiling)
     for precision in ("default",) if small else ("default", "highest"):
         with jax.default_matmul_precision(precision):
             for what, case in _model(small).items():
-                yield _row(f"{what}, precision {precision}", case)
-    for proposer in ("grid",) if small else ("grid", "bo"):
-        what = f"queries of a simulation of shapes, {proposer}, precision highest"
-        with jax.default_matmul_precision("highest"):
-            yield _row(what, _simulation(small, proposer))
+                yield _pair(f"{what}, precision {precision}", case, compiling)
 
 
-def _row(what: str, case: Case) -> Row:
+def _pair(what: str, case: Case, compiling: Compiling) -> Pair:
     function, arguments = case
-    program = jax.jit(function)
-    here, there = (
-        program(*jax.device_put(arguments, device))
-        for device in (jax.devices()[0], jax.devices("cpu")[0])
-    )
-    return Row("agreement with the CPU", what, note=compared(here, there))
+    devices = jax.devices()[0], jax.devices("cpu")[0]
+    placed = [jax.device_put(arguments, device) for device in devices]
+    return Pair(what, [compiling.begin(function, there) for there in placed], placed)
+
+
+def agreement(pairs: Sequence[Pair], deadline: Deadline) -> Iterator[Row]:
+    """A row a program: the largest difference, relative to the largest number of its array.
+
+    Whole numbers are compared one by one.
+    """
+    for pair in pairs:
+        row = Row(PART, pair.what)
+        try:
+            compiled = [future.result(max(deadline.left, 0.1)) for future in pair.programs]
+            both = zip(compiled, pair.arguments, strict=True)
+            row.note = compared(*(one.program(*arguments) for one, arguments in both))
+        except TimeoutError:
+            row.note = NOT_COMPILED
+        except Exception as error:  # a device that cannot hold it, a kernel that does not exist
+            row.note = f"{type(error).__name__}: {error}"[:120]
+        yield row
+
+
+PART = "agreement with the CPU"
 
 
 def compared(here: Any, there: Any) -> str:

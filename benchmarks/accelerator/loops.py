@@ -1,7 +1,6 @@
 """Whole simulations of shapes and expressions, many seeds in one program."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -35,20 +34,21 @@ def _of_task(small: bool, name: str) -> Iterator[Program]:
         base = wrlso.prepare_base(
             wrlso.Dataset(base.dataset.objects[:500], base.dataset.scores[:500]), task.dedup_key
         )
-    run = partial(wrlso.simulate, algorithm, task.objective)
-    for seeds in (2,) if small else (1, 16, 4, 64, 256):
-        for mode in ("vmap", "map"):
-            if mode == "vmap" or seeds <= MOST_IN_TURN:
-                row = Row("loop", name, f"{seeds} seeds, {budget} queries each", mode, per=seeds)
-                arguments = (jnp.arange(seeds, dtype=jnp.int32), params, base)
-                yield Program(row, _over(run, mode), arguments)
 
-
-def _over(run: Any, mode: str) -> Any:
+    @jax.jit  # traced once for all numbers of seeds
     def best(seed: Any, params: Any, base: Any) -> Any:
-        state, rounds = run(seed, params, base)
+        state, rounds = wrlso.simulate(algorithm, task.objective, seed, params, base)
         return state.history.scores.max(), rounds.loss
 
+    counts = (2,) if small else (1, 16, 64, 256, 4)
+    in_turn = [seeds for seeds in counts if seeds <= MOST_IN_TURN]
+    for mode, seeds in [("vmap", n) for n in counts] + [("map", n) for n in in_turn]:
+        row = Row("loop", name, f"{seeds} seeds, {budget} queries each", mode, per=seeds)
+        arguments = (jnp.arange(seeds, dtype=jnp.int32), params, base)
+        yield Program(row, _over(best, mode), arguments)
+
+
+def _over(best: Any, mode: str) -> Any:
     if mode == "vmap":
         return jax.vmap(best, in_axes=(0, None, None))
     return lambda seeds, params, base: lax.map(lambda seed: best(seed, params, base), seeds)

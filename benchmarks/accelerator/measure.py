@@ -106,6 +106,15 @@ class Program:
     half: bool = False
 
 
+@dataclass
+class Compiled:
+    """A program, the seconds that it took to trace and compile, and its operations in products."""
+
+    program: Any
+    seconds: float
+    operations: float
+
+
 class Compiling:
     """Programs that are compiled side by side, on all cores of the host, and timed one by one.
 
@@ -115,16 +124,22 @@ class Compiling:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(os.cpu_count())
-        self._futures: dict[int, Future[_Compiled]] = {}
+        self._futures: dict[int, Future[Compiled]] = {}
 
     def add(self, program: Program) -> None:
         """Trace a program, and start to compile it."""
+        self._futures[id(program)] = self.begin(program.function, program.arguments)
+
+    def begin(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Compiled]:
+        """Trace a function of arrays, and start to compile it for the device that holds them."""
         start = time.perf_counter()
-        traced = jax.jit(program.function).trace(*program.arguments)
+        traced = jax.jit(function).trace(*arguments)
         operations = products(traced.jaxpr.jaxpr)
         lowered = traced.lower()
         spent = time.perf_counter() - start
-        self._futures[id(program)] = self._pool.submit(_compiled, lowered, spent, operations)
+        platforms = {d.platform for a in jax.tree.leaves(arguments) for d in _devices(a)}
+        options = {} if platforms == {"cpu"} else compiler_options()
+        return self._pool.submit(_compiled, lowered, options, spent, operations)
 
     def wait(self, seconds: float) -> None:
         """Until all are compiled, but at most some seconds."""
@@ -142,7 +157,7 @@ class Compiling:
             row.compile_seconds = compiled.seconds
             seconds = _timed(compiled.program, program.arguments, deadline)
         except TimeoutError:
-            row.note = "left out: it was not compiled in time"
+            row.note = NOT_COMPILED
             return row
         except Exception as error:  # a device that cannot hold it, a kernel that does not exist
             row.note = (str(error).splitlines() or [type(error).__name__])[0][:120]
@@ -156,19 +171,17 @@ class Compiling:
 
 
 LEFT_OUT = "left out: no time"
+NOT_COMPILED = "left out: it was not compiled in time"
 
 
-@dataclass
-class _Compiled:
-    program: Any
-    seconds: float
-    operations: float
-
-
-def _compiled(lowered: Any, spent: float, operations: float) -> _Compiled:
+def _compiled(lowered: Any, options: Any, spent: float, operations: float) -> Compiled:
     start = time.perf_counter()
-    program = lowered.compile(compiler_options())
-    return _Compiled(program, spent + time.perf_counter() - start, operations)
+    program = lowered.compile(options)
+    return Compiled(program, spent + time.perf_counter() - start, operations)
+
+
+def _devices(array: Any) -> set[Any]:
+    return array.devices() if isinstance(array, jax.Array) else set()
 
 
 def _timed(compiled: Any, arguments: tuple[Any, ...], deadline: Deadline) -> float:
@@ -187,7 +200,7 @@ LONG = 10.0
 """Seconds of calls after which a program is not called again."""
 
 
-def _fill_in(row: Row, compiled: _Compiled, seconds: float, half: bool) -> None:
+def _fill_in(row: Row, compiled: Compiled, seconds: float, half: bool) -> None:
     row.seconds, row.each = seconds, seconds / row.per
     memory = compiled.program.memory_analysis()
     if memory is not None:

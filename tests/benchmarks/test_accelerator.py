@@ -1,16 +1,26 @@
 """The prepared script for an accelerator, at small sizes on the CPU."""
 
 import csv
+from concurrent.futures import Future
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.accelerator.__main__ import PARTS, PROGRAMS, failures, main, measurements
-from benchmarks.accelerator.agreement import compared, elbo_and_slope
+from benchmarks.accelerator.__main__ import PARTS, PROGRAMS, added, failures, main, measurements
+from benchmarks.accelerator.agreement import Pair, agreement, compared, elbo_and_slope
 from benchmarks.accelerator.loops import loops
-from benchmarks.accelerator.measure import COLUMNS, Compiling, Deadline, Program, Row, cells
+from benchmarks.accelerator.measure import (
+    COLUMNS,
+    NOT_COMPILED,
+    Compiled,
+    Compiling,
+    Deadline,
+    Program,
+    Row,
+    cells,
+)
 from wrlso.tasks.molecule.model import load_model
 from wrlso.tasks.molecule.task import SHIPPED
 
@@ -70,6 +80,23 @@ def test_differences_are_found():
     assert compared(np.array([1.0, np.nan]), one).endswith("nan")
 
 
+def test_a_comparison_that_is_not_compiled_in_time_is_a_note():
+    pairs = [Pair("a program", [Future(), Future()], [(), ()])]
+    (row,) = agreement(pairs, Deadline(0))
+    assert row.note == NOT_COMPILED
+
+
+def test_a_comparison_that_a_device_refuses_costs_the_others_nothing():
+    refused, done = Future(), Future()
+    refused.set_exception(RuntimeError("no such kernel"))
+    done.set_result(Compiled(lambda x: x + 1, 0.0, 0.0))
+    arguments = [(jnp.ones(2),), (jnp.ones(2),)]
+    pairs = [Pair("one", [refused, done], arguments), Pair("other", [done, done], arguments)]
+    one, other = agreement(pairs, Deadline(60))
+    assert one.note == "RuntimeError: no such kernel"
+    assert other.note == "largest relative difference 0.0e+00"
+
+
 def test_peers_are_measured_or_their_absence_is_said(rows):
     theirs = [row for row in rows if row["mode"] in ("BoTorch", "GPyTorch")]
     absent = [row for row in rows if row["part"] == "peers"]
@@ -77,7 +104,7 @@ def test_peers_are_measured_or_their_absence_is_said(rows):
 
 
 def test_no_program_is_timed_after_the_end(monkeypatch):
-    monkeypatch.setitem(PROGRAMS, "sparse", lambda small: one_program(lambda x: x + 1))
+    monkeypatch.setitem(PROGRAMS, "sparse", added(lambda small: one_program(lambda x: x + 1)))
     found = list(measurements(["sparse", "peers"], True, Deadline(0)))
     assert [row.note for row in found] == ["left out: no time"] * 2
 
@@ -119,7 +146,7 @@ def test_a_loop_is_measured_in_both_modes():
 
 
 def test_a_part_that_is_not_measured_keeps_its_figures(tmp_path, monkeypatch):
-    monkeypatch.setitem(PROGRAMS, "sparse", lambda small: one_program(lambda x: x + 1))
+    monkeypatch.setitem(PROGRAMS, "sparse", added(lambda small: one_program(lambda x: x + 1)))
     path = main(["--out", str(tmp_path), "--only", "sparse"])
     theirs = Row("sparse", "their program", mode="GPyTorch")
     with path.open("a", newline="") as file:
@@ -134,7 +161,7 @@ def test_a_part_that_fails_is_told(tmp_path, monkeypatch):
         raise RuntimeError("no such kernel")
         yield
 
-    monkeypatch.setitem(PROGRAMS, "sparse", broken)
+    monkeypatch.setitem(PROGRAMS, "sparse", added(broken))
     assert failures(main(["--out", str(tmp_path), "--only", "sparse"])) == [
         "RuntimeError: no such kernel"
     ]
