@@ -43,27 +43,27 @@ BITS = 16
 
 
 def bits_of(objects):
-    """``[..., 2]`` bytes to ``[..., 16]`` zeros and ones."""
+    """``[..., n]`` bytes to ``[..., 8 n]`` zeros and ones."""
     objects = jnp.asarray(objects)
     places = jnp.arange(8, dtype=jnp.uint8).reshape((1,) * objects.ndim + (8,))
     bits = (objects[..., None] >> places) & jnp.uint8(1)
-    return bits.reshape(*objects.shape[:-1], BITS).astype(jnp.float32)
+    return bits.reshape(*objects.shape[:-1], 8 * objects.shape[-1]).astype(jnp.float32)
 
 
-def tiny_vae() -> VAE:
-    """A linear VAE over strings of 16 bits, stored as two bytes."""
+def tiny_vae(bits: int = BITS, latent_dim: int = 2) -> VAE:
+    """A linear VAE over strings of 16 bits, stored as two bytes, or of any multiple of 8."""
 
     def init(key):
         a, b = jax.random.split(key)
         return {
-            "encoder": 0.3 * jax.random.normal(a, (BITS, 4), jnp.float32),
-            "decoder": jax.random.normal(b, (2, BITS), jnp.float32),
-            "bias": jnp.linspace(-1.0, 1.0, BITS, dtype=jnp.float32),
+            "encoder": 0.3 * jax.random.normal(a, (bits, 2 * latent_dim), jnp.float32),
+            "decoder": jax.random.normal(b, (latent_dim, bits), jnp.float32),
+            "bias": jnp.linspace(-1.0, 1.0, bits, dtype=jnp.float32),
         }
 
     def encode(params, objects):
         out = (bits_of(objects) - 0.5) @ params["encoder"]
-        return out[:, :2], out[:, 2:]
+        return out[:, :latent_dim], out[:, latent_dim:]
 
     def logits(params, z):
         return z @ params["decoder"] + params["bias"][None]
@@ -79,7 +79,7 @@ def tiny_vae() -> VAE:
         soften=bits_of,
         harden=lambda soft: jnp.packbits(soft > 0.5, axis=-1, bitorder="little"),
     )
-    return VAE(2, init, encode, decode, log_likelihood, relaxation=relaxation)
+    return VAE(latent_dim, init, encode, decode, log_likelihood, relaxation=relaxation)
 
 
 def count_bits(objects):
@@ -92,10 +92,10 @@ def count_bits_on_host(thing):
     return float(np.unpackbits(thing).sum())
 
 
-def tiny_data() -> Dataset:
+def tiny_data(bits: int = BITS) -> Dataset:
     """200 strings with few bits set, some of them equal."""
-    bits = jax.random.uniform(jax.random.key(3), (200, BITS), jnp.float32) < 0.25
-    objects = jnp.packbits(bits, axis=-1, bitorder="little")
+    drawn = jax.random.uniform(jax.random.key(3), (200, bits), jnp.float32) < 0.25
+    objects = jnp.packbits(drawn, axis=-1, bitorder="little")
     return Dataset(objects, count_bits(objects))
 
 

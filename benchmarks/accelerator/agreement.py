@@ -58,8 +58,9 @@ def begun(small: bool, compiling: Compiling) -> Iterator[Pair]:
 def _pair(what: str, case: Case, compiling: Compiling) -> Pair:
     function, arguments = case
     devices = jax.devices()[0], jax.devices("cpu")[0]
-    placed = [jax.device_put(arguments, device) for device in devices]
-    return Pair(what, [compiling.begin(function, there) for there in placed], placed)
+    placed = {device: jax.device_put(arguments, device) for device in devices}
+    programs = {device: compiling.begin(function, there) for device, there in placed.items()}
+    return Pair(what, [programs[one] for one in devices], [placed[one] for one in devices])
 
 
 def agreement(pairs: Sequence[Pair], deadline: Deadline) -> Iterator[Row]:

@@ -24,9 +24,11 @@ from benchmarks.accelerator.measure import (
 from wrlso.tasks.molecule.model import load_model
 from wrlso.tasks.molecule.task import SHIPPED
 
+pytestmark = pytest.mark.usefixtures("rolled_loops")
+
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
+def rows(tmp_path_factory, rolled_loops):
     out = tmp_path_factory.mktemp("accelerator")
     parts = [part for part in PARTS if part not in ("loop", "sparse")]
     path = main(["--out", str(out), "--only", *parts])

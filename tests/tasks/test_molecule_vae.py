@@ -200,9 +200,8 @@ def test_cases_are_what_they_seem():
     assert len({plain(smiles) for smiles in MOLECULES}) == len(MOLECULES)
 
 
-def test_lanes_give_what_each_gives_alone(machine, rows, trained):
-    """Strings of other lengths in each lane, in batches that are decoded in parts."""
-    vae, params, *_ = trained
+def lanes(rows):
+    """Latents and objects of three seeds, of other lengths in each."""
     keys = jax.random.split(jax.random.key(3), 3)
     latents = jnp.stack(
         [s * jax.random.normal(k, (96, SIZES.latent_dim)) for s, k in enumerate(keys)]
@@ -211,13 +210,27 @@ def test_lanes_give_what_each_gives_alone(machine, rows, trained):
     objects = jnp.stack([jnp.asarray(rows[by_length][chosen]) for chosen in (
         slice(0, 8), slice(len(rows) // 2, len(rows) // 2 + 8), slice(-8, None)
     )])  # fmt: skip
-    decode, encode = partial(vae.decode, params), partial(vae.encode, params)
-    likelihood = lambda z, x: vae.log_likelihood(params, z[:8], x)  # noqa: E731
+    return latents, objects
+
+
+def test_lanes_decode_what_each_decodes_alone(machine, rows, trained):
+    """In batches that are decoded in parts."""
+    vae, params, *_ = trained
+    decode, (latents, _) = partial(vae.decode, params), lanes(rows)
     alone = jnp.stack([decode(z) for z in latents])
     np.testing.assert_array_equal(jax.vmap(decode)(latents), alone)
     assert len({int((lane > 0).sum(1).max()) for lane in alone}) > 1
-    for function, arguments in ((encode, (objects,)), (likelihood, (latents, objects))):
-        each = [function(*lane) for lane in zip(*arguments, strict=True)]
-        want = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-        got = jax.vmap(function)(*arguments)
-        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), got, want)
+
+
+@pytest.mark.parametrize("what", ["encode", "likelihood"])
+def test_lanes_give_what_each_gives_alone(what, machine, rows, trained):
+    vae, params, *_ = trained
+    latents, objects = lanes(rows)
+    function, arguments = {
+        "encode": (partial(vae.encode, params), (objects,)),
+        "likelihood": (lambda z, x: vae.log_likelihood(params, z[:8], x), (latents, objects)),
+    }[what]
+    each = [function(*lane) for lane in zip(*arguments, strict=True)]
+    want = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    got = jax.vmap(function)(*arguments)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), got, want)
