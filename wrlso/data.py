@@ -144,6 +144,21 @@ def append_aliases(
     return Aliases._make([*filled, used])
 
 
+def forget_aliases(aliases: Aliases, scores: Array, corrected: Array) -> Aliases:
+    """Drop the aliases that have the score of a ``corrected`` row ``[C]``, as it was.
+
+    An alias says no object, so that others of the same score are dropped, too. The evaluation
+    recognises them again.
+    """
+    old = jnp.sort(jnp.where(corrected, scores, jnp.inf))
+    at = jnp.clip(jnp.searchsorted(old, aliases.scores), 0, len(old) - 1)
+    rows = jnp.arange(len(aliases.scores), dtype=jnp.int32)
+    wrong = (old[at] == aliases.scores) & ~aliases.refused & (rows < aliases.used)
+    order = jnp.argsort(wrong, stable=True)
+    kept = jax.tree.map(lambda a: a[order], tuple(aliases[:-1]))
+    return Aliases._make([*kept, aliases.used - wrong.sum(dtype=jnp.int32)])
+
+
 def _append_rows(buffer: Any, new: Any, used: Array, selected: Array) -> tuple[Any, Array]:
     capacity = jax.tree.leaves(buffer)[0].shape[0]
     place = jnp.where(selected, used + jnp.cumsum(selected, dtype=jnp.int32) - 1, capacity)

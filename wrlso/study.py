@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from wrlso.data import Dataset
+from wrlso.evaluation.objective import HostObjective
 from wrlso.evaluation.pools import evaluating
 from wrlso.loop.algorithm import Algorithm
 from wrlso.methods import Method, weighted_retraining
@@ -130,6 +131,7 @@ class Study:
         self, told: Sequence[telling.Entry], source: str | None = None, replace: bool = False
     ) -> TellReport:
         """As :meth:`tell`, for entries that were read from a file."""
+        told = [one if one.object is None else self._respelled(one) for one in told]
         elsewhere = any(one.id is None for one in told)
         starting = scores_of_base(self._base, self._task.sign) if elsewhere else {}
         finished = self._engine.is_finished()
@@ -208,13 +210,27 @@ class Study:
         return np.frombuffer(content, self._like.dtype).reshape(self._like.shape)
 
     def _to_bytes(self, thing: Any) -> bytes:
-        given = np.asarray(thing)
+        given, dtype = np.asarray(thing), self._like.dtype
         if given.shape != self._like.shape or given.dtype.kind not in "iub":
             raise ValueError(
-                f"an object must be {self._like.dtype}{list(self._like.shape)}, got "
+                f"an object must be {dtype}{list(self._like.shape)}, got "
                 f"{given.dtype}{list(given.shape)}; candidates are told by their ids"
             )
-        return np.ascontiguousarray(given.astype(self._like.dtype)).tobytes()
+        stored = np.ascontiguousarray(given.astype(dtype))
+        if wrong := given[stored != given][:1].tolist():
+            raise ValueError(f"an object must be {dtype}, which cannot hold {wrong[0]}")
+        return stored.tobytes()
+
+    def _respelled(self, entry: telling.Entry) -> telling.Entry:
+        """The entry with its object in canonical spelling, as candidates and base data have it."""
+        host = self._task.host_objective
+        if not isinstance(host, HostObjective) or host.canonical is None:
+            return entry
+        try:
+            spelled = host.canonical(self._stored(entry.object or b""))
+        except Exception:  # the object has none, as it may
+            return entry
+        return replace(entry, object=self._to_bytes(spelled))
 
 
 def open(
@@ -271,10 +287,7 @@ def _reopen(
     callback: Callback | None,
 ) -> Study:
     folder = RunFolder(path)
-    if folder.config.seeds != 1:
-        raise ValueError(
-            f"{path} is a run of {folder.config.seeds} seeds, and a study has one: begin a new one"
-        )
+    telling.check_one_seed(path, folder.config.seeds)
     task = task or task_of(folder.config)
     given = {name for name in settings if name != "progress"}
     proposer = settings.get("proposer")

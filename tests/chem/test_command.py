@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("rdkit")
 
 from wrlso import Status
-from wrlso.chem.command import Command
+from wrlso.chem.command import Command, command_digest, read_command
 from wrlso.chem.command_line import split_command
 from wrlso.evaluation.values import NoAnswer
 from wrlso.evaluation.workers import WorkerPool
@@ -233,3 +233,38 @@ def test_a_program_that_prints_nothing_has_not_answered():
     for feed in ("argument", "stdin", "lines", "batch"):
         with pytest.raises(NoAnswer):
             Command(("true",), feed)("CC")
+
+
+@pytest.mark.parametrize(
+    ("printed", "scores"),
+    [
+        ("\n3\n4\n", [None, 3.0, 4.0]),
+        ("3\n\n4\n", [3.0, None, 4.0]),
+        ("3\n4\n\n", [3.0, 4.0, None]),
+        ("3\n4\n5\n\n\n", [3.0, 4.0, 5.0]),
+        ("3\r\n4\r\n5", [3.0, 4.0, 5.0]),
+    ],
+)
+def test_a_blank_line_of_a_batch_is_the_answer_for_its_molecule(printed, scores):
+    program = Command((sys.executable, "-c", f"print({printed!r}, end='')"), "batch")
+    found = program.scores(["CCO", "CCN", "CCC"])
+    assert [None if isinstance(one, ValueError) else one for one in found] == scores
+
+
+def test_lines_too_many_are_no_answers():
+    program = Command((sys.executable, "-c", "print('\\n3\\n4\\n3 of 4 docked')"), "batch")
+    with pytest.raises(RuntimeError, match="printed 4 lines for 3 molecules"):
+        program.scores(["CCO", "CCN", "CCC"])
+
+
+def test_a_long_script_and_a_file_of_the_programs_name(tmp_path, monkeypatch):
+    script = "import sys;" * 40 + "print(1)"
+    assert read_command(f"{sys.executable} -c '{script}'").argv[2] == script
+    command_digest(read_command(f"{sys.executable} -c '{script}'"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cat").write_text("data")
+    assert read_command("cat", "lines").argv == ("cat",)
+    (tmp_path / "dock.sh").write_text("#!/bin/sh\necho 1\n")
+    (tmp_path / "dock.sh").chmod(0o755)
+    for line in ("dock.sh", "./dock.sh"):
+        assert read_command(line).argv == (str(tmp_path / "dock.sh"),)

@@ -15,7 +15,7 @@ from wrlso.chem.descriptors import describe
 from wrlso.chem.filters import molecule_filter
 from wrlso.chem.guacamol import GOALS, guacamol
 from wrlso.chem.measures import AlertCount, Property, Similarity, Substructure
-from wrlso.chem.transforms import Gaussian, Linear, Plain, Window
+from wrlso.chem.transforms import Gaussian, Inverse, Linear, Plain, Window
 from wrlso.storage.digest import code_digest
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
@@ -167,3 +167,19 @@ def test_names_come_from_the_measures():
     assert Component(OfSmiles(len)).name == "len"
     assert Component(Property("qed")).transform == Plain()
     assert Component(Property("qed"), Gaussian(1, 1)) != Component(Property("qed"))
+
+
+@pytest.mark.parametrize(
+    ("measure", "transform"),
+    [
+        (Property("logp"), Inverse()),
+        (Property("qed", minus="CCO"), None),
+        (Property("qed", minus="CCO"), Inverse()),
+        (Substructure("[OH]", count=True), Inverse()),
+    ],
+)
+def test_what_is_not_in_0_to_1_needs_a_transform_that_makes_it_so(measure, transform):
+    with pytest.raises(ValueError, match=r"needs values in \[0, 1\]: give it one"):
+        combine(Component(measure, transform))
+    combine(Component(measure, transform), aggregate="sum")
+    combine(Component(Property("qed"), Inverse()))

@@ -146,3 +146,81 @@ def test_delimiters_have_names():
     for wrong in ("", "ab", '"', "x", "\n"):
         with pytest.raises(ValueError, match="separates no columns"):
             delimiter_of(wrong)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "smiles,pIC50\nCCO,6,5\nCCCN,7,25\nCCCC,5,1\n",
+        "smiles,pIC50\nCCO,1,200\nCCCN,12,500\nCCCC,3,100\n",
+        "smiles,pIC50,name\nCCO,6,5,foo\nCCCN,-7,25,bar\nCCCC,5,1,baz\n",
+    ],
+)
+def test_scores_that_commas_divide_are_refused(text, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"the score '\d+' is followed by '\d+': write \d"):
+        load_molecules(path, score_column="pIC50", workers=1)
+    assert load_molecules(path, workers=1).smiles == ["CCO", "CCCN", "CCCC"]
+
+
+def test_a_trailing_comma_divides_no_score(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("smiles,pIC50\nCCO,6,\nCCCN,7,\nCCCC,5,\n")
+    np.testing.assert_array_equal(
+        load_molecules(path, score_column="pIC50", workers=1).scores, [6, 7, 5]
+    )
+
+
+def sdf_with(properties):
+    from rdkit import Chem
+
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    return block + "".join(f"> <{name}>\n{value}\n\n" for name, value in properties) + "$$$$\n"
+
+
+def test_a_property_is_the_one_of_its_own_case(tmp_path):
+    path = tmp_path / "one.sdf"
+    path.write_text(sdf_with([("pIC50", 5.5), ("PIC50", 7.5)]))
+    for name, score in (("pIC50", 5.5), ("PIC50", 7.5)):
+        assert load_molecules(path, score_column=name, workers=1).scores == [score]
+    with pytest.raises(ValueError, match="has the properties pIC50 and PIC50: give one of them"):
+        load_molecules(path, score_column="pic50", workers=1)
+    path.write_text(sdf_with([("PIC50", 7.5)]))
+    assert load_molecules(path, score_column="pIC50", workers=1).scores == [7.5]
+
+
+def test_two_columns_of_a_parquet_table_are_refused(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "table.parquet"
+    pandas.DataFrame({"Smiles": ["CCO"], "SMILES": ["CCN"]}).to_parquet(path)
+    with pytest.raises(ValueError, match="has 2 columns 'smiles', which are numbers 1 and 2"):
+        load_molecules(path, workers=1)
+    assert load_molecules(path, column="SMILES", workers=1).smiles == ["CCN"]
+
+
+def test_columns_are_numbers_too_and_a_folder_is_no_file(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("CCO,6\nCCCN,7\n")
+    found = load_molecules(path, column=1, score_column=2, workers=1)
+    np.testing.assert_array_equal(found.scores, [6, 7])
+    with pytest.raises(ValueError, match="is a folder: give a file"):
+        load_molecules(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "smiles", ["CS(C)=O", "C[S+](C)[O-]", "CS(=O)c1ccccc1", "O=S1CCNCC1", "C[S+]([O-])c1ccccc1"]
+)
+def test_sulfoxides_have_one_standard_form_which_the_model_writes(smiles, tmp_path):
+    from rdkit import Chem
+
+    from wrlso.tasks.molecule.model import load_model
+    from wrlso.tasks.molecule.task import SHIPPED
+
+    path = tmp_path / "one.smi"
+    path.write_text(f"{smiles}\n")
+    found = load_molecules(
+        path, standardize=True, vocabulary=load_model(SHIPPED).vocabulary, workers=1
+    )
+    assert Chem.MolFromSmiles(found.smiles[0]).HasSubstructMatch(Chem.MolFromSmarts("S=O"))
+    assert "+" not in found.smiles[0]

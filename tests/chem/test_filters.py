@@ -99,3 +99,15 @@ def test_every_descriptor_is_a_number_of_the_molecule():
     for name, value in expected.items():
         assert describe(ASPIRIN, name) == pytest.approx(value, abs=1e-3), name
     assert all(isinstance(describe("C", name), float) for name in DESCRIPTORS)
+
+
+def test_limits_of_one_property_are_one_window():
+    both = molecule_filter(
+        max_weight=500, max_heavy_atoms=30,
+        windows={"molecular_weight": (200, None), "heavy_atoms": (None, 20), "qed": (0.2, None)},
+    )  # fmt: skip
+    assert [(c.name, c.low, c.high) for c in both.conditions] == [
+        ("heavy_atoms", None, 20.0), ("molecular_weight", 200.0, 500.0), ("qed", 0.2, None),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="no molecular_weight is at least 600 and at most 500"):
+        molecule_filter(max_weight=500, windows={"molecular_weight": (600, None)})

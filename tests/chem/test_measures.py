@@ -15,7 +15,7 @@ from wrlso.chem.measures import (
     Similarity,
     Substructure,
 )
-from wrlso.chem.molecule import parse
+from wrlso.chem.molecule import parse, scorable
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 
@@ -86,3 +86,15 @@ def test_a_property_is_the_descriptor_minus_that_of_another_molecule():
 def test_wrong_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_isotopes_of_a_target_do_not_count():
+    labelled, plain = "[2H]C([2H])([2H])Oc1ccc(C#N)cc1", "COc1ccc(C#N)cc1"
+    for target in (labelled, plain):
+        assert Similarity(target)(scorable(labelled)) == 1.0
+    assert Property("molecular_weight", minus="[13CH3]O")(scorable("[13CH3]O")) == 0.0
+    for wrong in ("c1ccccc1*", "C[CH2]"):
+        with pytest.raises(ValueError, match="no score"):
+            Similarity(wrong)
+        with pytest.raises(ValueError, match="no score"):
+            Property("logp", minus=wrong)

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("rdkit")
 
 from wrlso.chem.composite import Component, OfSmiles, combine
-from wrlso.chem.filters import molecule_filter
+from wrlso.chem.filters import MoleculeFilter, molecule_filter
 from wrlso.chem.measures import AlertCount, Formula, Property, Similarity, Substructure
 from wrlso.chem.objective import make_objective
 from wrlso.chem.objective_file import from_mapping, read_objective, to_mapping
@@ -217,3 +217,27 @@ def test_another_encoding_is_named(file):
     file.write_bytes(FILE.replace("size", "Größe").encode("latin-1"))
     with pytest.raises(ValueError, match="is not UTF-8"):
         read_objective(file)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        "max_weight = 500\n[filter.windows]\nmolecular_weight = [200, inf]",
+        "max_weight = 500\n[filter.windows]\nheavy_atoms = [10, 30]\nlogp = [0, 3]\nqed = [0, 1]",
+        "max_heavy_atoms = 30\nmin_heavy_atoms = 4\n[filter.windows]\nheavy_atoms = [10, 40]",
+    ],
+)
+def test_a_filter_is_the_same_after_its_record(limits, tmp_path):
+    path = tmp_path / "objective.toml"
+    path.write_text(f"[[component]]\nproperty = 'qed'\n[filter]\n{limits}\n")
+    one = read_objective(path)
+    content = json.loads(json.dumps(to_mapping(one)))
+    assert from_mapping(content) == one
+    assert to_mapping(from_mapping(content)) == content
+
+
+def test_a_filter_of_a_function_has_no_record():
+    passes = MoleculeFilter((lambda mol: None,))
+    assert to_mapping(combine(Component(Property("qed")), filter=passes)) is None
+    with pytest.raises(ValueError, match="is no filter: make one with molecule_filter"):
+        combine(Component(Property("qed")), filter=lambda smiles: None)

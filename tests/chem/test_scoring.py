@@ -344,3 +344,13 @@ def test_a_program_is_found_from_any_folder(tmp_path, monkeypatch):
     made = make_objective(command=f"{sys.executable} score.py")
     monkeypatch.chdir("/")
     assert made.score("C") == 7
+
+
+def nothing(smiles):
+    return 0.0
+
+
+def test_an_objective_that_is_zero_everywhere_differs_from_a_column(caplog):
+    objective = make_objective(nothing)
+    check_scores(["CCO", "CCN", "CCC"], np.array([5.1, 6.2, 7.3]), "pIC50", objective, 1, 60)
+    assert "score_column = 'pIC50' differs from the objective" in caplog.text

@@ -23,7 +23,7 @@ from wrlso.chem.ringtree.tree import nodes_of
 from wrlso.chem.ringtree.vocabulary import Vocabulary
 from wrlso.chem.standardize import can_change, standardize
 
-_FORMAT = 3
+_FORMAT = 4
 """Version of the cached files, part of their names."""
 
 MOST_ATOMS = 1000

@@ -108,7 +108,9 @@ class Command:
         for one in smiles:
             _check_line(one)
         output = self._output(self.argv, "".join(f"{one}\n" for one in smiles))
-        lines = output.strip().splitlines()
+        lines = output.removesuffix("\n").split("\n")  # a blank one is a molecule's, too
+        while len(lines) > len(smiles) and not lines[-1].strip():
+            lines.pop()
         if len(lines) != len(smiles):
             raise RuntimeError(
                 f"{self.argv[0]} printed {len(lines)} lines for {len(smiles)} molecules"
@@ -150,17 +152,19 @@ def read_command(command: str, feed: Feed = "argument") -> Command:
     Raises:
       ValueError: if the line cannot be read, or there is no such program.
     """
-    argv = split_command(command)
-    return Command(
-        tuple(os.path.abspath(part) if Path(part).is_file() else part for part in argv), feed
-    )
+    program, *arguments = split_command(command)
+    if shutil.which(program) is None or os.sep in program:  # on the search path, its name stays
+        arguments.insert(0, program)
+        program = ""
+    paths = [os.path.abspath(part) if os.path.isfile(part) else part for part in arguments]
+    return Command(tuple([program] * bool(program) + paths), feed)
 
 
 def command_digest(command: Command) -> str:
     """A digest of the program's arguments, and of the content of those that are files."""
     digest = hashlib.sha256(repr((list(command.argv), command.feed)).encode())
     for part in command.argv:
-        if Path(part).is_file():
+        if os.path.isfile(part):
             digest.update(Path(part).read_bytes())
     return digest.hexdigest()
 

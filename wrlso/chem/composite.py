@@ -29,7 +29,7 @@ from wrlso.chem.filters import MoleculeFilter
 from wrlso.chem.guacamol import guacamol
 from wrlso.chem.measures import AlertCount, Formula, Property, Similarity, Substructure
 from wrlso.chem.molecule import canonical, scorable
-from wrlso.chem.transforms import LeftStep, Plain, Transform
+from wrlso.chem.transforms import Inverse, LeftStep, Plain, Transform
 from wrlso.evaluation.components import ComponentScore, ComponentValue
 
 Aggregate = Literal["geometric_mean", "arithmetic_mean", "product", "sum"]
@@ -212,6 +212,8 @@ def combine(
         raise ValueError(f"aggregate = {aggregate!r}: give one of {', '.join(get_args(Aggregate))}")
     if not any(one.weight > 0 for one in components):
         raise ValueError("components: give at least one component of a weight above 0")
+    if filter is not None and not isinstance(filter, MoleculeFilter):
+        raise ValueError(f"filter = {filter!r} is no filter: make one with molecule_filter")
     names = [one.name for one in components]
     if twice := [one for one in names if names.count(one) > 1]:
         raise ValueError(f"components: two have the name {twice[0]!r}: give each a name of its own")
@@ -229,10 +231,12 @@ def renamed(composite: Composite, name: str) -> Composite:
 def _check_fraction(component: Component, use: str) -> None:
     measure = component.measure
     counts = isinstance(measure, (Substructure, AlertCount)) and getattr(measure, "count", True)
-    unbounded = counts or (isinstance(measure, Property) and measure.name not in _FRACTIONS)
-    if unbounded and component.transform == Plain():
+    fraction = isinstance(measure, Property) and measure.name in _FRACTIONS and not measure.minus
+    unbounded = counts or (isinstance(measure, Property) and not fraction)
+    if unbounded and isinstance(component.transform, (Plain, Inverse)):
+        has = "no transform" if component.transform == Plain() else "1 minus it as its transform"
         raise ValueError(
-            f"component {component.name!r} has no transform: a {use.replace('_', ' ')} needs "
+            f"component {component.name!r} has {has}: a {use.replace('_', ' ')} needs "
             "values in [0, 1]: give it one, such as a window or a sigmoid (or take the sum)"
         )
 

@@ -144,11 +144,9 @@ def molecule_filter(
     atoms = window_of("heavy_atoms", (min_heavy_atoms, max_heavy_atoms), "min_ and max_heavy_atoms")
     weight = window_of("molecular_weight", (None, max_weight), "max_weight")
     given = {name: window_of(name, window) for name, window in (windows or {}).items()}
-    sizes = [given.pop(name, None) for name in ("heavy_atoms", "molecular_weight")]
     conditions: list[Callable[[Mol], str | None] | None] = [
-        atoms,
-        weight,
-        *sizes,
+        _both(atoms, given.pop("heavy_atoms", None)),
+        _both(weight, given.pop("molecular_weight", None)),
         *(Required(check_smarts(one, "require")) for one in _several(require)),
         *(Forbidden(check_smarts(one, "forbid")) for one in _several(forbid)),
         *given.values(),
@@ -221,6 +219,15 @@ def window_of(name: str, window: Window, argument: str = "windows") -> Within | 
             f"{argument}: no {name} is at least {low:g} and at most {high:g}: give the lowest first"
         )
     return None if low is None and high is None else Within(name, low, high)
+
+
+def _both(one: Within | None, other: Within | None) -> Within | None:
+    """The window of the values that are in two windows of a property."""
+    if one is None or other is None:
+        return one or other
+    lows = [w.low for w in (one, other) if w.low is not None]
+    highs = [w.high for w in (one, other) if w.high is not None]
+    return window_of(one.name, (max(lows, default=None), min(highs, default=None)))
 
 
 @cache

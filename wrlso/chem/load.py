@@ -76,7 +76,8 @@ def load_molecules(
     check_replicates(replicates)
     if max_heavy_atoms is not None and max_heavy_atoms < 1:
         raise ValueError(f"max_heavy_atoms must be at least 1, got {max_heavy_atoms}")
-    columns = Columns(column, score_column, delimiter)
+    scores = None if score_column is None else str(score_column)
+    columns = Columns(str(column), scores, delimiter)
     with no_collection():
         records = read_zinc() if str(path) == ZINC_NAME else read_records(path, columns)
     if is_zinc(records.smiles):

@@ -19,7 +19,7 @@ from rdkit.DataStructs import TanimotoSimilarity
 
 from wrlso.chem.descriptors import DESCRIPTORS, check_descriptor
 from wrlso.chem.filters import alerts_of, check_alerts, check_smarts, pattern
-from wrlso.chem.molecule import parse
+from wrlso.chem.molecule import scorable
 from wrlso.chem.transforms import Gaussian
 
 
@@ -41,7 +41,7 @@ class Property:
     def __post_init__(self) -> None:
         check_descriptor(self.name, "property")
         if self.minus is not None:
-            parse(self.minus)
+            scorable(self.minus)
 
     def __call__(self, mol: Mol) -> float:
         return DESCRIPTORS[self.name](mol) - _property_of(self.minus, self.name)
@@ -77,7 +77,7 @@ class Similarity:
         if not self._targets:
             raise ValueError("target is empty: give the SMILES of at least one molecule")
         for one in self._targets:
-            parse(one)
+            scorable(one)
 
     @property
     def _targets(self) -> tuple[str, ...]:
@@ -211,9 +211,9 @@ FINGERPRINTS: dict[str, Callable[[Mol, bool], Any]] = {
 
 @cache
 def _fingerprint_of(smiles: str, fingerprint: str, counts: bool) -> Any:
-    return FINGERPRINTS[fingerprint](parse(smiles), counts)
+    return FINGERPRINTS[fingerprint](scorable(smiles), counts)
 
 
 @cache
 def _property_of(smiles: str | None, name: str) -> float:
-    return DESCRIPTORS[name](parse(smiles)) if smiles else 0.0
+    return DESCRIPTORS[name](scorable(smiles)) if smiles else 0.0

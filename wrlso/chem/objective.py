@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -78,7 +79,10 @@ class Objective:
 
 
 def make_objective(
-    objective: str | Mapping[str, Any] | Callable[[str], float] = "penalized_logp",
+    objective: str
+    | os.PathLike[str]
+    | Mapping[str, Any]
+    | Callable[[str], float] = "penalized_logp",
     command: str | None = None,
     feed: Feed = "argument",
     batch_size: int | None = None,
@@ -112,6 +116,8 @@ def make_objective(
             f"batch_size = {batch_size} must be at least 1, and applies to a function or to a "
             "command with feed = 'batch' only"
         )
+    if isinstance(objective, os.PathLike):
+        objective = os.fspath(objective)
     if isinstance(objective, str) and objective.lower().endswith(".toml"):
         objective = read_objective(objective)
     elif isinstance(objective, Mapping):

@@ -95,10 +95,13 @@ def from_mapping(
 def to_mapping(composite: Composite) -> dict[str, Any] | None:
     """The plain data of an objective, as :func:`from_mapping` takes them.
 
-    None if a component is a Python function, which data cannot hold.
+    None if a component or a condition of the filter is a Python function, which data cannot hold.
     """
     components = [_component_data(one) for one in composite.components]
     if None in components:
+        return None
+    conditions = () if composite.filter is None else composite.filter.conditions
+    if not all(isinstance(one, (Required, Forbidden, Alerts, Within)) for one in conditions):
         return None
     content: dict[str, Any] = {"name": composite.name, "aggregate": composite.aggregate}
     content["component"] = components

@@ -23,7 +23,7 @@ def report(molecules: Molecules) -> str:
     if molecules.scores is not None and len(molecules.scores):
         low, middle, high = np.quantile(molecules.scores, (0, 0.5, 1))
         least, usual, most = (shown(score, 6) for score in (low, middle, high))
-        lines.append(f"  scores: {least} to {most}, median {usual}; higher is better")
+        lines.append(f"  scores: {least} to {most}, median {usual}")
     if found.stereo:
         share = found.stereo / len(molecules.smiles)
         lines.append(

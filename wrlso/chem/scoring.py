@@ -135,7 +135,7 @@ def check_scores(
         raise ValueError(
             f"score_column = {name!r} has the opposite sign of the objective ({shown}): {remedy}"
         )
-    if len(pairs) > 1 and all(abs(ratio / ratios[0] - 1) < 0.01 for ratio in ratios):
+    if len(pairs) > 1 and ratios[0] and all(abs(ratio / ratios[0] - 1) < 0.01 for ratio in ratios):
         raise ValueError(
             f"score_column = {name!r} is in another unit than the objective, which is "
             f"{ratios[0]:.4g} times as large ({shown}): {remedy}"

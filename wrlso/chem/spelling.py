@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rdkit import Chem
 
-from wrlso.chem.molecule import heavy_atoms, parse
+from wrlso.chem.molecule import heavy_atoms, parse, parse_extended
 from wrlso.chem.ringtree.graph import Unwritable
 from wrlso.chem.ringtree.text import to_smiles
 from wrlso.chem.ringtree.vocabulary import END, Vocabulary
+from wrlso.chem.standardize import standardize
 from wrlso.status import refusal
 
 AcceptMolecule = Callable[[str], bool | str | None]
@@ -55,6 +57,15 @@ class Spelling:
         if len(numbers) > self.length:
             raise Unwritable("too long", f"{len(numbers)} symbols, more than {self.length}")
         return np.pad(np.array(numbers, np.uint16), (0, self.length - len(numbers)))
+
+    def standard_row(self, smiles: str) -> np.ndarray:
+        """The row ``[L] uint16`` of a molecule's standard form, as files are read with
+        ``standardize``.
+
+        Raises:
+          Unwritable: with the reason, as :meth:`row` does.
+        """
+        return self.row(Chem.MolToSmiles(standardize(parse_extended(smiles))[0]))
 
     def canonical(self, row: np.ndarray) -> np.ndarray:
         """The own row of the molecule that a row spells.

@@ -21,12 +21,16 @@ _SALT_METALS = frozenset((3, 11, 19, 37, 55, 12, 20, 38, 56, 13, 30))
 _METALS = frozenset((*range(21, 33), *range(39, 52), *range(57, 85), *range(89, 104)))
 
 
+_SULFOXIDE = Chem.MolFromSmarts("[S+;X3;!a]-[O-;X1]")
+
+
 def standardize(mol: Mol) -> tuple[Mol, int]:
     """The standard form of a molecule: its largest organic fragment, neutral where possible,
     without atom maps and isotopes.
 
     Metals of salts are disconnected, functional groups are written in RDKit's form (such as nitro
-    groups). Complexes of other metals, unpaired electrons and tautomers stay as they are.
+    groups), but sulfoxides as S=O. Complexes of other metals, unpaired electrons and tautomers stay
+    as they are.
 
     Returns:
       The molecule, and a bit for each of :data:`CHANGES` that was made.
@@ -70,7 +74,7 @@ def described(bits: np.ndarray) -> dict[str, int]:
 
 def _in_rdkits_form(mol: Mol) -> tuple[Mol, int]:
     before = Chem.MolToSmiles(mol)
-    whole = rdMolStandardize.Cleanup(mol)
+    whole = _neutral_sulfoxides(rdMolStandardize.Cleanup(mol))
     changed = 16 * (Chem.MolToSmiles(whole) != before)
     parent = rdMolStandardize.FragmentParent(whole, _parameters(), skipStandardize=True)
     changed |= 1 * (parent.GetNumAtoms() < whole.GetNumAtoms())
@@ -79,6 +83,18 @@ def _in_rdkits_form(mol: Mol) -> tuple[Mol, int]:
     changed |= 2 * (charges != [atom.GetFormalCharge() for atom in parent.GetAtoms()])
     # As read from its SMILES: some of RDKit's steps leave flags behind.
     return Chem.MolFromSmiles(Chem.MolToSmiles(parent)) or parent, changed
+
+
+def _neutral_sulfoxides(mol: Mol) -> Mol:
+    """S=O in place of each S+ and its O-, which is RDKit's form: data sets write S=O."""
+    mol = Chem.RWMol(mol)
+    for sulfur, oxygen in mol.GetSubstructMatches(_SULFOXIDE):
+        for place in (sulfur, oxygen):
+            mol.GetAtomWithIdx(place).SetFormalCharge(0)
+        mol.GetBondBetweenAtoms(sulfur, oxygen).SetBondType(Chem.BondType.DOUBLE)
+    mol = mol.GetMol()
+    Chem.SanitizeMol(mol)
+    return mol
 
 
 def _is_complex(mol: Mol) -> bool:

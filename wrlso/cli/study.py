@@ -191,6 +191,7 @@ def _tell_without_task(folder: RunFolder, rows: Sequence[Row], source: str, repl
     from wrlso.results.summary import summarize_again
     from wrlso.runs import telling
 
+    telling.check_one_seed(folder.path, folder.config.seeds)
     finished, entries = folder.finished_summary(), [row.entry() for row in rows]
     with closing(folder.open_log()) as log:
         seed, forget = folder.config.first_seed, folder.forget_summary

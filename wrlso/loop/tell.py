@@ -37,7 +37,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Int
 
-from wrlso.data import NO_SCORE, append, append_aliases, in_use
+from wrlso.data import NO_SCORE, History, append, append_aliases, forget_aliases, in_use
 from wrlso.fingerprint import fingerprint
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import Candidates, Evaluation
@@ -158,6 +158,21 @@ class Settlement(NamedTuple):
     status: Array
 
 
+def with_outcomes(history: History, settlement: Settlement) -> History:
+    """The history with outcomes of its rows. Aliases of corrected rows are dropped with the old
+    scores."""
+    rows, scores, status = settlement
+    scores = jnp.asarray(scores, history.scores.dtype)
+    status = status_after(scores, status)
+    scores = jnp.where(status == Status.OK, scores, NO_SCORE)
+    corrected = rows & in_use(history) & (history.status != Status.PENDING)
+    return history._replace(
+        scores=jnp.where(rows, scores, history.scores),
+        status=jnp.where(rows, status, history.status),
+        aliases=forget_aliases(history.aliases, history.scores, corrected),
+    )
+
+
 def settle(
     algorithm: Algorithm, state: State, surrogate: Any, settlement: Settlement
 ) -> tuple[State, Any]:
@@ -166,20 +181,13 @@ def settle(
     Returns:
       The new state and surrogate, which learns the outcomes at the queries' present latents.
     """
-    rows, scores, status = settlement
-    history = state.history
-    scores = jnp.asarray(scores, history.scores.dtype)
-    status = status_after(scores, status)
-    scores = jnp.where(status == Status.OK, scores, NO_SCORE)
-    history = history._replace(
-        scores=jnp.where(rows, scores, history.scores),
-        status=jnp.where(rows, status, history.status),
-    )
+    history = with_outcomes(state.history, settlement)
+    rows, settled = settlement.rows, history.status == Status.OK
     latents = current_latents(algorithm.vae, state.params, history)[0]
     new = Observations(
         latents,
-        jnp.where(rows & (status == Status.OK), scores, NO_SCORE),
-        rows & (status != Status.OK),
+        jnp.where(rows & settled, history.scores, NO_SCORE),
+        rows & ~settled,
         jnp.zeros(rows.shape, bool),
     )
     return state._replace(history=history), algorithm.proposer.observe(surrogate, new)

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from wrlso.data import NO_SCORE
 from wrlso.loop.algorithm import State
-from wrlso.loop.tell import Settlement
+from wrlso.loop.tell import Settlement, with_outcomes
 from wrlso.parallel import SeedPlan, spread
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import enlarged, read_state
@@ -176,7 +175,7 @@ def check_log(run: OpenRun, history: Any, file: Path, rounds: int | None = None)
 def outcomes(
     log: QueryLog, seed: int, history: Any, sign: float, offset: float
 ) -> tuple[Settlement, bool]:
-    """Outcomes in the log that the history of a seed, ``[C, ...]`` in NumPy, has otherwise.
+    """Outcomes that people told and the history of a seed, ``[C, ...]`` in NumPy, has otherwise.
 
     A logged score times ``sign``, less ``offset``, is the score in a history.
 
@@ -184,8 +183,10 @@ def outcomes(
       The outcomes, and whether one of them replaces an outcome that the history had.
     """
     charged = [q for q in log.queries(seed) if q.status.charged][: int(history.used)]
-    scores, status = history.scores.copy(), history.status.copy()
+    scores, status, told = history.scores.copy(), history.status.copy(), log.told()
     for row, query in enumerate(charged):
+        if status[row] != Status.PENDING and (seed, query.round, query.index) not in told:
+            continue
         scores[row] = NO_SCORE if query.score is None else relative(sign * query.score, offset)
         status[row] = query.status
     rows = (scores != history.scores) | (status != history.status)
@@ -195,11 +196,7 @@ def outcomes(
 
 def settled(plan: SeedPlan, state: State, settlement: Settlement) -> State:
     """The state with the outcomes ``[lanes, C]``, at the beginning of a round."""
-    rows, scores, status = settlement
-    history = state.history._replace(
-        scores=jnp.where(rows, scores, state.history.scores),
-        status=jnp.where(rows, status, state.history.status),
-    )
+    history = jax.vmap(with_outcomes)(state.history, settlement)
     return state._replace(history=spread(plan, history))
 
 
@@ -211,15 +208,17 @@ def with_late_results(
     sign: float,
     offset: float,
 ) -> State:
-    """The state with the results that were told later than it was saved; see :func:`outcomes`.
+    """The state with the results that were told or corrected later than it was saved; see
+    :func:`outcomes`.
 
     Raises:
       ValueError: if objects are being measured.
     """
     history = jax.tree.map(np.asarray, state.history)
     scores, status = history.scores.copy(), history.status.copy()
+    told = {id(log): {key[0] for key in log.told()} for log in logs}
     for lane, (log, seed) in enumerate(zip(logs, seeds, strict=True)):
-        if (status[lane] == Status.PENDING).any():
+        if seed in told[id(log)] or (status[lane] == Status.PENDING).any():
             found, _ = outcomes(log, seed, _lane(history, lane), sign, offset)
             scores[lane] = np.where(found.rows, found.scores, scores[lane])
             status[lane] = np.where(found.rows, found.status, status[lane])
@@ -227,9 +226,8 @@ def with_late_results(
         raise ValueError(
             f"{open_ones} objects are being measured: tell their results first ('wrlso tell')"
         )
-    if (status == history.status).all():
-        return state
-    return settled(plan, state, Settlement(jnp.ones(scores.shape, bool), scores, status))
+    rows = (status != history.status) | (scores != history.scores)
+    return settled(plan, state, Settlement(rows, scores, status)) if rows.any() else state
 
 
 def _lane(tree: Any, lane: int) -> Any:

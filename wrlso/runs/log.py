@@ -17,6 +17,7 @@ from wrlso.evaluation.components import ComponentValue
 from wrlso.runs.interrupt import shielded
 from wrlso.runs.rows import (
     COLUMNS,
+    KEY,
     SCHEMA,
     PredictedScore,
     Query,
@@ -97,7 +98,7 @@ class QueryLog:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         new = not self._columns("queries")
-        with self._transaction():
+        with self.transaction():
             for statement in SCHEMA:
                 self._db.execute(statement)
             for table in COLUMNS:  # an earlier version made the file
@@ -129,16 +130,14 @@ class QueryLog:
 
     def forget_from(self, round: int) -> None:
         """Delete the queries of a round and of later rounds, before the round runs again."""
-        with self._transaction():
+        with self.transaction():
             for table in ("queries", "components", "predictions"):
                 self._db.execute(f"DELETE FROM {table} WHERE round >= ?", (round,))
 
     def replace_by(self, others: Sequence["QueryLog"]) -> None:
-        """Hold the rows of other logs in place of all that a run records by itself.
-
-        The seconds of processes side by side count as their mean.
-        """
-        with self._transaction():
+        """Hold the rows of other logs in place of all that a run records by itself. The seconds of
+        processes side by side count as their mean."""
+        with self.transaction():
             for table in COLUMNS:
                 if table == "results":  # people told them to this log
                     continue
@@ -172,8 +171,12 @@ class QueryLog:
             self._db.execute("PRAGMA journal_mode = DELETE")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """A transaction that is whole or not there; Ctrl-C waits until its end."""
+    def transaction(self) -> Iterator[None]:
+        """A transaction that is whole or not there; Ctrl-C waits until its end. What is read in it
+        stays as it is. One within another is a part of it."""
+        if self._db.in_transaction:
+            yield
+            return
         with shielded(), errors_name(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -205,11 +208,10 @@ class QueryLog:
         rows = (  # one at a time, as texts may be long
             (*values_of(q)[:6], q.status.name, q.reason, self._text(q)) for q in queries
         )
-        with self._transaction():
+        with self.transaction():
             write_rows(self._db, "queries", rows)
-            key = 'seed = ? AND round = ? AND "index" = ?'
             for table in ("components", "predictions"):
-                self._db.executemany(f"DELETE FROM {table} WHERE {key}", keys)
+                self._db.executemany(f"DELETE FROM {table} WHERE {KEY}", keys)
             expected = [(*k, *p) for k, p in zip(keys, stated, strict=True) if p is not None]
             write_rows(self._db, "predictions", expected)
             parts = [(*keys[0], place, *part) for place, part in enumerate(components)]
@@ -223,7 +225,7 @@ class QueryLog:
     def add_results(self, results: Iterable[Told]) -> None:
         """Record what people told: the outcome of each query that it names, and the telling."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._transaction():
+        with self.transaction():
             last = self._db.execute("SELECT max(number) FROM results").fetchone()[0] or 0
             for number, told in enumerate(results, last + 1):
                 key = told.query or (None, None, None)
@@ -232,6 +234,7 @@ class QueryLog:
                 write_rows(self._db, "results", [row])
                 known = None if told.query is None else self.find(*told.query)
                 if known is not None:
+                    self._db.execute(f"DELETE FROM components WHERE {KEY}", key)
                     status = Status.FAILED if told.score is None else Status.OK
                     settled = (*values_of(known)[:5], told.score, status.name, told.reason)
                     write_rows(self._db, "queries", [(*settled, known.text)])
@@ -262,7 +265,7 @@ class QueryLog:
 
     def add_rounds(self, rounds: Iterable[Round]) -> None:
         """Record retrainings, and the times since the last call."""
-        with self._transaction():
+        with self.transaction():
             write_rows(self._db, "rounds", [values_of(r) for r in rounds])
             self._write_times()
 
@@ -272,7 +275,7 @@ class QueryLog:
 
     def _record_times(self) -> None:
         if self._times and not self._read_only:
-            with self._transaction():
+            with self.transaction():
                 self._write_times()
 
     def _write_times(self) -> None:
@@ -281,7 +284,7 @@ class QueryLog:
 
     def find(self, seed: int, round: int, index: int) -> Query | None:
         """One query, or None."""
-        rows = self._select('WHERE seed = ? AND round = ? AND "index" = ?', (seed, round, index))
+        rows = self._select(f"WHERE {KEY}", (seed, round, index))
         return rows[0] if rows else None
 
     def queries(self, seed: int | None = None) -> list[Query]:

@@ -85,6 +85,9 @@ SCHEMA = (
 )""",
 )
 
+KEY = 'seed = ? AND round = ? AND "index" = ?'
+"""The condition of the rows of one query."""
+
 COLUMNS = {
     "queries": (
         "seed", "round", "index", "latent", "object", "score", "status", "reason", "text",

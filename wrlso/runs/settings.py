@@ -58,7 +58,7 @@ class RunSettings:
         scheduler, such as dask://127.0.0.1:8786 (needs the extra 'dask'). In Python it may also be
         any ``concurrent.futures.Executor``. Default: worker processes of this machine.
       rescore: score the starting data anew, also molecules whose scores were kept or stand in a
-        file.
+        file: all of them, outside the budget.
 
     Raises:
       ValueError: naming the setting, its value and the remedy.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,19 @@ def record(
     Raises:
       ValueError: naming all results that cannot be recorded. None is recorded then.
     """
+    with log.transaction():  # nobody else tells between what is read and what is written
+        return _recorded(log, seed, told, source, overwrite, starting, forget)
+
+
+def _recorded(
+    log: QueryLog,
+    seed: int,
+    told: Iterable[Entry],
+    source: str | None,
+    overwrite: bool,
+    starting: Mapping[bytes, Any] | None,
+    forget: Callable[[], None] | None,
+) -> TellReport:
     queries = [q for q in log.queries(seed) if q.status in MEASURED]
     by_id = {q.id: q for q in queries}
     by_object = {_name(q.object): q for q in queries}
@@ -214,6 +228,16 @@ def record(
     log.add_results(new)
     report.pending = sum(q.status == Status.PENDING for q in by_id.values())
     return report
+
+
+def check_one_seed(path: Path, seeds: int) -> None:
+    """Refuse a run of several seeds, where an id names no one query.
+
+    Raises:
+      ValueError: with the remedy.
+    """
+    if seeds != 1:
+        raise ValueError(f"{path} is a run of {seeds} seeds, and a study has one: begin a new one")
 
 
 def _name(stored: bytes) -> bytes:

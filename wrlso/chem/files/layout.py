@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wrlso.chem.files.fields import WHITE, delimiter_of, separator_of, split
-from wrlso.chem.files.records import Columns, place, places
+from wrlso.chem.files.records import Columns, place, require_one
 from wrlso.chem.molecule import atoms_or_none
 
 _DELIMITERS = (",", "\t", ";", "|", WHITE)
@@ -69,7 +69,7 @@ def find_layout(path: Path, name: str, lines: Sequence[str], columns: Columns) -
         return _by_number(path, lines, candidates[0], columns, chosen, named)
     at, delimiter, names, smiles = found
     for argument, one in (("column", columns.column), ("score_column", columns.score_column)):
-        _require_one(path, argument, one, names)
+        require_one(path, argument, one, names)
     first, width = at + 1, len(names)
     sample = _sample(lines, first, delimiter)
     if width == 1 and chosen is None:
@@ -79,7 +79,10 @@ def find_layout(path: Path, name: str, lines: Sequence[str], columns: Columns) -
     shift = _shift(sample, width, smiles)
     if shift:
         smiles, score, ids = smiles + 1, None if score is None else score + 1, 0
-    width = max([width + shift, Counter(map(len, sample)).most_common(1)[0][0] if sample else 0])
+    usual = Counter(map(len, sample)).most_common(1)[0][0] if sample else 0
+    if delimiter == "," and usual > width + shift and score is not None:
+        _refuse_decimal_commas(path, sample, width + shift, score)
+    width = max(width + shift, usual)
     return Layout(delimiter, first, width, smiles, score, ids, names[smiles - shift].strip())
 
 
@@ -140,16 +143,6 @@ def _score_place(path: Path, columns: Columns, names: list[str], width: int) -> 
     if found is None:
         raise _missing(path, "score_column", columns.score_column, names, "")
     return found
-
-
-def _require_one(path: Path, argument: str, name: str | None, names: list[str]) -> None:
-    """Raise if several columns have a name."""
-    if name is not None and len(found := places(name, names)) > 1:
-        numbers = " and ".join(str(i + 1) for i in found)
-        raise ValueError(
-            f"{path} has {len(found)} columns {name!r}, which are numbers {numbers}: give the "
-            f"number of one as {argument}"
-        )
 
 
 def _missing(path: Path, argument: str, column: str, names: list[str], hint: str) -> ValueError:
@@ -223,6 +216,20 @@ def _unnamed_columns(lines: Sequence[str], at: int) -> Layout | None:
             ids = next((i for i in range(width) if i != best), None)
             return Layout(delimiter, at, width, best, None, ids, f"column {best + 1}")
     return None
+
+
+def _refuse_decimal_commas(path: Path, sample: list[list[str]], width: int, score: int) -> None:
+    """Raise if a comma within the scores, of decimals or thousands, has divided them."""
+    longer = [row for row in sample if len(row) > max(width, score + 1)]
+    parts = [[cell.strip() for cell in row[score : score + 2]] for row in longer]
+    divided = [(a, b) for a, b in parts if re.fullmatch(r"[-+]?\d+", a) and re.fullmatch(r"\d+", b)]
+    if len(divided) > 0.5 * len(longer):
+        whole, rest = divided[0]
+        raise ValueError(
+            f"{path}: rows have more fields than the {width} columns of the header, and the "
+            f"score {whole!r} is followed by {rest!r}: write {whole}.{rest} or {whole}{rest}, "
+            "as is meant, or separate columns by ';' for decimal commas"
+        )
 
 
 def _of_rows(lines: Sequence[str], first: int) -> tuple[str, list[list[str]]]:

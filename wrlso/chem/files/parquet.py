@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from wrlso.chem.files.records import Account, Columns, Records, Rejection, place
+from wrlso.chem.files.records import Account, Columns, Records, Rejection, place, require_one
 
 _NAMES = ("name", "id", "title", "molecule", "compound")
 
@@ -35,6 +35,7 @@ def read_parquet(path: Path, content: bytes, columns: Columns, notes: list[str])
     found = dict[str, int]()
     for argument, name in (("column", columns.column), ("score_column", columns.score_column)):
         if name is not None:
+            require_one(path, argument, name, header)
             at = place(name, header, len(header))
             if at is None:
                 raise ValueError(

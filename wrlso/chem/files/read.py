@@ -28,6 +28,8 @@ def read_records(path: Path | str, columns: Columns | None = None) -> Records:
       OSError: if it cannot be read.
     """
     path, columns = Path(path), columns or Columns()
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give a file of molecules")
     unpacked = unpack(path)
     notes = list(unpacked.notes)
     if unpacked.content.startswith(b"PAR1"):

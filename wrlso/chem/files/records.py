@@ -1,5 +1,6 @@
 """The findings of a reader: records, rows that are none, and an account of all lines."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -108,3 +109,13 @@ def places(name: str, names: list[str]) -> list[int]:
     stripped = [one.strip() for one in names]
     exact = [i for i, one in enumerate(stripped) if one == name.strip()]
     return exact or [i for i, one in enumerate(stripped) if one.lower() == name.strip().lower()]
+
+
+def require_one(path: Path, argument: str, name: str | None, names: list[str]) -> None:
+    """Raise ValueError if several columns have a name."""
+    if name is not None and len(found := places(name, names)) > 1:
+        numbers = " and ".join(str(i + 1) for i in found)
+        raise ValueError(
+            f"{path} has {len(found)} columns {name!r}, which are numbers {numbers}: give the "
+            f"number of one as {argument}"
+        )

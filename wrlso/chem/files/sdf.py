@@ -8,7 +8,7 @@ from rdkit import Chem
 from rdkit.Chem import Mol
 from rdkit.rdBase import BlockLogs
 
-from wrlso.chem.files.records import Account, Columns, Records, Rejection
+from wrlso.chem.files.records import Account, Columns, Records, Rejection, places
 from wrlso.chem.molecule import is_polymer
 
 _END = "$$$$"
@@ -34,13 +34,12 @@ def read_sdf(path: Path, lines: Sequence[str], columns: Columns, notes: list[str
     if columns.delimiter is not None:
         raise ValueError(f"{path} is an SDF file and has no delimiter: give none")
     smiles, names, scores, numbers = list[str](), list[str](), list[str](), list[int]()
-    rejected, seen = list[Rejection](), dict[str, str]()
+    rejected, seen = list[Rejection](), dict[str, None]()
     blocks, blank = _blocks(lines)
     for first, block in blocks:
         mol, title, properties = _read(block)
-        seen |= {name.lower(): name for name in properties}
-        held = {name.lower(): text for name, text in properties.items()}
-        text = held.get(columns.column.lower(), "") if columns.column != "smiles" else ""
+        seen |= dict.fromkeys(properties)
+        text = _property(properties, columns.column) if columns.column != "smiles" else ""
         if columns.column == "smiles":
             if mol is None:
                 rejected.append(Rejection(first + 1, title, "not a molecule", _why_not(block)))
@@ -54,8 +53,8 @@ def read_sdf(path: Path, lines: Sequence[str], columns: Columns, notes: list[str
         names.append(title)
         numbers.append(first + 1)
         if columns.score_column is not None:
-            scores.append(held.get(columns.score_column.lower(), "").strip())
-    _check(path, columns, seen)
+            scores.append(_property(properties, columns.score_column).strip())
+    _check(path, columns, list(seen))
     records = len(blocks)
     account = Account(len(lines), blank, 0, len(lines) - blank - records, records)
     found = None if columns.score_column is None else scores
@@ -69,13 +68,27 @@ def _written(mol: Mol) -> str:
     return Chem.MolToSmiles(mol)
 
 
-def _check(path: Path, columns: Columns, seen: dict[str, str]) -> None:
+def _property(properties: dict[str, str], name: str) -> str:
+    """The value of a property, in the same case or else in any; empty if there is none."""
+    found = places(name, list(properties))
+    return list(properties.values())[found[0]] if found else ""
+
+
+def _check(path: Path, columns: Columns, seen: list[str]) -> None:
     named = {"column": columns.column, "score_column": columns.score_column}
     for argument, name in named.items():
-        if name not in (None, "smiles") and name.lower() not in seen:
-            shown = ", ".join(seen.values()) or "none"
+        if name in (None, "smiles"):
+            continue
+        found = [seen[i] for i in places(name, seen)]
+        if not found:
+            shown = ", ".join(seen) or "none"
             raise ValueError(
                 f"{path} has no property {name!r}, given as {argument}: its properties are {shown}"
+            )
+        if len(found) > 1:
+            raise ValueError(
+                f"{path} has the properties {' and '.join(found)}: give one of them as {argument}, "
+                f"not {name!r}"
             )
 
 

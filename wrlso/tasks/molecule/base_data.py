@@ -104,6 +104,10 @@ def from_file(
     scores = loaded.scores
     if scores is not None:
         if rescoring():
+            _logger.warning(
+                f"rescore: all {len(loaded.smiles)} starting molecules of {path} are evaluated "
+                "again, outside the budget"
+            )
             scores = score_all(loaded.smiles)
         else:
             check(loaded.smiles, scores, reading["score_column"])

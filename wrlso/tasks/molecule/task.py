@@ -186,7 +186,7 @@ def molecules(
         options=_options(made, {**given, "penalty": penalty, "initial": initial}),
         stated=_stated(made, max_heavy_atoms, filters),
         to_text=spelling.smiles,
-        from_text=spelling.row,
+        from_text=spelling.standard_row if standardize else spelling.row,
         to_images=spelling.pictures,
     )
     return with_learned_prior(task) if learned_prior else task
@@ -296,6 +296,8 @@ def _check_data(data: str | None, reading: dict[str, Any]) -> None:
         zinc_file()  # it says how to install it
     elif data is not None and not os.path.exists(data):
         raise FileNotFoundError(f"data = {str(data)!r}: there is no such file")
+    elif data is not None and os.path.isdir(data):
+        raise ValueError(f"data = {str(data)!r} is a folder: give a file of molecules")
 
 
 def _load_model(model: str | None) -> MoleculeModel:
