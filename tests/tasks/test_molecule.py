@@ -653,3 +653,19 @@ def test_a_learned_prior_is_recorded_and_made_again():
     plain = molecules("qed")
     found, expected = task.vae.decode(task.params, z), plain.vae.decode(plain.params, z)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_told_is_read_in_the_form_of_the_file(tmp_path):
+    path = tmp_path / "salts.csv"
+    path.write_text("smiles,score\nCC(=O)[O-].[Na+],5\nCS(=O)c1ccccc1,6\n")
+    given = dict(objective="measured", data=str(path), score_column="score", workers=1)
+    task = molecules(**given, standardize=True)
+    known = np.asarray(task.load_data().objects)
+    for text in ("CC(=O)[O-].[Na+]", "CC(=O)[O-]", "CC(=O)O", "[2H]OC(C)=O"):
+        assert (task.from_text(text) == known).all(1).any()
+    for text in ("CS(=O)c1ccccc1", "C[S+]([O-])c1ccccc1"):
+        assert (task.from_text(text) == known).all(1).any()
+    with pytest.raises(ValueError, match="molecule"):
+        task.from_text("no molecule")
+    with pytest.raises(ValueError, match="several molecules"):
+        molecules(**given).from_text("CC(=O)[O-].[Na+]")
