@@ -1,5 +1,6 @@
 """Figures of a run: what they show, where they draw, what their files are."""
 
+import dataclasses
 import importlib
 
 import matplotlib
@@ -31,8 +32,6 @@ def result(tmp_path_factory, task):
 @pytest.fixture(scope="module")
 def pictured(task):
     """The same task with pictures: 4 x 4 pixels."""
-    import dataclasses
-
     images = lambda objects: np.unpackbits(objects, axis=-1).reshape(-1, 4, 4)  # noqa: E731
     return dataclasses.replace(task, to_images=images)
 

@@ -16,6 +16,7 @@ from wrlso.results.report.view import RunView
 from wrlso.results.statistics import Calibration, calibration
 from wrlso.results.style import GREY, PALETTE, color_of
 from wrlso.runs.log import Query, Round, latent_of
+from wrlso.status import Status
 
 _MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star")
 
@@ -36,10 +37,16 @@ def latent_map(view: RunView, cells: Cells, label: str) -> tuple[Plot, str] | No
     scored = np.isfinite(scores)
     if scored.any():
         _scored_points(made, data, scored, label)
-    if not scored.all():
-        source = ColumnDataSource(_rows(data, ~scored))
-        made.scatter("x", "y", source=source, marker="x", size=7, color=GREY,
-                     legend_label="failed")  # fmt: skip
+    measured = np.array([query.status == Status.PENDING for query, _ in rows])
+    for kept, marker, legend in (
+        (~scored & ~measured, "x", "failed"),
+        (measured, "circle", "being measured"),
+    ):
+        if kept.any():
+            made.scatter(
+                "x", "y", source=ColumnDataSource(_rows(data, kept)), marker=marker, size=7,
+                line_color=GREY, fill_color=None, legend_label=legend,
+            )  # fmt: skip
     made.add_tools(HoverTool(tooltips=OBJECT, name="object"))
     return finish(made), words
 

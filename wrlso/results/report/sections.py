@@ -11,7 +11,7 @@ import numpy as np
 from wrlso.results.report.objects import Cells, key_of
 from wrlso.results.report.view import RunView
 from wrlso.results.statistics import Interval, difference_interval, mean_interval
-from wrlso.results.tables import title
+from wrlso.results.tables import FAILURES, title
 from wrlso.runs.log import Query
 from wrlso.status import Status
 from wrlso.storage.numbers import shown
@@ -76,7 +76,7 @@ def _overview_row(view: RunView) -> list[Cell]:
     found = best[np.isfinite(best)]
     sign = view.config.sign
     top10 = [s["top10"] for s in summary["seeds"] if s.get("top10") is not None]
-    failed = sum(q.status.charged and q.status != Status.OK for q in view.queries)
+    failed = sum(q.status in FAILURES for q in view.queries)
     budget = view.config.budget * view.config.seeds
     return [
         text(view.name),
@@ -156,7 +156,7 @@ def failures(view: RunView, cells: Cells) -> Table | None:
     """The reasons for failures and refusals: numbers of queries, seeds, an example."""
     groups: dict[tuple[str, str], list[Query]] = defaultdict(list)
     for query in view.queries:
-        if query.status not in (Status.OK, Status.DUPLICATE, Status.UNUSED):
+        if query.status in (*FAILURES, Status.REFUSED):
             reason = query.reason or _WITHOUT_REASON.get(query.status, "no reason was given")
             groups[query.status.name, reason].append(query)
     rows = [

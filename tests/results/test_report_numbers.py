@@ -1,0 +1,48 @@
+"""What a report counts, and in which order and colours it draws."""
+
+import pytest
+
+import wrlso
+from tests.builders import METHOD, count_bits_on_host, host_task
+from wrlso.results.report import run_charts, sections
+from wrlso.results.report.objects import cells_of
+from wrlso.results.report.view import read_runs
+from wrlso.status import Status
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A study of four candidates: one has a score, one failed, two are being measured."""
+    path, task = tmp_path_factory.mktemp("measured") / "run", host_task(count_bits_on_host)
+    with wrlso.open(path, task, METHOD, budget=12, proposer="prior", progress=False) as study:
+        first, second, *_ = study.ask(4)
+        study.tell({first.id: 5.0, second.id: None})
+    return path, task
+
+
+def first_row(table):
+    return dict(zip(table.header, table.rows[0], strict=True))
+
+
+def test_a_query_that_is_being_measured_has_not_failed(measured):
+    path, task = measured
+    (view,) = read_runs([path], task)
+    assert sum(q.status == Status.PENDING for q in view.queries) == 2
+    assert first_row(sections.overview([view]))["failed"].value == 1
+    reasons = sections.failures(view, cells_of(view))
+    assert [row[0].html for row in reasons.rows] == ["FAILED"]
+
+
+def test_maps_mark_a_query_that_is_being_measured(measured):
+    path, task = measured
+    (view,) = read_runs([path], task)
+    drawn, words = run_charts.latent_map(view, cells_of(view), "score")
+    assert "axes" in words
+    marked = {
+        item.label.value: len(item.renderers[0].data_source.data["x"])
+        for item in drawn.legend[0].items
+    }
+    assert marked == {"seed 0": 1, "failed": 1, "being measured": 2}
+    (axis, *_) = wrlso.Result(path).plot("latent_map").axes
+    (words,) = axis.texts
+    assert words.get_text() == "× failed (1)\n○ being measured (2)"
