@@ -122,6 +122,18 @@ def test_objects_that_look_alike_are_shown_once(result, pictured):
     assert others[-1].endswith(f"{result.best.max():.4g}")
 
 
+def test_the_best_objects_begin_with_the_best_also_if_it_once_scored_least(
+    result, pictured, monkeypatch
+):
+    scored = sorted((q for q in result.queries() if q.score is not None), key=lambda q: q.score)
+    again = dataclasses.replace(scored[0], round=9, score=99.0)
+    told = [*result.queries(), again]
+    monkeypatch.setattr(result, "queries", lambda: told)
+    assert result.best_objects(1)[0].score == 99.0
+    titles = [a.get_title() for a in result.plot("best_objects", task=pictured).axes if a.images]
+    assert titles[0] == f"99, seed {again.seed}"
+
+
 def test_lower_may_be_better(tmp_path):
     task = host_task(lambda thing: -count_bits_on_host(thing), minimize=True,
                      load_data=lambda: make_tiny_task().load_data()._replace(

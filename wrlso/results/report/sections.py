@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from wrlso.results.best import best_queries
 from wrlso.results.report.objects import Cells, key_of
 from wrlso.results.report.view import RunView
 from wrlso.results.statistics import Interval, difference_interval, mean_interval
@@ -118,14 +119,7 @@ def differences(views: Sequence[RunView]) -> Table | None:
 
 def best_objects(view: RunView, cells: Cells) -> Table | None:
     """The best different objects of a run, over all seeds, with the parts of their scores."""
-    scored = sorted(
-        (q for q in view.queries if q.score is not None),
-        key=lambda q: -view.config.sign * (q.score or 0.0),
-    )
-    distinct: dict[bytes, Query] = {}
-    for query in scored:
-        distinct.setdefault(query.object, query)
-    best = list(distinct.values())[:_BEST]
+    best = best_queries(view.queries, view.config.sign)[:_BEST]
     parts = [{part.name: part.value for part in view.components.get(key_of(q), ())} for q in best]
     names = list(dict.fromkeys(name for of_query in parts for name in of_query))
     rows = [
