@@ -1,9 +1,11 @@
 """What a report counts, and in which order and colours it draws."""
 
+import numpy as np
 import pytest
 
 import wrlso
-from tests.builders import METHOD, count_bits_on_host, host_task
+from tests.builders import METHOD, count_bits_on_host, host_task, tiny_data, tiny_run
+from wrlso.data import Dataset
 from wrlso.results.report import run_charts, sections
 from wrlso.results.report.objects import cells_of
 from wrlso.results.report.view import read_runs
@@ -46,3 +48,21 @@ def test_maps_mark_a_query_that_is_being_measured(measured):
     (axis, *_) = wrlso.Result(path).plot("latent_map").axes
     (words,) = axis.texts
     assert words.get_text() == "× failed (1)\n○ being measured (2)"
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+def test_the_map_draws_the_best_last_and_in_a_colour_of_its_own(tmp_path, minimize):
+    number = lambda thing: float(thing[0]) * 256 + float(thing[1])  # noqa: E731
+    data = tiny_data()
+    scores = np.asarray(data.objects, float) @ (256.0, 1.0)
+    task = host_task(number, minimize=minimize, load_data=lambda: Dataset(data.objects, scores))
+    tiny_run(tmp_path / "run", task, budget=8, seeds=1, proposer="prior")
+    (view,) = read_runs([tmp_path / "run"], task)
+    drawn, _ = run_charts.latent_map(view, cells_of(view), "score")
+    points = drawn.renderers[0]
+    found = np.asarray(points.data_source.data["score"])
+    best = found.min() if minimize else found.max()
+    assert found[-1] == best == view.best()[0]
+    mapper = points.glyph.fill_color.transform
+    colours = np.clip(found, mapper.low, mapper.high)
+    assert colours[-1] != colours[-2]
