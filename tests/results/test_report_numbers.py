@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from bokeh.models import Line
 
 import wrlso
 from tests.builders import METHOD, count_bits_on_host, host_task, tiny_data, tiny_run
 from wrlso.data import Dataset
-from wrlso.results.report import run_charts, sections
+from wrlso.results.report import charts, run_charts, sections
 from wrlso.results.report.objects import cells_of
 from wrlso.results.report.view import read_runs
 from wrlso.status import Status
@@ -20,6 +21,16 @@ def measured(tmp_path_factory):
         first, second, *_ = study.ask(4)
         study.tell({first.id: 5.0, second.id: None})
     return path, task
+
+
+@pytest.fixture(scope="module")
+def charged(tmp_path_factory):
+    """A run whose starting data took 6 of 12 evaluations, and are the worst 50 alone."""
+    data = tiny_data()
+    worst = np.argsort(np.asarray(data.scores))[:50]
+    few = Dataset(data.objects[worst], data.scores[worst])
+    task = host_task(count_bits_on_host, load_data=lambda: few, initial=6, initial_spent=lambda: 6)
+    return tiny_run(tmp_path_factory.mktemp("charged") / "run", task, seeds=2, proposer="prior")
 
 
 def first_row(table):
@@ -66,3 +77,13 @@ def test_the_map_draws_the_best_last_and_in_a_colour_of_its_own(tmp_path, minimi
     mapper = points.glyph.fill_color.transform
     colours = np.clip(found, mapper.low, mapper.high)
     assert colours[-1] != colours[-2]
+
+
+def test_charged_starting_data_leave_fewer_queries(charged, tmp_path):
+    (view,) = read_runs([charged.folder.path])
+    assert view.finished
+    assert first_row(sections.overview([view]))["charged"].html == "12 of 12"
+    assert "finished: 12 of 12 queries" in charged.report(tmp_path / "page.html").read_text()
+    curves = charts.curves([view], {view.name: cells_of(view)}, "score")
+    dashed = [r for r in curves.renderers if isinstance(r.glyph, Line)]
+    assert [list(r.data_source.data["x"]) for r in dashed] == [[1, 6]]

@@ -145,7 +145,7 @@ def _start(made: figure, view: RunView, color: str) -> None:
     if best is None:
         return
     made.line(
-        [1, view.config.budget], [best, best], line_dash="dashed", color=color,
+        [1, view.config.queries], [best, best], line_dash="dashed", color=color,
         legend_label=f"best of the starting data: {shown(best, 5)}",
     )  # fmt: skip
 

@@ -78,11 +78,11 @@ def _overview_row(view: RunView) -> list[Cell]:
     sign = view.config.sign
     top10 = [s["top10"] for s in summary["seeds"] if s.get("top10") is not None]
     failed = sum(q.status in FAILURES for q in view.queries)
-    budget = view.config.budget * view.config.seeds
+    whole = view.config.queries * view.config.seeds
     return [
         text(view.name),
         text(_settings(view)),
-        Cell(f"{view.charged:,} of {budget:,}", view.charged),
+        Cell(f"{view.charged:,} of {whole:,}", view.charged),
         number(view.start),
         interval(mean_interval(found)),
         number(float(sign * (sign * found).max()) if len(found) else None),
