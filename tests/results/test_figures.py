@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from tests.builders import count_bits_on_host, host_task, make_tiny_task, tiny_run
 from wrlso.results import figures
 from wrlso.results.figures import KINDS
+from wrlso.results.figures.curves import _label
 from wrlso.results.figures.labels import label_end, spread
 from wrlso.results.figures.objects import _unlike
 from wrlso.results.report import charts
@@ -132,6 +133,16 @@ def test_the_best_objects_begin_with_the_best_also_if_it_once_scored_least(
     assert result.best_objects(1)[0].score == 99.0
     titles = [a.get_title() for a in result.plot("best_objects", task=pictured).axes if a.images]
     assert titles[0] == f"99, seed {again.seed}"
+
+
+def test_the_label_says_how_many_seeds_its_mean_is_of(result):
+    """A seed without a score is not in it."""
+    eight, none = np.array([np.nan, 8.0]), np.array([np.nan])
+    said = [
+        _label(result, curves).split("\n")[1:]
+        for curves in ([eight, none, eight], [eight, eight], [none, eight], [eight], [none])
+    ]
+    assert said == [["8 ± 0, 2 of 3 seeds"], ["8 ± 0, 2 seeds"], ["8, 1 of 2 seeds"], ["8"], []]
 
 
 def test_lower_may_be_better(tmp_path):

@@ -1,5 +1,8 @@
 """What a report counts, and in which order and colours it draws."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bokeh.models import Line
@@ -7,6 +10,7 @@ from bokeh.models import Line
 import wrlso
 from tests.builders import METHOD, count_bits_on_host, host_task, tiny_data, tiny_run
 from wrlso.data import Dataset
+from wrlso.results.html import run_html
 from wrlso.results.report import charts, run_charts, sections
 from wrlso.results.report.objects import cells_of
 from wrlso.results.report.view import read_runs
@@ -31,6 +35,12 @@ def charged(tmp_path_factory):
     few = Dataset(data.objects[worst], data.scores[worst])
     task = host_task(count_bits_on_host, load_data=lambda: few, initial=6, initial_spent=lambda: 6)
     return tiny_run(tmp_path_factory.mktemp("charged") / "run", task, seeds=2, proposer="prior")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "run"
+    return tiny_run(path, host_task(count_bits_on_host), proposer="prior")
 
 
 def first_row(table):
@@ -87,3 +97,24 @@ def test_charged_starting_data_leave_fewer_queries(charged, tmp_path):
     curves = charts.curves([view], {view.name: cells_of(view)}, "score")
     dashed = [r for r in curves.renderers if isinstance(r.glyph, Line)]
     assert [list(r.data_source.data["x"]) for r in dashed] == [[1, 6]]
+
+
+def test_means_say_which_seeds_they_lack(run):
+    (view,) = read_runs([run.folder.path])
+    everyone = {view.name: cells_of(view)}
+    assert "seeds" not in first_row(sections.overview([view]))["best, mean (95% interval)"].html
+    assert "seeds" not in run_html(run.summary).split(":")[0]
+    summary = copy.deepcopy(view.summary)
+    summary["seeds"][2] |= {"best": None, "top10": None, "top50": None}
+    queries = [
+        replace(q, status=Status.FAILED, score=None) if q.seed == 2 else q for q in view.queries
+    ]
+    cut = replace(view, summary=summary, queries=queries)
+    mean = first_row(sections.overview([cut]))["best, mean (95% interval)"]
+    assert mean.html.endswith("), 2 of 3 seeds")
+    assert "Mean of the best scores of 2 of 3 seeds: " in run_html(summary)
+    (source,) = (
+        r.data_source for r in charts.curves([cut], everyone, "score").renderers
+        if "mean" in r.data_source.data and r.glyph.__class__.__name__ == "Scatter"
+    )  # fmt: skip
+    assert set(source.data["seeds"][-1:]) == {"2 of 3 seeds"}

@@ -13,6 +13,7 @@ from wrlso.results.report.objects import Cells, key_of
 from wrlso.results.report.view import RunView
 from wrlso.results.statistics import Interval, difference_interval, mean_interval
 from wrlso.results.tables import FAILURES, title
+from wrlso.results.words import seeds_in_words
 from wrlso.runs.log import Query
 from wrlso.status import Status
 from wrlso.storage.numbers import shown
@@ -55,12 +56,12 @@ def text(value: object) -> Cell:
     return Cell(html.escape(str(value)))
 
 
-def interval(value: Interval) -> Cell:
-    """A mean with its interval, sorted by the mean."""
+def interval(value: Interval, of: str = "") -> Cell:
+    """A mean with its interval, and what it is of; sorted by the mean."""
     if not np.isfinite(value.mean):
         return Cell("–", -np.inf)
     ends = f" ({shown(value.low, 5)} to {shown(value.high, 5)})" if np.isfinite(value.low) else ""
-    return Cell(f"{shown(value.mean, 5)}{ends}", value.mean)
+    return Cell(f"{shown(value.mean, 5)}{ends}{of}", value.mean)
 
 
 def overview(views: Sequence[RunView]) -> Table:
@@ -78,13 +79,15 @@ def _overview_row(view: RunView) -> list[Cell]:
     sign = view.config.sign
     top10 = [s["top10"] for s in summary["seeds"] if s.get("top10") is not None]
     failed = sum(q.status in FAILURES for q in view.queries)
-    whole = view.config.queries * view.config.seeds
+    seeds = view.config.seeds
+    of = f", {seeds_in_words(len(found), seeds)}" if len(found) < seeds else ""
+    whole = view.config.queries * seeds
     return [
         text(view.name),
         text(_settings(view)),
         Cell(f"{view.charged:,} of {whole:,}", view.charged),
         number(view.start),
-        interval(mean_interval(found)),
+        interval(mean_interval(found), of),
         number(float(sign * (sign * found).max()) if len(found) else None),
         number(float(np.mean(top10)) if top10 else None),
         number(failed),
