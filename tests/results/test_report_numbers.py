@@ -118,3 +118,21 @@ def test_means_say_which_seeds_they_lack(run):
         if "mean" in r.data_source.data and r.glyph.__class__.__name__ == "Scatter"
     )  # fmt: skip
     assert set(source.data["seeds"][-1:]) == {"2 of 3 seeds"}
+
+
+def test_each_run_has_the_starting_data_that_its_folder_keeps(run, charged):
+    paths = [run.folder.path, charged.folder.path]
+    task = host_task(count_bits_on_host)
+    for order in (paths, paths[::-1]):
+        views = read_runs(order, task)
+        starts = [view.config.starting["best"] for view in views]
+        assert [view.start for view in views] == starts
+        assert [len(view.base_scores) for view in views] == [
+            view.config.starting["count"] for view in views
+        ]
+        assert starts[0] != starts[1]
+
+
+def test_each_run_says_that_its_task_is_not_known(run, charged):
+    views = read_runs([run.folder.path, charged.folder.path])
+    assert [len(view.missing) for view in views] == [1, 1]
