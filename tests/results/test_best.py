@@ -5,8 +5,9 @@ import pytest
 
 from tests.builders import host_task, tiny_run
 from wrlso.evaluation.components import ComponentScore, ComponentValue
-from wrlso.results.best import component_columns, spread
+from wrlso.results.best import best_queries, component_columns, spread
 from wrlso.results.export_best import export_best
+from wrlso.runs.log import Query
 from wrlso.status import Status
 
 
@@ -33,6 +34,18 @@ def test_the_best_objects_of_all_seeds_are_different_and_in_order(run):
         assert one.components[1].value == one.score
     assert [one.text for one in result.best_objects(3, task=task)] == [o.text for o in best[:3]]
     assert result.best_objects(2)[0].text == best[0].text  # the log has it
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_object_with_several_scores_has_the_place_of_its_best(sign):
+    """Of equal scores, the first query counts."""
+    scores = [(b"a", 1.0), (b"b", 5.0), (b"c", 3.0), (b"a", 9.0), (b"b", 5.0)]
+    queries = [
+        Query(0, 0, i, b"", thing, sign * score, Status.OK)
+        for i, (thing, score) in enumerate(scores)
+    ]
+    queries.append(Query(0, 0, len(scores), b"", b"d", None, Status.FAILED))
+    assert [query.index for query in best_queries(queries, sign)] == [3, 1, 2]
 
 
 def test_diverse_objects_are_spread_over_the_latent_space(run):

@@ -1,5 +1,6 @@
 """Figures of a run: what they show, where they draw, what their files are."""
 
+import dataclasses
 import importlib
 
 import matplotlib
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from tests.builders import count_bits_on_host, host_task, make_tiny_task, tiny_run
 from wrlso.results import figures
 from wrlso.results.figures import KINDS
+from wrlso.results.figures.curves import _label
 from wrlso.results.figures.labels import label_end, spread
 from wrlso.results.figures.objects import _unlike
 from wrlso.results.report import charts
@@ -31,8 +33,6 @@ def result(tmp_path_factory, task):
 @pytest.fixture(scope="module")
 def pictured(task):
     """The same task with pictures: 4 x 4 pixels."""
-    import dataclasses
-
     images = lambda objects: np.unpackbits(objects, axis=-1).reshape(-1, 4, 4)  # noqa: E731
     return dataclasses.replace(task, to_images=images)
 
@@ -121,6 +121,28 @@ def test_objects_that_look_alike_are_shown_once(result, pictured):
     first, *others = [axis.get_title() for axis in figure.axes if axis.images]
     assert first.startswith("starting data")
     assert others[-1].endswith(f"{result.best.max():.4g}")
+
+
+def test_the_best_objects_begin_with_the_best_also_if_it_once_scored_least(
+    result, pictured, monkeypatch
+):
+    scored = sorted((q for q in result.queries() if q.score is not None), key=lambda q: q.score)
+    again = dataclasses.replace(scored[0], round=9, score=99.0)
+    told = [*result.queries(), again]
+    monkeypatch.setattr(result, "queries", lambda: told)
+    assert result.best_objects(1)[0].score == 99.0
+    titles = [a.get_title() for a in result.plot("best_objects", task=pictured).axes if a.images]
+    assert titles[0] == f"99, seed {again.seed}"
+
+
+def test_the_label_says_how_many_seeds_its_mean_is_of(result):
+    """A seed without a score is not in it."""
+    eight, none = np.array([np.nan, 8.0]), np.array([np.nan])
+    said = [
+        _label(result, curves).split("\n")[1:]
+        for curves in ([eight, none, eight], [eight, eight], [none, eight], [eight], [none])
+    ]
+    assert said == [["8 ± 0, 2 of 3 seeds"], ["8 ± 0, 2 seeds"], ["8, 1 of 2 seeds"], ["8"], []]
 
 
 def test_lower_may_be_better(tmp_path):

@@ -1,6 +1,6 @@
 """The objects that a run has found: all as a table, the best, or the best that differ."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,18 +78,25 @@ def best_objects(
         raise ValueError(f"n must be at least 1, got {n}")
     text_of = texts_of(record.folder.config, task)
     components = record.components()
-    scored = [q for q in record.queries() if q.status == Status.OK and q.score is not None]
-    sign = record.folder.config.sign
-    scored.sort(key=lambda q: -sign * (q.score or 0.0))
-    first: dict[bytes, Query] = {}
-    for query in scored:
-        first.setdefault(query.object, query)
-    chosen = list(first.values())
+    chosen = best_queries(record.queries(), record.folder.config.sign)
     if diverse and n is not None and len(chosen) > n:
         chosen = chosen[: _POOL * n]
         texts = [text_of(query) for query in chosen]
         chosen = [chosen[i] for i in sorted(spread(_distances(record, chosen, texts), n))]
     return [_found(query, text_of, components) for query in chosen[:n]]
+
+
+def best_queries(queries: Iterable[Query], sign: float = 1.0) -> list[Query]:
+    """The query with the best score of each object, the best first; of equals, the first.
+
+    ``sign`` is 1, or -1 if lower scores are better.
+    """
+    scored = [q for q in queries if q.status == Status.OK and q.score is not None]
+    scored.sort(key=lambda q: -sign * (q.score or 0.0))
+    first: dict[bytes, Query] = {}
+    for query in scored:
+        first.setdefault(query.object, query)
+    return list(first.values())
 
 
 def spread(distances: np.ndarray, n: int) -> list[int]:

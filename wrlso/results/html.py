@@ -10,6 +10,7 @@ import numpy as np
 
 from wrlso.results.statistics import mean_interval
 from wrlso.results.tables import costs, title
+from wrlso.results.words import seeds_in_words
 from wrlso.storage.numbers import shown
 
 
@@ -35,6 +36,8 @@ def run_html(summary: Mapping[str, Any], curve: bytes | None = None) -> str:
     ]
     best = np.array([np.nan if s["best"] is None else s["best"] for s in seeds], float)
     found = mean_interval(best)
+    scored = int(np.isfinite(best).sum())
+    of = f" of {seeds_in_words(scored, len(best))}" if 0 < scored < len(best) else ""
     low, high = _number(found.low), _number(found.high)
     ends = f" (95% interval {low} to {high})" if np.isfinite(found.low) else ""
     picture = ""
@@ -43,7 +46,7 @@ def run_html(summary: Mapping[str, Any], curve: bytes | None = None) -> str:
         picture = f'<img alt="best score so far" src="data:image/svg+xml;base64,{data}">'
     return (
         f"<div><p><b>{escape(title(summary))}</b></p>"
-        f"<p>Mean of the best scores: {_number(found.mean)}{ends}.</p>"
+        f"<p>Mean of the best scores{of}: {_number(found.mean)}{ends}.</p>"
         f"{_table(header, rows)}{picture}<p>{escape(costs(summary))}</p></div>"
     )
 

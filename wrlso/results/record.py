@@ -125,7 +125,7 @@ class RunRecord:
             return log.predictions()
 
     def scores(self) -> list[np.ndarray]:
-        """The charged scores of each seed in order; NaN for a query that failed."""
+        """The charged scores of each seed in order; NaN for a query without one."""
         queries = self.queries()
         seeds = self.folder.config.seed_numbers
         return [charged_scores([q for q in queries if q.seed == seed]) for seed in seeds]

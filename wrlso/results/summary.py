@@ -23,13 +23,13 @@ _REASONS = 5
 
 
 def charged_scores(queries: Sequence[Query]) -> np.ndarray:
-    """The scores ``[n]`` of a seed's charged queries in order; NaN for a query that failed."""
+    """The scores ``[n]`` of a seed's charged queries in order; NaN for a query without a score."""
     charged = [q for q in queries if q.status.charged]
     return np.array([np.nan if q.score is None else q.score for q in charged], float)
 
 
 def best_so_far(scores: np.ndarray, sign: float = 1.0) -> np.ndarray:
-    """The running best ``[n]``; NaN before the first query that did not fail.
+    """The running best ``[n]``; NaN before the first query with a score.
 
     ``sign`` is 1, or -1 if lower scores are better.
     """

@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wrlso.status import Status
 from wrlso.storage.numbers import shown
+
+FAILURES = (Status.INVALID, Status.FAILED, Status.TIMEOUT)
+"""The outcomes of charged queries that failed. A query that is being measured is none of them."""
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -123,7 +127,7 @@ def comparison_table(
             _number(s["top10"]["mean"]),
             _number(s["top50"]["mean"]),
             ", ".join(_number(seed["best"]) for seed in s["seeds"]),
-            str(sum(n for k, n in _statuses(s).items() if k in ("INVALID", "FAILED", "TIMEOUT"))),
+            str(sum(_statuses(s)[status.name] for status in FAILURES)),
             str(s["uncharged_evaluations"]),
         ]
         for i, s in enumerate(summaries)

@@ -31,6 +31,13 @@ def score_in_words(summary: Mapping[str, Any]) -> str:
     return f"{name} (lower is better)" if summary.get("minimize") else name
 
 
+def seeds_in_words(counted: int, seeds: int) -> str:
+    """The seeds that a mean is over, such as ``3 seeds``, or ``2 of 3 seeds`` if one is not in
+    it."""
+    whole = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    return f"{counted} of {whole}" if counted < seeds else whole
+
+
 def title_in_words(summary: Mapping[str, Any]) -> str:
     """The task and the method, such as ``Shapes: weighted retraining``."""
     task = str(summary["task"]).replace("_", " ")

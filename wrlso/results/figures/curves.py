@@ -13,7 +13,7 @@ from wrlso.results.published import published
 from wrlso.results.record import RunRecord
 from wrlso.results.statistics import held
 from wrlso.results.style import GREY, color_of
-from wrlso.results.words import method_in_words, score_in_words, title_in_words
+from wrlso.results.words import method_in_words, score_in_words, seeds_in_words, title_in_words
 from wrlso.storage.numbers import shown
 
 _STYLES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -108,7 +108,8 @@ def _label(result: RunRecord, curves: Sequence[np.ndarray]) -> str:
         return who
     if seeds == 1:
         return f"{who}\n{shown(ends[0])}"
-    return f"{who}\n{shown(ends.mean())} ± {ends.std():.2g}, {seeds} seeds"
+    deviation = f" ± {ends.std():.2g}" if len(ends) > 1 else ""
+    return f"{who}\n{shown(ends.mean())}{deviation}, {seeds_in_words(len(ends), seeds)}"
 
 
 def _starting_data(result: RunRecord, axis: Axes) -> None:

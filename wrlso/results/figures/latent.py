@@ -18,6 +18,7 @@ from wrlso.results.stages import Stages
 from wrlso.results.style import GREY
 from wrlso.results.words import score_in_words, title_in_words
 from wrlso.runs.log import latent_of
+from wrlso.status import Status
 from wrlso.tasks.base import Task
 
 SCORES, CHANGES = "cividis", "PuOr_r"
@@ -118,9 +119,9 @@ def latent_map(result: RunRecord, ax: Axes | None = None) -> Figure:
         return figure
     points, (x, y), _ = plane(np.stack([latent_of(query) for query in charged]))
     scores = np.array([np.nan if q.score is None else q.score for q in charged], float)
-    failed = ~np.isfinite(scores)
-    axis.plot(*points[failed].T, "x", color=GREY, ms=3.5, mew=0.7)
-    order = np.flatnonzero(~failed)[np.argsort(result.folder.config.sign * scores[~failed])]
+    scored = np.isfinite(scores)
+    _without_score(axis, points, scored, np.array([q.status == Status.PENDING for q in charged]))
+    order = np.flatnonzero(scored)[np.argsort(result.folder.config.sign * scores[scored])]
     if len(order):
         shown = axis.scatter(
             points[order, 0],
@@ -132,10 +133,24 @@ def latent_map(result: RunRecord, ax: Axes | None = None) -> Figure:
             edgecolor="white",
         )
         figure.colorbar(shown, ax=axis, label=score_in_words(result.summary))
-    if failed.any():
-        axis.text(
-            0.01, 0.99, f"× no score ({failed.sum()})", transform=axis.transAxes, va="top",
-            color=GREY, fontsize=7,
-        )  # fmt: skip
     axis.set(xlabel=x, ylabel=y)
     return figure
+
+
+def _without_score(
+    axis: Axes, points: np.ndarray, scored: np.ndarray, measured: np.ndarray
+) -> None:
+    """Mark the queries that failed, and those that are being measured, and say how many."""
+    said = []
+    for kept, marker, words in (
+        (~scored & ~measured, "x", "× failed"),
+        (measured, "o", "○ being measured"),
+    ):
+        if kept.any():
+            axis.plot(*points[kept].T, marker, color=GREY, mfc="none", ms=3.5, mew=0.7)
+            said.append(f"{words} ({kept.sum()})")
+    if said:
+        axis.text(
+            0.01, 0.99, "\n".join(said), transform=axis.transAxes, va="top", color=GREY,
+            fontsize=7,
+        )  # fmt: skip

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wrlso.data import Dataset
+from wrlso.results.best import best_queries
 from wrlso.results.figures.canvas import WIDE, panels
 from wrlso.results.record import RunRecord
 from wrlso.results.words import title_in_words
@@ -56,11 +57,7 @@ def best_objects(
     result: RunRecord, task: Task, base: Dataset, ax: Iterable[Axes] | None = None
 ) -> Figure:
     """Draw the best objects of all seeds that do not look alike, the best first."""
-    sign = result.folder.config.sign
-    scored = sorted(
-        (q for q in result.queries() if q.score is not None), key=lambda q: -sign * (q.score or 0)
-    )
-    distinct = list({q.object: q for q in reversed(scored)}.values())[::-1][:_POOL]
+    distinct = best_queries(result.queries(), result.folder.config.sign)[:_POOL]
     pictures = _pictures(task, base)([q.object for q in distinct])
     kept = _unlike(pictures, BEST)
     shown = max(len(kept), 1) if ax is None else BEST

@@ -11,6 +11,7 @@ from wrlso.results.report.objects import Cells
 from wrlso.results.report.view import RunView
 from wrlso.results.statistics import curve_interval, held, mean_interval
 from wrlso.results.style import GREY, color_of
+from wrlso.results.words import seeds_in_words
 from wrlso.runs.log import Query
 from wrlso.storage.numbers import shown
 
@@ -94,7 +95,14 @@ def _mean(made: figure, view: RunView, found: np.ndarray, color: str) -> None:
             legend_label=view.name,
         )  # fmt: skip
     source = ColumnDataSource(
-        {"x": queries, "mean": mean, "low": low, "high": high, "run": [view.name] * len(mean)}
+        {
+            "x": queries,
+            "mean": mean,
+            "low": low,
+            "high": high,
+            "run": [view.name] * len(mean),
+            "seeds": [seeds_in_words(n, view.config.seeds) for n in np.isfinite(found).sum(0)],
+        }
     )
     made.step(
         "x", "mean", source=source, mode="after", color=color, line_width=3, legend_label=view.name
@@ -103,7 +111,8 @@ def _mean(made: figure, view: RunView, found: np.ndarray, color: str) -> None:
         "x", "mean", source=source, size=7, alpha=0, color=color, hover_alpha=0.9,
         legend_label=view.name,
     )  # fmt: skip
-    tips = "<b>@run</b>: mean @mean{0.[0000]} (@low{0.[0000]} to @high{0.[0000]}) after @x queries"
+    tips = """<b>@run</b>: mean @mean{0.[0000]} (@low{0.[0000]} to @high{0.[0000]}) of @seeds after
+    @x queries"""
     made.add_tools(HoverTool(renderers=[dots], tooltips=tips, mode="mouse", name="mean"))
 
 
@@ -145,7 +154,7 @@ def _start(made: figure, view: RunView, color: str) -> None:
     if best is None:
         return
     made.line(
-        [1, view.config.budget], [best, best], line_dash="dashed", color=color,
+        [1, view.config.queries], [best, best], line_dash="dashed", color=color,
         legend_label=f"best of the starting data: {shown(best, 5)}",
     )  # fmt: skip
 

@@ -184,7 +184,7 @@ def _run(view: RunView, cells: Cells, place: Callable[[Plot | None], str]) -> di
         "path": view.folder.path.resolve(),
         "finished": view.finished,
         "charged": view.charged,
-        "budget": view.config.budget * view.config.seeds,
+        "whole": view.config.queries * view.config.seeds,
         "statuses": sections.statuses(view),
         "missing": view.missing,
         "seeds": sections.seeds(view),

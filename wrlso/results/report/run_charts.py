@@ -16,6 +16,7 @@ from wrlso.results.report.view import RunView
 from wrlso.results.statistics import Calibration, calibration
 from wrlso.results.style import GREY, PALETTE, color_of
 from wrlso.runs.log import Query, Round, latent_of
+from wrlso.status import Status
 
 _MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star")
 
@@ -35,24 +36,33 @@ def latent_map(view: RunView, cells: Cells, label: str) -> tuple[Plot, str] | No
     scores = np.asarray(data["score"], float)
     scored = np.isfinite(scores)
     if scored.any():
-        _scored_points(made, data, scored, label)
-    if not scored.all():
-        source = ColumnDataSource(_rows(data, ~scored))
-        made.scatter("x", "y", source=source, marker="x", size=7, color=GREY,
-                     legend_label="failed")  # fmt: skip
+        _scored_points(made, data, scored, label, view.config.sign)
+    measured = np.array([query.status == Status.PENDING for query, _ in rows])
+    for kept, marker, legend in (
+        (~scored & ~measured, "x", "failed"),
+        (measured, "circle", "being measured"),
+    ):
+        if kept.any():
+            made.scatter(
+                "x", "y", source=ColumnDataSource(_rows(data, kept)), marker=marker, size=7,
+                line_color=GREY, fill_color=None, legend_label=legend,
+            )  # fmt: skip
     made.add_tools(HoverTool(tooltips=OBJECT, name="object"))
     return finish(made), words
 
 
 def _scored_points(
-    made: figure, data: Mapping[str, object], scored: np.ndarray, label: str
+    made: figure, data: Mapping[str, object], scored: np.ndarray, label: str, sign: float
 ) -> None:
-    """One renderer per seed, so that the legend can hide each; the best is drawn last."""
+    """One renderer per seed, so that the legend can hide each; the best of each is drawn last.
+
+    The worst 2% share a colour. ``sign`` is -1 if lower scores are better.
+    """
     scores = np.asarray(data["score"], float)
-    low, high = np.quantile(scores[scored], [0.02, 1.0])
+    low, high = np.quantile(scores[scored], [0.02, 1.0] if sign > 0 else [0.0, 0.98])
     mapper = linear_cmap("score", "Viridis256", float(low), float(max(high, low + 1e-9)))
     seeds = np.asarray(data["seed"])
-    order = np.argsort(np.where(scored, scores, -np.inf))
+    order = np.argsort(np.where(scored, sign * scores, -np.inf))
     for number, seed in enumerate(np.unique(seeds)):
         kept = order[scored[order] & (seeds[order] == seed)]
         if len(kept):

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from wrlso.results.best import best_queries
 from wrlso.results.report.objects import Cells, key_of
 from wrlso.results.report.view import RunView
 from wrlso.results.statistics import Interval, difference_interval, mean_interval
-from wrlso.results.tables import title
+from wrlso.results.tables import FAILURES, title
+from wrlso.results.words import seeds_in_words
 from wrlso.runs.log import Query
 from wrlso.status import Status
 from wrlso.storage.numbers import shown
@@ -54,12 +56,12 @@ def text(value: object) -> Cell:
     return Cell(html.escape(str(value)))
 
 
-def interval(value: Interval) -> Cell:
-    """A mean with its interval, sorted by the mean."""
+def interval(value: Interval, of: str = "") -> Cell:
+    """A mean with its interval, and what it is of; sorted by the mean."""
     if not np.isfinite(value.mean):
         return Cell("–", -np.inf)
     ends = f" ({shown(value.low, 5)} to {shown(value.high, 5)})" if np.isfinite(value.low) else ""
-    return Cell(f"{shown(value.mean, 5)}{ends}", value.mean)
+    return Cell(f"{shown(value.mean, 5)}{ends}{of}", value.mean)
 
 
 def overview(views: Sequence[RunView]) -> Table:
@@ -76,14 +78,16 @@ def _overview_row(view: RunView) -> list[Cell]:
     found = best[np.isfinite(best)]
     sign = view.config.sign
     top10 = [s["top10"] for s in summary["seeds"] if s.get("top10") is not None]
-    failed = sum(q.status.charged and q.status != Status.OK for q in view.queries)
-    budget = view.config.budget * view.config.seeds
+    failed = sum(q.status in FAILURES for q in view.queries)
+    seeds = view.config.seeds
+    of = f", {seeds_in_words(len(found), seeds)}" if len(found) < seeds else ""
+    whole = view.config.queries * seeds
     return [
         text(view.name),
         text(_settings(view)),
-        Cell(f"{view.charged:,} of {budget:,}", view.charged),
+        Cell(f"{view.charged:,} of {whole:,}", view.charged),
         number(view.start),
-        interval(mean_interval(found)),
+        interval(mean_interval(found), of),
         number(float(sign * (sign * found).max()) if len(found) else None),
         number(float(np.mean(top10)) if top10 else None),
         number(failed),
@@ -118,14 +122,7 @@ def differences(views: Sequence[RunView]) -> Table | None:
 
 def best_objects(view: RunView, cells: Cells) -> Table | None:
     """The best different objects of a run, over all seeds, with the parts of their scores."""
-    scored = sorted(
-        (q for q in view.queries if q.score is not None),
-        key=lambda q: -view.config.sign * (q.score or 0.0),
-    )
-    distinct: dict[bytes, Query] = {}
-    for query in scored:
-        distinct.setdefault(query.object, query)
-    best = list(distinct.values())[:_BEST]
+    best = best_queries(view.queries, view.config.sign)[:_BEST]
     parts = [{part.name: part.value for part in view.components.get(key_of(q), ())} for q in best]
     names = list(dict.fromkeys(name for of_query in parts for name in of_query))
     rows = [
@@ -156,7 +153,7 @@ def failures(view: RunView, cells: Cells) -> Table | None:
     """The reasons for failures and refusals: numbers of queries, seeds, an example."""
     groups: dict[tuple[str, str], list[Query]] = defaultdict(list)
     for query in view.queries:
-        if query.status not in (Status.OK, Status.DUPLICATE, Status.UNUSED):
+        if query.status in (*FAILURES, Status.REFUSED):
             reason = query.reason or _WITHOUT_REASON.get(query.status, "no reason was given")
             groups[query.status.name, reason].append(query)
     rows = [

@@ -104,7 +104,10 @@ _NOTHING: dict[str, Any] = {"seeds": [], "stated": {}, "failures": {}, "uncharge
 
 
 def read_runs(paths: Sequence[str | Path], task: Task | None = None) -> list[RunView]:
-    """Read runs from their folders; each task's starting data are read once.
+    """Read runs from their folders.
+
+    Each task is made once. Its starting data are read once, but for those that a folder keeps:
+    they are its run's own.
 
     Args:
       paths: the folders; runs may be under way.
@@ -113,17 +116,20 @@ def read_runs(paths: Sequence[str | Path], task: Task | None = None) -> list[Run
     Raises:
       ValueError: if a folder holds no run.
     """
-    tasks: dict[str, Task | None] = {}
-    base: dict[str, np.ndarray | None] = {}
+    tasks: dict[str, tuple[Task | None, list[str]]] = {}
+    base: dict[tuple[str, Path | None], tuple[np.ndarray | None, list[str]]] = {}
     views = []
     for path, name in zip(paths, _different_names(paths), strict=True):
         folder = RunFolder(Path(path))
-        missing: list[str] = []
         key = f"{folder.config.task} {sorted(folder.config.task_options.items(), key=str)}"
         if key not in tasks:
-            tasks[key] = _find_task(folder.config, task, missing)
-            base[key] = _base_scores(folder, tasks[key], missing)
-        views.append(_read(folder, name, tasks[key], base[key], missing))
+            tasks[key] = _find_task(folder.config, task)
+        found, no_task = tasks[key]
+        kept = key, folder.path.resolve() if folder.base_file.exists() else None
+        if kept not in base:
+            base[kept] = _base_scores(folder, found)
+        scores, no_scores = base[kept]
+        views.append(_read(folder, name, found, scores, no_task + no_scores))
     return views
 
 
@@ -151,24 +157,24 @@ def _read(
     )  # fmt: skip
 
 
-def _find_task(config: RunConfig, given: Task | None, missing: list[str]) -> Task | None:
+def _find_task(config: RunConfig, given: Task | None) -> tuple[Task | None, list[str]]:
+    """The task, and what is missing without it."""
     if given is not None and given.name == config.task:
-        return given
+        return given, []
     try:
-        return task_of(config)
+        return task_of(config), []
     except (ValueError, OSError, TypeError) as error:
-        missing.append(f"Objects and starting data are not shown: {error}.")
-        return None
+        return None, [f"Objects and starting data are not shown: {error}."]
 
 
-def _base_scores(folder: RunFolder, task: Task | None, missing: list[str]) -> np.ndarray | None:
+def _base_scores(folder: RunFolder, task: Task | None) -> tuple[np.ndarray | None, list[str]]:
+    """The scores of the starting data, and what is missing without them."""
     if task is None:
-        return None
+        return None, []
     try:
-        return task.sign * np.asarray(base_of(folder, task).scores, float)
+        return task.sign * np.asarray(base_of(folder, task).scores, float), []
     except (ValueError, OSError) as error:
-        missing.append(f"The starting data are not shown: {error}.")
-        return None
+        return None, [f"The starting data are not shown: {error}."]
 
 
 def _different_names(paths: Sequence[str | Path]) -> list[str]:
