@@ -195,3 +195,28 @@ def test_components_go_with_the_score_that_is_replaced(tmp_path):
         found = log.components()
     keys = {(q.seed, q.round, q.index) for q in charged(path)}
     assert keys - set(found) == {(q.seed, q.round, q.index) for q in (first, second)}
+
+
+@pytest.mark.parametrize("minimize", [False, True])
+def test_a_corrected_starting_score_is_no_more_the_best_of_the_starting_data(minimize, tmp_path):
+    task, path = host_task(count_bits_on_host, minimize=minimize), tmp_path / "lab"
+    data, sign = task.load_data(), -1.0 if minimize else 1.0
+    scores = np.asarray(data.scores)
+    first = int((sign * scores).argmax())
+    best = float(scores[first])
+    with wrlso.open(path, task, METHOD, **SETTINGS) as study:
+        study.ask(1)
+        config = study.folder.stored_config()
+        assert config.starting["best"] == best
+        same = [thing for thing, score in zip(data.objects, scores, strict=True) if score == best]
+        worse = -sign * 50.0
+        study.tell([(np.asarray(thing), worse) for thing in same], replace=True)
+        study.ask(1)
+        assert f"| {best:g} " not in study.result().table().split("starting data")[1][:40]
+    later = study.folder.stored_config()
+    others = scores[scores != best]
+    assert later.starting["best"] == sign * (sign * others).max()
+    assert later.starting["count"] == config.starting["count"]
+    assert (later.devices, later.budget) == (config.devices, config.budget)
+    with wrlso.open(path, task, progress=False) as again:
+        again.tell({c.id: count_bits_on_host(c.object) for c in again.pending})
