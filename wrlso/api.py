@@ -34,6 +34,7 @@ from wrlso.runs.plan import (
     announce,
     begin,
     create,
+    note_starting,
     queries_of_runs,
     with_all_measurements,
 )
@@ -265,6 +266,7 @@ def _go_on(
         return
     folder.config = replace(folder.config, devices=devices, seed_mode=seed_mode or config.seed_mode)
     base = with_all_measurements(folder, base, task.sign)
+    note_starting(folder, task, base)
     drive = (task, resolved, base, progress, callback, write_summaries)
     if processes.has_shares(folder.path):
         run_shares(folder, *drive)

@@ -147,8 +147,8 @@ def append_aliases(
 def forget_aliases(aliases: Aliases, scores: Array, corrected: Array) -> Aliases:
     """Drop the aliases that have the score of a ``corrected`` row ``[C]``, as it was.
 
-    An alias says no object, so that others of the same score are dropped, too. The evaluation
-    recognises them again.
+    An alias does not name its object: those of other objects with that score are dropped, too. The
+    evaluation recognises all of them again.
     """
     old = jnp.sort(jnp.where(corrected, scores, jnp.inf))
     at = jnp.clip(jnp.searchsorted(old, aliases.scores), 0, len(old) - 1)

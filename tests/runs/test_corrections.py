@@ -220,3 +220,16 @@ def test_a_corrected_starting_score_is_no_more_the_best_of_the_starting_data(min
     assert (later.devices, later.budget) == (config.devices, config.budget)
     with wrlso.open(path, task, progress=False) as again:
         again.tell({c.id: count_bits_on_host(c.object) for c in again.pending})
+
+
+def test_a_run_that_is_resumed_has_the_best_of_the_corrected_starting_data(tmp_path):
+    task, path = host_task(count_bits_on_host), tmp_path / "run"
+    result = tiny_run(path, task, METHOD, seeds=1, **(SETTINGS | {"budget": 4}))
+    data, best = task.load_data(), result.folder.config.starting["best"]
+    scores = np.asarray(data.scores)
+    with wrlso.open(path, task, progress=False) as study:
+        for thing in np.asarray(data.objects)[scores == best]:
+            study.tell([(thing, -50.0)], replace=True)
+    result = wrlso.resume(path, task=task, budget=8, progress=False)
+    assert result.folder.config.starting["best"] == scores[scores != best].max() < best
+    assert result.summary["starting"]["best"] == result.folder.config.starting["best"]

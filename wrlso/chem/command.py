@@ -145,19 +145,19 @@ class Command:
 
 
 def read_command(command: str, feed: Feed = "argument") -> Command:
-    """The program of a line such as ``python dock.py``, with absolute paths.
+    """The program of a line such as ``python dock.py``, with absolute paths of files.
+
+    A program on the search path keeps its name, as in a shell.
 
     They are valid in any folder, also when a run is resumed from another one.
 
     Raises:
       ValueError: if the line cannot be read, or there is no such program.
     """
-    program, *arguments = split_command(command)
-    if shutil.which(program) is None or os.sep in program:  # on the search path, its name stays
-        arguments.insert(0, program)
-        program = ""
-    paths = [os.path.abspath(part) if os.path.isfile(part) else part for part in arguments]
-    return Command(tuple([program] * bool(program) + paths), feed)
+    argv = split_command(command)
+    is_found = os.sep not in argv[0] and shutil.which(argv[0]) is not None
+    paths = [os.path.abspath(part) if os.path.isfile(part) else part for part in argv]
+    return Command((argv[0] if is_found else paths[0], *paths[1:]), feed)
 
 
 def command_digest(command: Command) -> str:

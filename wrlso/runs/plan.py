@@ -187,6 +187,26 @@ def starting_record(task: Task, base: Dataset, spent: int | None) -> Mapping[str
     }
 
 
+def note_starting(folder: RunFolder, task: Task, base: Dataset) -> None:
+    """Record the best of the starting data anew, if people have corrected their scores.
+
+    Args:
+      folder: the run, whose lock this process has.
+      task: its task.
+      base: the starting data, with all measurements that joined them.
+    """
+    stored, known = folder.stored_config(), folder.config
+    count = stored.starting.get("count", 0)
+    if not 0 < count <= len(base.scores):
+        return
+    found = starting_record(task, Dataset(base.objects[:count], base.scores[:count]), spent=0)
+    noted = {**stored.starting, **{name: found[name] for name in ("best", "best_object")}}
+    if noted != dict(stored.starting):
+        folder.config = replace(stored, starting=noted)
+        folder.save_config()
+        folder.config = replace(known, starting=noted)
+
+
 def warn_of_other_scores(task: Task, base: Dataset, more: Sequence[Told]) -> None:
     """Warn if measurements that join the starting data differ from them about an object."""
     if not more:

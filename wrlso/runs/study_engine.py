@@ -17,7 +17,7 @@ from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.lock import PATIENCE
 from wrlso.runs.log import QueryLog
-from wrlso.runs.plan import starting_record
+from wrlso.runs.plan import note_starting
 from wrlso.runs.pretrained import pretrained_params
 from wrlso.runs.process import few_blas_threads, programs_on_disk
 from wrlso.runs.progress import pretrain_bar
@@ -144,23 +144,9 @@ class StudyEngine:
             self._params = pretrained_params(self._task, self._base, bar)
         run = OpenRun(self._folder, self._log)
         base = with_elsewhere(self._base, told, self._task.sign)
-        self._note_starting(base)
+        note_starting(self._folder, self._task, base)
         session = Session(
             [run], self._task, self._algorithm, base, self._params, True, self._callback
         )
         self._engine = AskTell(session, len(told))
         return self._engine
-
-    def _note_starting(self, base: Dataset) -> None:
-        """Record the best of the starting data anew, if people have corrected their scores."""
-        stored, known = self._folder.stored_config(), self._folder.config
-        count = stored.starting.get("count", 0)
-        if not 0 < count <= len(base.scores):
-            return
-        rows = Dataset(base.objects[:count], base.scores[:count])
-        found = starting_record(self._task, rows, spent=0)
-        noted = {**stored.starting, **{name: found[name] for name in ("best", "best_object")}}
-        if noted != dict(stored.starting):
-            self._folder.config = replace(stored, starting=noted)
-            self._folder.save_config()
-            self._folder.config = replace(self._folder.config, devices=known.devices)
