@@ -234,7 +234,7 @@ def _check_fraction(component: Component, use: str) -> None:
     fraction = isinstance(measure, Property) and measure.name in _FRACTIONS and not measure.minus
     unbounded = counts or (isinstance(measure, Property) and not fraction)
     if unbounded and isinstance(component.transform, (Plain, Inverse)):
-        has = "no transform" if component.transform == Plain() else "1 minus it as its transform"
+        has = "no transform" if component.transform == Plain() else "no transform but 'inverse'"
         raise ValueError(
             f"component {component.name!r} has {has}: a {use.replace('_', ' ')} needs "
             "values in [0, 1]: give it one, such as a window or a sigmoid (or take the sum)"
