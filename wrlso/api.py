@@ -39,7 +39,7 @@ from wrlso.runs.plan import (
     with_all_measurements,
 )
 from wrlso.runs.pretrained import pretrained_params
-from wrlso.runs.process import request_devices
+from wrlso.runs.process import programs_on_disk, request_devices
 from wrlso.runs.processes import process
 from wrlso.runs.progress import pretrain_bar
 from wrlso.runs.provenance import task_option
@@ -50,6 +50,7 @@ from wrlso.tasks.base import Task
 
 
 @interruptible
+@programs_on_disk()
 @on_chosen_executor
 def run(
     task: Task,
@@ -98,6 +99,7 @@ def run(
 
 
 @interruptible
+@programs_on_disk()
 @on_chosen_executor
 def sweep(
     task: Task,
@@ -177,6 +179,7 @@ def sweep(
 
 
 @interruptible
+@programs_on_disk()
 @on_chosen_executor
 def resume(
     out: str | Path,

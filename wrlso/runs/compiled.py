@@ -25,6 +25,7 @@ from wrlso.parallel import (
 from wrlso.proposers.base import Prediction
 from wrlso.runs.lanes import SeedInputs, SharedInputs
 from wrlso.runs.packing import pack, pack_lanes, unpack, unpack_lanes
+from wrlso.runs.process import collector_paused
 from wrlso.scores import Objective, raw_scores
 from wrlso.status import Status
 
@@ -64,7 +65,9 @@ class CompiledOnce:
         if self._compiled is None:
             self._say(f"compiling {self.name}")
             start = time.perf_counter()
-            self._compiled = self._jitted.lower(*args).compile(compiler_options())
+            with collector_paused():
+                lowered = self._jitted.lower(*args)
+            self._compiled = lowered.compile(compiler_options())
             self.compilations += 1
             self._clock("compile", time.perf_counter() - start)
             self._say(self.name)
