@@ -354,3 +354,10 @@ def test_an_objective_that_is_zero_everywhere_differs_from_a_column(caplog):
     objective = make_objective(nothing)
     check_scores(["CCO", "CCN", "CCC"], np.array([5.1, 6.2, 7.3]), "pIC50", objective, 1, 60)
     assert "score_column = 'pIC50' differs from the objective" in caplog.text
+
+
+def test_a_negative_zero_is_kept(tmp_path):
+    for _ in range(2):
+        with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+            cache.keep({"C": -0.0})
+            assert cache.read(["C"]) == {"C": 0.0}

@@ -86,8 +86,9 @@ class ScoreCache:
             self._db.execute("DELETE FROM scores")
 
     def _digest(self, text: str, score: float) -> bytes:
-        """The digest of a row and the file's name, as files of other objectives look alike."""
-        return digest_of([self._name, text, score], 8)
+        """The digest of a row and the file's name, as files of other objectives look alike. SQLite
+        gives back 0.0 for -0.0."""
+        return digest_of([self._name, text, score + 0.0], 8)
 
     def _reading(self) -> AbstractContextManager[None]:
         return damage_is_told(
