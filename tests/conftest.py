@@ -60,14 +60,16 @@ def strict_modes():
 
 @pytest.fixture(scope="module", autouse=True)
 def few_programs():
-    """Forgets compiled programs between modules, once there are many.
+    """Forgets compiled programs between modules, once there are some hundreds.
 
-    Each holds half a dozen memory maps, and Linux gives a process 65,530: XLA ends with a
-    segmentation fault while it compiles the one that exceeds them (JAX issue 27201).
+    With two thousand of them alive JAX takes three times as long to lower another one, and the
+    suite twice as long. Each holds half a dozen memory maps, of which Linux gives a process
+    65,530: XLA ends with a segmentation fault while it compiles the one that exceeds them (JAX
+    issue 27201).
     """
     yield
     maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
+    if maps.exists() and maps.read_bytes().count(b"\n") > 2_000:
         jax.clear_caches()
 
 

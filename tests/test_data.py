@@ -8,6 +8,7 @@ from tests.builders import host_task, make_tiny_task
 from wrlso.data import Dataset, append, check_dataset, empty_history, merge_replicates
 from wrlso.evaluation.objective import HostObjective
 from wrlso.fingerprint import Fingerprints
+from wrlso.loop.candidates import prepare_base
 from wrlso.runs.base_data import load_base
 
 
@@ -82,6 +83,23 @@ def test_a_run_refuses_base_data_that_contradict_themselves():
     )
     with pytest.warns(UserWarning, match="under the dedup_key of task 'bits', 1 objects"):
         load_base(task)
+
+
+def test_messages_show_the_users_scores_where_the_task_minimises():
+    objects = jnp.array([[1, 2], [3, 4], [1, 2]], jnp.uint8)
+
+    def load(scores, n=3, **changes):
+        data = Dataset(objects[:n], np.array(scores))
+        return load_base(make_tiny_task(load_data=lambda: data, minimize=True, **changes))
+
+    with pytest.raises(ValueError, match=r"0 and 2 with 1 and 9: .* 'mean', minimize=True\)"):
+        load([1.0, 2.0, 9.0])
+    with pytest.warns(UserWarning, match=r"0 and 1 with 1 and 9: .* 'mean', minimize=True\)"):
+        load([1.0, 9.0], 2, dedup_key=lambda objects: objects[:, :1] * 0)
+    with pytest.raises(ValueError, match=r"score 1e\+200, which float32 cannot hold"):
+        load([1.0, 1e200], 2)
+    with pytest.raises(ValueError, match=r"row 1 is 1e\+200"):
+        prepare_base(Dataset(objects[:2], np.array([1.0, 1e200])), minimize=True)
 
 
 def test_a_run_refuses_spellings_of_one_object_with_different_scores(tmp_path):

@@ -296,17 +296,21 @@ def find_replicates(
 
 
 def describe_conflict(
-    data: Dataset, things: np.ndarray, combined: Combined, argument: str = ""
+    data: Dataset,
+    things: np.ndarray,
+    combined: Combined,
+    argument: str = "",
+    minimize: bool = False,
 ) -> str:
     """How many things have different scores, the first of them, and the remedy: a merge, with the
-    argument that it needs."""
+    argument that it needs. With ``minimize`` the data hold negated scores."""
     rows = np.flatnonzero(things == combined.differing[0])
-    scores = np.asarray(data.scores)[rows]
+    scores = np.asarray(data.scores)[rows] * (-1 if minimize else 1)
+    needed = ["data", "'mean'", *[argument] * bool(argument), *["minimize=True"] * minimize]
     other = int(np.argmax(scores != scores[0]))
     first, second = (shown(score, 6) for score in (scores[0], scores[other]))
     return (
         f"{len(combined.differing)} objects are there several times with different scores, such as "
         f"rows {rows[0]} and {rows[other]} with {first} and {second}: give each "
-        f"once, or merge them by wrlso.merge_replicates(data, 'mean'{', ' * bool(argument)}"
-        f"{argument}), 'median' or 'best'"
+        f"once, or merge them by wrlso.merge_replicates({', '.join(needed)}), 'median' or 'best'"
     )

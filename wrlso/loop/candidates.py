@@ -85,7 +85,7 @@ def prepare_base(
     dataset = Dataset(*map(_array_of_list, dataset))
     _check_types(dataset)
     given = negative_on_host(dataset.scores) if minimize else dataset.scores
-    scores, offset = _prepare_scores(given, offset)
+    scores, offset = _prepare_scores(given, offset, minimize)
     objects = jnp.asarray(native(dataset.objects))
     # A key of the user's is no static argument, as JAX would keep it alive.
     index = _index if dedup_key is None else jax.jit(partial(_index_by, dedup_key=dedup_key))
@@ -116,8 +116,9 @@ _index = jax.jit(_index_by)
 """One program: at a run's start each operation by itself would be compiled."""
 
 
-def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
-    """Scores ``[N]`` less the offset, in float32, as those of queries; and the offset."""
+def _prepare_scores(scores: Any, offset: float | None, minimize: bool) -> tuple[Array, float]:
+    """Scores ``[N]`` less the offset, in float32, as those of queries; and the offset. With
+    ``minimize`` they are negated already."""
     if not is_concrete(scores):
         given = 0.0 if offset is None else offset
         return less(scores, given), given
@@ -126,7 +127,7 @@ def _prepare_scores(scores: Any, offset: float | None) -> tuple[Array, float]:
     used = relative(scores, offset)
     if not np.isfinite(used).any():
         raise ValueError("scores of the base data are all NaN, infinite or too large for float32")
-    check_range("scores of the base data", scores, used)
+    check_range("scores of the base data", scores, used, minimize)
     warn_of_merged(scores, offset, "the base data")
     return jnp.asarray(used), offset
 

@@ -274,7 +274,7 @@ class AskTell:
         at.ask = max(at.ask, at.fit * session.algorithm.asks)
         session.counts_before = session.counts
         self._fit_surrogate()
-        session.measure(session.algorithm.proposer.measures(session.surrogate))
+        session.measure_fit()
 
     def _fit_surrogate(self) -> None:
         self.session.limits = [self.position.end]

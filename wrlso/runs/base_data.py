@@ -54,7 +54,8 @@ def load_base(task: Task) -> Dataset:
     used = relative(scores, score_offset(scores))
     if not np.isfinite(used).all():
         raise ValueError(
-            f"the base data of task {task.name!r} score {scores[~np.isfinite(used)][0]:g}, which "
+            f"the base data of task {task.name!r} score "
+            f"{task.sign * scores[~np.isfinite(used)][0]:g}, which "
             "float32 cannot hold: give scores of a smaller range, such as their logarithms"
         )
     if len(scores) > 1 and (used == used[0]).all():
@@ -86,12 +87,14 @@ def _check_conflicts(task: Task, base: Dataset, spelled: np.ndarray | None) -> N
     take things for one that are almost equal."""
     things, combined = find_replicates(base, "refuse")
     if len(combined.differing):
-        conflict = describe_conflict(base, things, combined)
+        conflict = describe_conflict(base, things, combined, minimize=task.minimize)
         raise ValueError(f"the base data of task {task.name!r}: {conflict}")
     if spelled is not None:
         things, combined = find_replicates(Dataset(jnp.asarray(spelled), base.scores), "refuse")
         if len(combined.differing):
-            conflict = describe_conflict(base, things, combined, "canonical=...")
+            conflict = describe_conflict(
+                base, things, combined, "canonical=...", minimize=task.minimize
+            )
             raise ValueError(
                 f"the base data of task {task.name!r}, in the canonical spelling of its "
                 f"host_objective: {conflict}"
@@ -102,7 +105,7 @@ def _check_conflicts(task: Task, base: Dataset, spelled: np.ndarray | None) -> N
     if combined.spread > _SPREAD * float(np.ptp(np.asarray(base.scores))):
         warnings.warn(
             f"under the dedup_key of task {task.name!r}, "
-            f"{describe_conflict(base, things, combined)} (and the key)",
+            f"{describe_conflict(base, things, combined, minimize=task.minimize)} (and the key)",
             stacklevel=4,
         )
 

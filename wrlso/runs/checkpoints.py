@@ -133,6 +133,15 @@ def force(runs: Sequence[OpenRun], rounds_done: int, keep: set[int]) -> None:
         run.folder.forget_checkpoints(rounds_done, keep)
 
 
+def forget_later_rounds(runs: Sequence[OpenRun], rounds_done: int, queries: bool) -> None:
+    """Forget states, and if asked for also queries, of later rounds, in which not all runs took
+    part to their end."""
+    for run in runs:
+        run.folder.forget_checkpoints(rounds_done, set(run.folder.checkpoints()))
+        if queries:
+            run.log.forget_from(rounds_done)
+
+
 def _lanes(tree: Any, first: int, count: int) -> Any:
     return jax.tree.map(lambda a: a[first : first + count], tree)
 

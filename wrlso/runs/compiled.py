@@ -296,7 +296,9 @@ def _no_batches(algorithm: Algorithm, history: History, objective: Objective) ->
         jnp.full(shape, int(Status.UNUSED), jnp.int32),
         jnp.zeros(shape, scores.dtype),
         jnp.zeros(algorithm.asks, jnp.int32),
-        None if algorithm.proposer.predict is None else Prediction(*[jnp.zeros(shape)] * 2),
+        None
+        if algorithm.proposer.predict is None
+        else Prediction(*[jnp.zeros(shape, jnp.float32)] * 2),
     )
 
 

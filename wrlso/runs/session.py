@@ -86,7 +86,9 @@ class Session:
         self.refused, self.counts_before = np.zeros(seeds, int), self.counts
         self.measures: dict[str, np.ndarray] = {}
         self.surrogate: Any = ()
-        self._forget_later_rounds(keep_log)
+        # Queries in JAX are cheap to ask again. Answers of an objective on the host are kept.
+        asks_again = task.host_objective is None and not keep_log
+        checkpoints.forget_later_rounds(runs, self.round, asks_again)
         self.evaluator: HostEvaluator | None = None
         if task.host_objective is not None:
             self.evaluator = HostEvaluator(task.host_objective)
@@ -223,7 +225,7 @@ class Session:
         """Fit, then ask, evaluate and tell batch by batch. ``[seeds]`` asks."""
         first = fit * self.algorithm.asks
         self.fit_surrogate(fit)
-        self.measure(self.algorithm.proposer.measures(self.surrogate))
+        self.measure_fit()
         asked = np.zeros(len(self.seeds), int)
         for number in range(first, first + self.algorithm.asks):
             asked += self.counts < self.limits
@@ -289,6 +291,11 @@ class Session:
                 self.evaluator, position, candidates, self.scored, self.task.dedup_key
             )
 
+    def measure_fit(self) -> None:
+        """Remember what the proposer measures of each seed's surrogate, as it was fitted."""
+        measures = jax.vmap(self.algorithm.proposer.measures, axis_size=self.plan.lanes)
+        self.measure(measures(self.surrogate))
+
     def measure(self, measures: Mapping[str, Any]) -> None:
         """Remember what the last fit measured; a seed that asked for nothing has no surrogate."""
         for name, values in measures.items():
@@ -332,17 +339,6 @@ class Session:
         for log in done if self._forced else ():
             log.fold()  # before the checkpoint, which counts on it
         return done
-
-    def _forget_later_rounds(self, keep_log: bool) -> None:
-        """Forget states beyond the present round, in which not all runs took part to its end.
-
-        Queries in JAX are cheap to ask again, and are forgotten as well. Answers of an objective on
-        the host are kept, and so is a log that people have told results to (``keep_log``).
-        """
-        for run in self.runs:
-            run.folder.forget_checkpoints(self.round, set(run.folder.checkpoints()))
-            if self.task.host_objective is None and not keep_log:
-                run.log.forget_from(self.round)
 
     def _clock(self, phase: str, seconds: float) -> None:
         self.progress.spend(phase, seconds)

@@ -113,17 +113,18 @@ def relative(scores: ArrayLike, offset: float) -> np.ndarray:
         return (in_double(scores) - offset).astype(np.float32)
 
 
-def check_range(name: str, scores: ArrayLike, used: np.ndarray) -> None:
+def check_range(name: str, scores: ArrayLike, used: np.ndarray, minimize: bool = False) -> None:
     """Refuse finite scores that are infinite in float32, as which they would not count.
 
     Raises:
-      ValueError: naming the first.
+      ValueError: naming the first. With ``minimize`` the scores are the user's negated ones.
     """
     values = in_double(scores)
     lost = np.flatnonzero(np.isfinite(values) & ~np.isfinite(used))
     if len(lost):
         raise ValueError(
-            f"{name} must be within float32's range, but row {lost[0]} is {values[lost[0]]:g}: "
+            f"{name} must be within float32's range, but row {lost[0]} is "
+            f"{-values[lost[0]] if minimize else values[lost[0]]:g}: "
             "rescale all of them"
         )
 
