@@ -86,3 +86,10 @@ def test_sums_over_steps_and_their_gradients(steps):
     np.testing.assert_allclose(slope, jnp.broadcast_to(2 * x.sum(0), x.shape), rtol=1e-4, atol=1e-4)
     with jax.enable_x64(True):
         assert jax.grad(lambda x: over_steps(x).sum())(x.astype(jnp.float64)).dtype == jnp.float64
+
+
+def test_forward_mode_is_refused():
+    """As docs/jax.md says; the gradient of reverse mode is compared with flax's above."""
+    gru, start, x = problem()
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(lambda gru: gru_states(gru, start, x), (gru,), (gru,))

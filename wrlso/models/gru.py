@@ -2,7 +2,7 @@
 
 The input's part of the gates is one large matrix product before the loop, and the gradient of the
 recurrent kernel is one after it. The loop itself holds a single product per step in either
-direction. Time is the leading axis.
+direction. The gradient is one of reverse mode: JAX refuses ``jvp``. Time is the leading axis.
 """
 
 import functools
