@@ -20,15 +20,9 @@ def check_problem(
       ValueError: for shapes and types; for concrete arguments, also if a row in use is not finite,
         or a lengthscale or variance is not positive.
     """
-    if np.ndim(points) != 2 or 0 in np.shape(points):
-        raise ValueError(
-            f"points must be [n, d] with n and d at least 1, got shape {np.shape(points)}"
-        )
-    for name, part in {"targets": targets, "mask": mask}.items():
-        if part is not None and np.shape(part) != (len(points),):
-            raise ValueError(
-                f"{name} must be [n] = [{len(points)}], one per point, got shape {np.shape(part)}"
-            )
+    check_points(points)
+    _check_per_point("targets", targets, points)
+    check_mask(mask, points)
     check_type("points", points)
     if jnp.issubdtype(jnp.result_type(targets), jnp.inexact):
         check_type("targets", targets)
@@ -42,6 +36,35 @@ def check_problem(
         check_scalar("variance of the kernel", kernel.variance)
         check_positive("lengthscales", kernel.lengthscales)
         check_positive("variance of the kernel", kernel.variance)
+
+
+def check_points(points: AnyArray) -> None:
+    """Refuse what is no points ``[n, d]``, or none of them.
+
+    Raises:
+      ValueError: if so.
+    """
+    if np.ndim(points) != 2 or 0 in np.shape(points):
+        raise ValueError(
+            f"points must be [n, d] with n and d at least 1, got shape {np.shape(points)}"
+        )
+
+
+def check_mask(mask: AnyArray | None, points: AnyArray) -> None:
+    """Refuse a mask that is not of the rows of ``points [n, d]``; None is all of them.
+
+    Raises:
+      ValueError: if so; one of a single row would count for all.
+    """
+    if mask is not None:
+        _check_per_point("mask", mask, points)
+
+
+def _check_per_point(name: str, part: ArrayLike, points: AnyArray) -> None:
+    if np.shape(part) != (len(points),):
+        raise ValueError(
+            f"{name} must be [n] = [{len(points)}], one per point, got shape {np.shape(part)}"
+        )
 
 
 def check_like(name: str, points: AnyArray, like: AnyArray) -> None:

@@ -11,7 +11,9 @@ work in double precision. Below, bound and posterior are finite, but rough.
 """
 
 import math
+import operator
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -20,9 +22,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_like, check_noise, check_problem, check_type
+from wrlso.gp.checks import (
+    check_like,
+    check_mask,
+    check_noise,
+    check_points,
+    check_problem,
+    check_type,
+)
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
-from wrlso.scores.checks import check_scalar
+from wrlso.scores.checks import check_scalar, check_whole
 
 
 class SparseGP(NamedTuple):
@@ -251,23 +260,34 @@ def k_means(
 
     Returns:
       Centres ``[M, d]``, each the mean of its rows; a centre that lost all its
-      rows stays where it was. 2 n M d FLOPs per step.
+      rows stays where it was. 2 n M d FLOPs per step. Points may be of any scale, and far from
+      zero: clusters are told apart down to rounding of the distance from their common mean.
 
     Raises:
-      ValueError: for points of another shape, fewer than one cluster, types other than float32 and
-        float64, and for a concrete row in use that is not finite.
+      ValueError: for points or a mask of another shape, fewer than one cluster, types other than
+        float32 and float64, and for a concrete row in use that is not finite.
     """
     points = jnp.asarray(points)
-    if points.ndim != 2 or 0 in points.shape:
-        raise ValueError(f"points must be [n, d] with n and d at least 1, got {points.shape}")
+    check_points(points)
+    check_mask(mask, points)
     check_type("points", points)
-    if clusters < 1:
-        raise ValueError(f"clusters must be at least 1, got {clusters}")
+    check_whole("clusters", clusters, 1)
     check_finite("points", points, mask)
     rows = jnp.ones(points.shape[:1], bool) if mask is None else jnp.asarray(mask, bool)
+    return _lloyd(key, points, rows, operator.index(clusters))
+
+
+_OFF_CENTRE = 8.0
+"""From here on, a distance from zero in units of the points' reach costs digits."""
+
+
+@partial(jax.jit, inline=True, static_argnums=3)  # once, also for calls outside of jit
+def _lloyd(key: AnyArray, points: AnyArray, rows: AnyArray, clusters: int) -> AnyArray:
     points = jnp.where(rows[:, None], points, 0.0)
     order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape, jnp.float32), 2.0))
     seeds = order[jnp.arange(clusters) % jnp.maximum(rows.sum(), 1)]
+    middle, unit = _origin_and_unit(points, rows)
+    points = jnp.where(rows[:, None], (points - middle[None]) / unit, 0.0)
 
     def step(_: AnyArray, centres: AnyArray) -> AnyArray:
         # |x|^2 is the same for all centres.
@@ -279,4 +299,18 @@ def k_means(
         mean = total / jnp.maximum(count, 1.0)[:, None]
         return jnp.where(count[:, None] > 0, mean, centres)
 
-    return jax.lax.fori_loop(0, 10, step, points[seeds])
+    return middle[None] + unit * jax.lax.fori_loop(0, 10, step, points[seeds])
+
+
+def _origin_and_unit(points: AnyArray, rows: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """What points are taken less of ``[d]`` and over ``[]``, so that their squares neither cancel
+    nor vanish: nothing where they lie around zero at a usual scale."""
+    points = jax.lax.stop_gradient(points)
+    share = 1 / jnp.maximum(rows.sum(), 1).astype(points.dtype)
+    mean = (points * share).sum(0)
+    reach = jnp.abs(jnp.where(rows[:, None], points - mean[None], 0.0)).max()
+    far = jnp.abs(mean).max() > _OFF_CENTRE * reach
+    middle = jnp.where(far, mean, 0.0)
+    size = jnp.where(far, reach, jnp.abs(points).max())
+    usual = (size > 2.0**-20) & (size < 2.0**20)
+    return middle, jnp.where(usual | (size == 0), 1.0, size).astype(points.dtype)
