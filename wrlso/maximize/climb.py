@@ -91,6 +91,9 @@ def maximize(
 ) -> Maxima:
     """Maximise within a box from every start.
 
+    A call outside of ``jit`` compiles the climb anew: where there are several, as with other data,
+    put it into a jitted function.
+
     Args:
       function: ``[S, d] -> [S]``, each value depending on its own row only.
       starts: ``[S, d]``; put within the bounds first. A NaN starts mid-way, or at zero along an
@@ -115,8 +118,10 @@ def maximize(
       depends on ``starts``.
 
     Raises:
-      ValueError: for shapes that do not fit. For concrete bounds, if one is NaN or a lower bound
-        exceeds the upper one; under ``jit`` a row with such bounds has NaN points and value -inf.
+      ValueError: for shapes that do not fit, complex numbers, a number of evaluations that is not
+        whole, and a function that returns anything but its values. For concrete bounds, if one is
+        NaN or a lower bound exceeds the upper one; under ``jit`` a row with such bounds has NaN
+        points and value -inf.
     """
     if function is None and value_and_grad is None:
         raise ValueError("maximize needs a function, or its value_and_grad")
@@ -156,7 +161,7 @@ def _pure(
     """
     given: Any = function if value_and_grad is None else value_and_grad
     traced = jax.make_jaxpr(given)(x)
-    check_values(x, traced.out_avals)
+    check_values(x, traced.out_avals, value_and_grad is not None)
     jaxpr, found = traced.jaxpr, list(traced.consts)
 
     def call(constants: Any, points: Array) -> Any:  # it holds no array of the present trace
