@@ -23,15 +23,18 @@ from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
 from wrlso.gp.checks import (
+    as_floats,
     check_like,
     check_mask,
     check_noise,
+    check_observation,
     check_points,
     check_problem,
     check_type,
+    points_like,
 )
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
-from wrlso.scores.checks import check_scalar, check_whole
+from wrlso.scores.checks import check_whole
 
 
 class SparseGP(NamedTuple):
@@ -72,11 +75,13 @@ def log_marginal_bound(
 
     Raises:
       ValueError: for shapes that do not fit, and types other than float32 and float64. For
-        concrete arguments, if a row in use, an inducing point or the noise is NaN or infinite, or
-        if the noise, a lengthscale or the kernel's variance is not positive. Under ``jit`` nothing
-        is raised for values: the result, and means predicted from such data, are NaN.
+        concrete arguments, if a row in use, an inducing point, the noise or the kernel's variance
+        is NaN or infinite, or if the noise, a lengthscale or the kernel's variance is not positive.
+        Under ``jit`` nothing is raised for values: the result, and means predicted from such data,
+        are NaN.
     """
     check_noise(noise)
+    inducing = jnp.asarray(inducing)
     rows, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     gram, projected = _project(kernel(inducing, inducing), cross, y)
@@ -100,6 +105,7 @@ def condition(
 ) -> SparseGP:
     """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
     check_noise(noise)
+    inducing = jnp.asarray(inducing)
     _, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     whitening, _ = whiten(kernel(inducing, inducing))
@@ -134,8 +140,7 @@ def predict_with_covariance(
     """Mean and variance ``[s]`` at ``x [s, d]`` in O(s M^2), and a function of the number of a row
     to the covariance ``[s]`` of all rows with it, in O(s M). It is the part that the inducing
     points carry: an observation at the row teaches about nothing else."""
-    x = jnp.asarray(x)
-    check_like("x", x, gp.inducing)
+    x = points_like("x", x, gp.inducing)
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     explained = (a * a).sum(1)
@@ -153,8 +158,7 @@ def predict_joint(
     gp: SparseGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[AnyArray, " s"], Float[AnyArray, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
-    x = jnp.asarray(x)
-    check_like("x", x, gp.inducing)
+    x = points_like("x", x, gp.inducing)
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     b = matmul(a, gp.root.T)
@@ -171,13 +175,10 @@ def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> Sparse
     become negative however many observations are added.
 
     Raises:
-      ValueError: for a target that is no number, and a concrete point or target that is NaN or
-        infinite.
+      ValueError: for a target that is no number, complex numbers, and a concrete point or target
+        that is NaN or infinite.
     """
-    check_scalar("target", target)
-    check_like("point[None]", jnp.asarray(point)[None], gp.inducing)
-    check_finite("point", point)
-    check_finite("target", target)
+    check_observation(point, target, gp.inducing)
     point = jnp.asarray(point, gp.projected.dtype)
     target = jnp.asarray(target, gp.projected.dtype)
     a = matmul(gp.whitening, gp.kernel(gp.inducing, point[None])[:, 0])
@@ -200,6 +201,8 @@ def _inner(gram: AnyArray, noise: ArrayLike) -> AnyArray:
 def _masked(
     kernel: Kernel, points: AnyArray, targets: AnyArray, inducing: AnyArray, mask: AnyArray | None
 ) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """The rows in use ``[n]``, their covariance ``[M, n]`` with the inducing points, and targets
+    ``[n]``."""
     points, targets = jnp.asarray(points), jnp.asarray(targets)
     check_problem(kernel, points, targets, mask)
     check_like("inducing", inducing, points)
@@ -207,6 +210,7 @@ def _masked(
         raise ValueError("inducing must have at least one point")
     check_type("inducing", inducing)
     check_finite("inducing", inducing)
+    targets = as_floats(targets, points)
     rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     cross = jnp.where(rows[None, :], kernel(inducing, points), 0.0)
