@@ -12,7 +12,8 @@ from wrlso.gp import exact, sparse
 from wrlso.gp.checks import check_noise, check_problem
 from wrlso.gp.fit import FitConfig, Hyperparameters, LogNormal, default_hyperparameters
 from wrlso.gp.fit import fit as fit_hyperparameters
-from wrlso.gp.kernels import Matern52
+from wrlso.gp.kernels import Matern52, default_lengthscale
+from wrlso.gp.standardize import standardizer
 from wrlso.maximize import maximize
 
 X = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
@@ -295,14 +296,22 @@ def test_maximize_refuses_what_is_no_function_and_no_bound(changes, message):
         ((np.ones(()), 1.0, 0.1), r"start.lengthscales must be \[d\]"),
         ((np.ones(0), 1.0, 0.1), r"start.lengthscales must be \[d\]"),
         ((np.ones(2), np.ones(2), 0.1), "start.variance must be a single number"),
+        (None, "start must be Hyperparameters"),
         ((np.ones(2), 1.0, None), "start.noise must be real numbers, got None"),
         ((np.ones(2) * 1j, 1.0, 0.1), "start.lengthscales must be real numbers, got complex"),
     ],
 )
 def test_a_start_of_other_shapes_is_refused(start, message):
-    run = lambda: fit_hyperparameters(jax.random.key(0), lambda h: 0.0, Hyperparameters(*start))  # noqa: E731
+    start = start and Hyperparameters(*start)
     with pytest.raises(ValueError, match=message):
-        jax.eval_shape(run)
+        jax.eval_shape(lambda: fit_hyperparameters(jax.random.key(0), lambda h: 0.0, start))
+
+
+@pytest.mark.parametrize("evidence", [lambda h: None, lambda h: h.lengthscales, lambda h: 1j])
+def test_evidence_is_one_number(evidence):
+    start = default_hyperparameters(2)
+    with pytest.raises(ValueError, match=r"^the value of log_evidence must be"):
+        jax.eval_shape(lambda: fit_hyperparameters(jax.random.key(0), evidence, start))
 
 
 @pytest.mark.parametrize(
@@ -329,8 +338,9 @@ def test_efforts_and_priors_without_a_meaning_are_refused(changes, message):
 
 @pytest.mark.parametrize("dimensions", [0, -1, 1.5])
 def test_there_are_hyperparameters_of_a_dimension_at_least(dimensions):
-    with pytest.raises(ValueError, match="dimensions must be"):
-        default_hyperparameters(dimensions)
+    for function in (default_hyperparameters, default_lengthscale):
+        with pytest.raises(ValueError, match="dimensions must be"):
+            function(dimensions)
 
 
 @BOTH_GPS
@@ -345,6 +355,20 @@ def test_whole_numbers_are_floats_in_strict_modes(gp):
         bounds = (jnp.zeros(2, jnp.float32), jnp.ones(2, jnp.float32))
         found = jax.eval_shape(lambda s: maximize(lambda x: -(x**2).sum(1), s, *bounds), starts)
         assert found.points.dtype == np.float32
+
+
+@BOTH_GPS
+def test_arrays_in_another_byte_order_are_the_same_numbers(gp):
+    swap = lambda a: a.astype(a.dtype.newbyteorder(">"))  # noqa: E731
+    x, y, z, slot = swap(X), swap(Y), [] if gp is exact else [swap(Z)], [4] if gp is exact else []
+    kernel = Matern52(ONES, np.float32(1))
+    jax.eval_shape(lambda: gp.predict(gp.condition(kernel, 0.1, x, y, *z), x))
+    jax.eval_shape(lambda old: gp.add(old, *slot, x[0], y[1]), posterior(gp))
+    jax.eval_shape(lambda: sparse.k_means(jax.random.key(0), x, 2))
+    jax.eval_shape(lambda: maximize(lambda x: -(x**2).sum(1), x, x.min(0), x.max(0)))
+    units = standardizer(x, np.ones(5, bool))
+    np.testing.assert_array_equal(units.apply(x), standardizer(X, np.ones(5, bool)).apply(X))
+    np.testing.assert_allclose(units.apply(X.tolist()), units.apply(X), rtol=1e-6)
 
 
 @BOTH_GPS

@@ -12,7 +12,7 @@ from tinygp.kernels import Kernel
 
 from wrlso.gp.kernels import Stationary
 from wrlso.gp.linalg import AnyArray, check_finite
-from wrlso.scores.checks import check_real, check_scalar, is_concrete
+from wrlso.scores.checks import check_real, check_scalar, is_concrete, native
 
 
 def check_problem(
@@ -99,7 +99,7 @@ def points_like(name: str, points: ArrayLike, like: AnyArray) -> Array:
     Raises:
       ValueError: as :func:`check_like`.
     """
-    given = jnp.asarray(points)
+    given = jnp.asarray(native(points))
     check_like(name, given, like)
     return as_floats(given, like)
 
@@ -118,7 +118,7 @@ def check_observation(point: ArrayLike, target: ArrayLike, like: AnyArray) -> No
       ValueError: if so.
     """
     check_number("target", target)
-    check_like("point[None]", jnp.asarray(point)[None], like)
+    check_like("point[None]", jnp.asarray(native(point))[None], like)
     if is_concrete(point) and not np.isfinite(np.asarray(point, np.float64)).all():
         raise ValueError(f"point must be finite, got {point}: leave the observation out")
 

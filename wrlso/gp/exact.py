@@ -42,6 +42,7 @@ from wrlso.gp.linalg import (
     times_lower,
     whiten,
 )
+from wrlso.scores.checks import native
 
 _FAR = 64.0
 """Up to this factor, and down to its inverse, variances are near 1."""
@@ -107,7 +108,9 @@ def condition(
     covariance, noise, y, rows, _ = _masked(kernel, noise, points, targets, mask, filled=True)
     whitening, _ = whiten(covariance)
     alpha = refined_solve(covariance, whitening, y)
-    return ExactGP(kernel, noise, jnp.asarray(points), y, rows, covariance, whitening, alpha)
+    return ExactGP(
+        kernel, noise, jnp.asarray(native(points)), y, rows, covariance, whitening, alpha
+    )
 
 
 def predict(
@@ -167,8 +170,8 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
     check_observation(point, target, gp.points)
     n = gp.points.shape[0]
     slot = slot_of(slot, n)
-    point = jnp.asarray(point).astype(gp.points.dtype)
-    target = jnp.asarray(target, gp.targets.dtype)
+    point = jnp.asarray(native(point)).astype(gp.points.dtype)
+    target = jnp.asarray(native(target), gp.targets.dtype)
     free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n, dtype=jnp.int32), -1).max())
     slot = jnp.where(free, slot, n)
     cross, prior = _cross(gp, point[None])[0], gp.kernel(point[None])[0]
@@ -204,7 +207,7 @@ def _masked(
     """Covariance of the observations ``[n, n]``, their noise ``[]``, targets, the mask, and the
     variance ``[]`` on the diagonal in masked rows. The noise is at least the rounding error; that
     of all rows if masked ones are to be ``filled``."""
-    points, targets = jnp.asarray(points), jnp.asarray(targets)
+    points, targets = (jnp.asarray(native(a)) for a in (points, targets))
     check_problem(kernel, points, targets, mask)
     check_noise(noise, zero=True)
     targets = as_floats(targets, points)

@@ -136,7 +136,7 @@ def fit(
       found (envelope theorem), which count as constants.
 
     Raises:
-      ValueError: for a start of other shapes, and complex numbers.
+      ValueError: for a start of other shapes, complex numbers, and evidence that is not one number.
     """
     config = config or FitConfig()
     start = _checked(start)
@@ -150,7 +150,10 @@ def fit(
 
     def log_posterior(packed: Array) -> Array:
         log_prior = -0.5 * (((packed - centre) / spread) ** 2).sum()
-        return log_evidence(_unpack(packed, d)) + log_prior
+        value = log_evidence(_unpack(packed, d))
+        check_numbers("the value of log_evidence", value)
+        check_scalar("the value of log_evidence", value)
+        return value + log_prior
 
     # One start after the other: each fills the machine, and memory does not grow.
     value_and_grad = jax.value_and_grad(log_posterior)
@@ -167,6 +170,11 @@ def fit(
 
 def _checked(start: Hyperparameters) -> Hyperparameters:
     """The start in one type, at least float32."""
+    if not isinstance(start, Hyperparameters):
+        raise ValueError(
+            f"start must be Hyperparameters(lengthscales, variance, noise), got {start!r}: "
+            "default_hyperparameters gives some"
+        )
     for name, part in start._asdict().items():
         check_numbers(f"start.{name}", part)
     if np.ndim(start.lengthscales) != 1 or np.shape(start.lengthscales)[0] == 0:

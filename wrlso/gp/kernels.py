@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import Array
 from tinygp.kernels import Kernel
 
+from wrlso.scores.checks import check_whole
+
 _DIRECT_DIMENSIONS = 4
 """Up to here, differences are cheap, and do not cancel."""
 
@@ -147,5 +149,9 @@ def default_lengthscale(dimensions: int) -> float:
 
     Theirs is for inputs in a unit cube; in units of the data's deviation, as here, it is the
     smoother choice.
+
+    Raises:
+      ValueError: unless the number of dimensions is whole and at least one.
     """
+    check_whole("dimensions", dimensions, 1)
     return math.exp(math.sqrt(2.0) + 0.5 * math.log(dimensions))

@@ -34,7 +34,7 @@ from wrlso.gp.checks import (
     points_like,
 )
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
-from wrlso.scores.checks import check_whole
+from wrlso.scores.checks import check_whole, native
 
 
 class SparseGP(NamedTuple):
@@ -81,7 +81,7 @@ def log_marginal_bound(
         are NaN.
     """
     check_noise(noise)
-    inducing = jnp.asarray(inducing)
+    inducing = jnp.asarray(native(inducing))
     rows, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     gram, projected = _project(kernel(inducing, inducing), cross, y)
@@ -105,7 +105,7 @@ def condition(
 ) -> SparseGP:
     """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
     check_noise(noise)
-    inducing = jnp.asarray(inducing)
+    inducing = jnp.asarray(native(inducing))
     _, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     whitening, _ = whiten(kernel(inducing, inducing))
@@ -179,8 +179,7 @@ def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> Sparse
         that is NaN or infinite.
     """
     check_observation(point, target, gp.inducing)
-    point = jnp.asarray(point, gp.projected.dtype)
-    target = jnp.asarray(target, gp.projected.dtype)
+    point, target = (jnp.asarray(native(a), gp.projected.dtype) for a in (point, target))
     a = matmul(gp.whitening, gp.kernel(gp.inducing, point[None])[:, 0])
     w = matmul(gp.root, a)
     squared = matmul(w, w)
@@ -203,7 +202,7 @@ def _masked(
 ) -> tuple[AnyArray, AnyArray, AnyArray]:
     """The rows in use ``[n]``, their covariance ``[M, n]`` with the inducing points, and targets
     ``[n]``."""
-    points, targets = jnp.asarray(points), jnp.asarray(targets)
+    points, targets = (jnp.asarray(native(a)) for a in (points, targets))
     check_problem(kernel, points, targets, mask)
     check_like("inducing", inducing, points)
     if len(inducing) == 0:
@@ -271,7 +270,7 @@ def k_means(
       ValueError: for points or a mask of another shape, fewer than one cluster, types other than
         float32 and float64, and for a concrete row in use that is not finite.
     """
-    points = jnp.asarray(points)
+    points = jnp.asarray(native(points))
     check_points(points)
     check_mask(mask, points)
     check_type("points", points)

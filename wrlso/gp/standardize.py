@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array, lax
 
 from wrlso.scores import at_least_single
-from wrlso.scores.checks import check_real
+from wrlso.scores.checks import check_real, native
 
 
 class Standardizer(NamedTuple):
@@ -41,7 +41,7 @@ def standardizer(x: Array, mask: Array, least: float = 0.0) -> Standardizer:
     Raises:
       ValueError: for complex numbers, and a mask that is not ``[n]``, also under ``jit``.
     """
-    x, mask = jnp.asarray(x), jnp.asarray(mask, bool)
+    x, mask = jnp.asarray(native(x)), jnp.asarray(mask, bool)
     _check(x, mask)
     x = x.astype(at_least_single(x.dtype))
     rows = mask.reshape(-1, *([1] * (x.ndim - 1)))
@@ -75,6 +75,7 @@ def _as_row(column_values: Array, x: Array) -> Array:
 
 
 def _wide(x: Array, units: Standardizer) -> Array:
+    x = native(x if hasattr(x, "dtype") else np.asarray(x))
     check_real("x", x)
     kind = units.mean.dtype
     if not jnp.issubdtype(x.dtype, jnp.floating):

@@ -23,6 +23,7 @@ from jax.typing import ArrayLike
 from wrlso.maximize.box import bounds_of, free_part, middle, spread
 from wrlso.maximize.checks import check_bounds, check_starts, check_values
 from wrlso.maximize.implicit import placed, valued
+from wrlso.scores.checks import native
 
 ValueAndGrad = Callable[[Array], tuple[Array, Array]]
 """``points [S, d] -> (values [S], gradients [S, d])``."""
@@ -125,9 +126,11 @@ def maximize(
     """
     if function is None and value_and_grad is None:
         raise ValueError("maximize needs a function, or its value_and_grad")
-    starts = jnp.asarray(starts)
+    starts = jnp.asarray(native(starts))
     check_starts(starts, evaluations)
-    lower, upper = (jnp.asarray(b) if isinstance(b, (list, tuple)) else b for b in (lower, upper))
+    lower, upper = (
+        jnp.asarray(b) if isinstance(b, (list, tuple)) else native(b) for b in (lower, upper)
+    )
     check_bounds(starts, lower, upper)
     lower, upper, boxed = bounds_of(starts, lower, upper)
     starts = starts.astype(lower.dtype)
