@@ -1,5 +1,7 @@
 """Acquisition functions against SciPy in float64, and Thompson sampling against Monte Carlo."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import annotations
 from wrlso.acquisition import (
     _deviation_of,
     deviation,
@@ -394,3 +397,95 @@ def test_arrays_in_another_byte_order_are_the_same_numbers():
         sample_joint(key, mean, covariance, 2), sample_joint(key, *native, 2)
     )
     np.testing.assert_array_equal(thompson(key, mean, covariance, 2), thompson(key, *native, 2))
+
+
+# --- Misuse ---------------------------------------------------------------------------------------
+
+
+EAGER_AND_TRACED = pytest.mark.parametrize("call", [lambda f, *a: f(*a), jax.eval_shape])
+
+
+@EAGER_AND_TRACED
+@pytest.mark.parametrize("shape", [(3, 1), (2,), (1,), (1, 3)])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_third_argument_is_one_number_or_one_for_each_point(name, shape, call):
+    """A column of them was broadcast to a table, a value for each pair of points."""
+    third = "beta" if name == "ucb" else "best"
+    with annotations.at_rest(), pytest.raises(ValueError, match=f"^{third} must be one number"):
+        call(FUNCTIONS[name], jnp.arange(3.0), jnp.ones(3), jnp.ones(shape))
+    each = FUNCTIONS[name](jnp.arange(3.0), jnp.ones(3), jnp.ones(3))
+    np.testing.assert_array_equal(each, FUNCTIONS[name](jnp.arange(3.0), jnp.ones(3), 1.0))
+
+
+@EAGER_AND_TRACED
+@pytest.mark.parametrize("variance", [(2,), (3, 1), ()])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_refuse_means_and_variances_of_two_shapes(name, variance, call):
+    with annotations.at_rest(), pytest.raises(ValueError, match="must have the same shape"):
+        call(FUNCTIONS[name], jnp.arange(3.0), jnp.ones(variance), 0.5)
+
+
+def draw(function, mean, covariance, count=1):
+    return lambda call: call(
+        lambda m, c: function(jax.random.key(0), m, c, count), mean, covariance
+    )
+
+
+@EAGER_AND_TRACED
+@pytest.mark.parametrize("function", [sample_joint, thompson])
+@pytest.mark.parametrize(
+    ("mean", "covariance", "count", "message"),
+    [
+        ((3, 1), (3, 3), 1, r"^mean must be \[S\]"),
+        ((), (1, 1), 1, r"^mean must be \[S\]"),
+        ((3,), (2, 2), 1, r"^covariance must be \[S, S\] of the means' points, \(3, 3\)"),
+        ((3,), (3,), 1, r"^covariance must be \[S, S\]"),
+        ((3,), (1, 1), 1, r"^covariance must be \[S, S\]"),
+        ((3,), (3, 3), -1, "(batch|samples) must be at least 0, got -1"),
+        ((3,), (3, 3), 1.5, "(batch|samples) must be a whole number, got 1.5"),
+    ],
+)
+def test_joint_posteriors_of_two_shapes_are_refused(
+    function, mean, covariance, count, message, call
+):
+    """The row of a sample of another shape was that of no point."""
+    with annotations.at_rest(), pytest.raises(ValueError, match=message):
+        draw(function, jnp.zeros(mean), jnp.ones(covariance), count)(call)
+
+
+def test_lists_are_arrays():
+    mean, variance = [0.5, 1.0], [1.0, 2.0]
+    with annotations.at_rest():
+        for function in FUNCTIONS.values():
+            assert jax.eval_shape(lambda f=function: f(mean, variance, 1)).shape == (2,)
+        for function in (sample_joint, thompson):
+            joint = (mean, np.eye(2).tolist())
+            found = draw(function, *map(jnp.array, joint))(lambda f, *a: f(*a))
+            np.testing.assert_array_equal(function(jax.random.key(0), *joint, 1), found)
+
+
+COMPLEX = np.array([1j, 2.0], np.complex64)
+OF_COMPLEX = {
+    "deviation": (deviation, (COMPLEX,)),
+    "log improvement": (log_improvement, (COMPLEX,)),
+    **{
+        f"{name} of {i}": (f, tuple(COMPLEX if i == j else COMPLEX.real for j in range(3)))
+        for name, f in FUNCTIONS.items()
+        for i in range(3)
+    },
+    "samples": (partial(sample_joint, jax.random.key(0), samples=1), (COMPLEX, np.eye(2))),
+    "rows": (partial(thompson, jax.random.key(0), batch=1), (COMPLEX.real, np.eye(2) * 1j)),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@EAGER_AND_TRACED
+@pytest.mark.parametrize("name", OF_COMPLEX)
+def test_complex_numbers_are_refused(name, call):
+    """They were carried on, or cut to their real parts."""
+    function, arguments = OF_COMPLEX[name]
+    with (
+        annotations.at_rest(),
+        pytest.raises(ValueError, match="must be real numbers, got complex"),
+    ):
+        call(function, *arguments)

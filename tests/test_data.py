@@ -9,6 +9,7 @@ from wrlso.data import Dataset, append, check_dataset, empty_history, merge_repl
 from wrlso.evaluation.objective import HostObjective
 from wrlso.fingerprint import Fingerprints
 from wrlso.loop.candidates import prepare_base
+from wrlso.replicates import combine
 from wrlso.runs.base_data import load_base
 
 
@@ -56,6 +57,25 @@ def test_replicates_are_merged_at_their_first_row(how, score):
     assert merged.scores.tolist() == [score, 4, 5]
     assert merged.scores.dtype == jnp.float32
     assert merge_replicates(merged, "refuse").scores.tolist() == [score, 4, 5]
+
+
+@pytest.mark.parametrize("changes", [dict(scores=[1.0, 2.0]), dict(scores=np.ones((6, 1)))])
+def test_a_merge_needs_a_score_for_each_object(changes):
+    for data in (conflicting()._replace(**changes), Dataset([], []), Dataset(None, None)):
+        with pytest.raises(ValueError, match=r"^data must be objects \[N, ...\] and scores \[N\]"):
+            merge_replicates(data)
+    with pytest.raises(ValueError, match="a thing for each score"):
+        combine(np.ones(3), [0, 1], "mean")
+
+
+def test_lists_are_merged_as_arrays():
+    expected = merge_replicates(conflicting())
+    merged = merge_replicates(Dataset(*(part.tolist() for part in conflicting())))
+    assert merged.objects.dtype == np.int32
+    for a, b in zip(merged, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="32 bits at most, got int64"):
+        merge_replicates(Dataset([[2**40]], [1.0]))
 
 
 def test_replicates_with_different_scores_may_be_refused():

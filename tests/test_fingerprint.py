@@ -266,3 +266,45 @@ def test_numbers_in_a_wider_type_have_the_same_fingerprint():
 def test_there_may_be_no_objects_and_none_of_their_parts(shape, dtype):
     for word in fingerprint(np.zeros(shape, dtype)):
         assert (word.shape, word.dtype) == (shape[:1], np.uint32)
+
+
+def test_nothing_is_found_among_no_objects():
+    """An index below the first of no rows was an error of JAX's own."""
+    none = sort_fingerprints(fingerprint(np.zeros((0, 5), np.uint8)))
+    pool = fingerprint(objects(4, 0))
+    assert find(none, pool).tolist() == jax.jit(find)(none, pool).tolist() == [-1] * 4
+    rows, fresh, [found] = first_fresh(pool, [none], 2)
+    assert (rows.tolist(), fresh.tolist(), found.tolist()) == ([0, 1], [True, True], [-1] * 4)
+
+
+@pytest.mark.parametrize("kind", ["i2", "i4", "i8", "u4"])
+def test_objects_in_another_byte_order_and_in_lists_are_the_same_objects(kind):
+    rows = np.arange(6).reshape(3, 2)
+    swapped = rows.astype(f">{kind}")
+    expected = fingerprint(rows.astype(kind))
+    for same in (
+        fingerprint(swapped),
+        fingerprint(rows.tolist()),
+        fingerprint(swapped, lambda x: x),
+    ):
+        np.testing.assert_array_equal(same, expected)
+
+
+@pytest.mark.parametrize("shape", [(1,), (5,), (3, 1), ()])
+def test_a_mask_of_another_shape_is_refused_also_when_traced(shape):
+    """One of a single row counted for all of them."""
+    prints = fingerprint(objects(3, 0))
+    with pytest.raises(
+        ValueError, match=r"^mask must be \[3\] booleans, one per object, got shape"
+    ):
+        jax.eval_shape(sort_fingerprints, prints, jnp.ones(shape, bool))
+    with pytest.raises(ValueError, match=r"^accepted must be \[3\] booleans"):
+        jax.eval_shape(lambda a: first_fresh(prints, [], 2, a), jnp.ones(shape, bool))
+
+
+def test_no_more_are_chosen_than_there_are_and_a_number_is_no_object():
+    for n in (4, -1, 1.5):
+        with pytest.raises(ValueError, match=r"^n must be"):
+            first_fresh(fingerprint(objects(3, 0)), [], n)
+    with pytest.raises(ValueError, match=r"^objects must be \[N, ...\]"):
+        fingerprint(np.int32(3))

@@ -1,12 +1,15 @@
 """Acquisition functions of a Gaussian posterior, to be maximised.
 
-All take the posterior's ``mean`` and ``variance`` at S points, ``[S]`` each, are
-evaluated elementwise, and refuse arrays of two shapes. In standard units (means and
-variances up to some thousands) they have finite values and gradients for any variance
-from zero upwards; NaN stays NaN. Types of 16 bits and integers are computed, and
-returned, in float32: h(u) spans more than half precision holds.
+All take the posterior's ``mean`` and ``variance`` at S points, ``[S]`` each, and are evaluated
+elementwise. Their third argument is one number, or one for each point. Arrays of other shapes and
+complex numbers are refused with a ValueError, also under ``jit``; lists are arrays. In standard
+units (means and variances up to some thousands) they have finite values and gradients for any
+variance from zero upwards; NaN stays NaN. Types of 16 bits and integers are computed, and returned,
+in float32: h(u) spans more than half precision holds.
 """
 
+import operator
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import jax
@@ -17,7 +20,7 @@ from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num, PRNGKeyArray
 
-from wrlso.scores.checks import is_concrete, native
+from wrlso.scores.checks import check_real, check_whole, is_concrete, native
 
 if TYPE_CHECKING:
     AnyArray: TypeAlias = Array
@@ -32,7 +35,7 @@ _FRACTION_TERMS = 60
 
 def deviation(variance: Num[AnyArray, "*s"]) -> Float[Array, "*s"]:
     """Square root, bounded away from zero so that its gradient is finite."""
-    (variance,) = _floating(variance)
+    (variance,) = _floating(variance=variance)
     least = jnp.finfo(variance.dtype).eps ** 2
     return jnp.sqrt(jnp.where(variance <= least, least, variance))
 
@@ -45,7 +48,7 @@ def log_improvement(u: Array) -> Array:
     formulas together: below -2.5, with x = -u, ``h(u) = phi(u) c / (x + c)``, where
     ``c = 1 / (x + 2 / (x + 3 / (x + ...)))`` continues Laplace's fraction of Mills' ratio.
     """
-    (u,) = _floating(u)
+    (u,) = _floating(u=u)
     tail, body = _split(u)
     log_phi = -0.5 * u * u - 0.5 * jnp.log(2 * jnp.pi)
     c = _fraction(tail)
@@ -55,7 +58,7 @@ def log_improvement(u: Array) -> Array:
 @log_improvement.defjvp
 def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     """``h' = Phi``, and in the tail ``Phi / h = 1 / c``."""
-    u, du = _floating(*primals)[0], tangents[0]
+    (u,), (du,) = _floating(u=primals[0]), tangents
     tail, body = _split(u)
     slope = jnp.where(u < _TAIL, 1.0 / _fraction(tail), ndtr(body) / _excess(body))
     return log_improvement(u), slope * du.astype(slope.dtype)
@@ -66,10 +69,12 @@ def _split(u: Array) -> tuple[Array, Array]:
     return jnp.where(u < _TAIL, -u, -_TAIL), jnp.where(u < _TAIL, _TAIL, u)
 
 
-def _floating(*arrays: ArrayLike) -> list[Array]:
-    """The same numbers in float32, or in their own type where that is a wider float."""
+def _floating(**arrays: ArrayLike) -> list[Array]:
+    """The same real numbers in float32, or in their own type where that is a wider float."""
     wide = lambda a: jnp.issubdtype(a.dtype, jnp.floating) and a.dtype.itemsize > 4  # noqa: E731
-    given = (jnp.asarray(native(a)) for a in arrays)
+    given = [jnp.asarray(native(a)) for a in arrays.values()]
+    for name, array in zip(arrays, given, strict=True):
+        check_real(name, array)
     return [a if wide(a) else a.astype(jnp.float32) for a in given]
 
 
@@ -78,8 +83,10 @@ def _excess(u: Array) -> Array:
     return phi + u * ndtr(u)
 
 
+@partial(jax.jit, inline=True)
 def _fraction(x: Array) -> Array:
-    """``1 / (x + 2 / (x + 3 / ...))``, from the inside out."""
+    """``1 / (x + 2 / (x + 3 / ...))``, from the inside out. Compiled once, also for calls outside
+    of ``jit``, where a loop is compiled anew for each new function of its steps."""
     return lax.fori_loop(
         0,
         _FRACTION_TERMS,
@@ -92,8 +99,8 @@ def expected_improvement(
     mean: Num[AnyArray, "*s"], variance: Num[AnyArray, "*s"], best: ArrayLike
 ) -> Float[Array, "*s"]:
     """``E[max(f - best, 0)]`` (Jones et al. 1998, Eq. 15): ``s h((mean - best) / s)``."""
-    s = _deviation_of(mean, variance)
-    return jnp.exp(log_improvement(_excess_in_units(mean, best, s))) * s
+    u, s = _in_deviations(mean, variance, best)
+    return jnp.exp(log_improvement(u)) * s
 
 
 def log_expected_improvement(
@@ -101,13 +108,16 @@ def log_expected_improvement(
 ) -> Float[Array, "*s"]:
     """Log of :func:`expected_improvement`, also where that is zero in floating point
     (Ament et al. 2023)."""
+    u, s = _in_deviations(mean, variance, best)
+    return log_improvement(u) + jnp.log(s)
+
+
+def _in_deviations(mean: AnyArray, variance: AnyArray, best: ArrayLike) -> tuple[Array, Array]:
+    """``(mean - best) / s`` and the deviation s."""
+    _check_third("best", best, mean)
     s = _deviation_of(mean, variance)
-    return log_improvement(_excess_in_units(mean, best, s)) + jnp.log(s)
-
-
-def _excess_in_units(mean: AnyArray, best: ArrayLike, s: Array) -> Array:
-    mean, best = _floating(mean, best)
-    return (mean - best) / s
+    mean, best = _floating(mean=mean, best=best)
+    return (mean - best) / s, s
 
 
 def _deviation_of(mean: AnyArray, variance: AnyArray) -> Array:
@@ -119,6 +129,14 @@ def _deviation_of(mean: AnyArray, variance: AnyArray) -> Array:
     return deviation(variance)
 
 
+def _check_third(name: str, value: ArrayLike, mean: AnyArray) -> None:
+    if np.shape(value) not in ((), np.shape(mean)):
+        raise ValueError(
+            f"{name} must be one number, or one for every mean, {np.shape(mean)}, got shape "
+            f"{np.shape(value)}; use vmap for more"
+        )
+
+
 def upper_confidence_bound(
     mean: Num[AnyArray, "*s"], variance: Num[AnyArray, "*s"], beta: ArrayLike
 ) -> Float[Array, "*s"]:
@@ -127,9 +145,11 @@ def upper_confidence_bound(
     Raises:
       ValueError: for a concrete beta below zero or NaN.
     """
-    if is_concrete(beta) and not (np.asarray(beta, np.float64) >= 0).all():
-        raise ValueError(f"beta must be at least 0, got {beta}")
-    mean, beta = _floating(mean, beta)
+    _check_third("beta", beta, mean)
+    given = beta
+    mean, beta = _floating(mean=mean, beta=beta)
+    if is_concrete(given) and not (np.asarray(given, np.float64) >= 0).all():
+        raise ValueError(f"beta must be at least 0, got {given}")
     return mean + jnp.sqrt(beta) * _deviation_of(mean, variance)
 
 
@@ -139,12 +159,28 @@ def sample_joint(
     """Joint posterior samples ``[samples, S]``; also from a singular covariance.
 
     Differentiable where the eigenvalues of the covariance differ from each other.
+    ``mean [S]``, ``covariance [S, S]``.
+
+    Raises:
+      ValueError: if the number of samples is negative or no whole number, also under ``jit``.
     """
-    mean, covariance = _floating(mean, covariance)
+    _check_joint(mean, covariance)
+    check_whole("samples", samples, 0)
+    mean, covariance = _floating(mean=mean, covariance=covariance)
     values, vectors = jnp.linalg.eigh(covariance)
     root = vectors * jnp.where(values > 0, jnp.sqrt(jnp.where(values > 0, values, 1.0)), 0.0)[None]
-    noise = jax.random.normal(key, (samples, mean.shape[0]), mean.dtype)
+    noise = jax.random.normal(key, (operator.index(samples), mean.shape[0]), mean.dtype)
     return mean[None] + jnp.matmul(noise, root.T, precision="highest")
+
+
+def _check_joint(mean: AnyArray, covariance: AnyArray) -> None:
+    if np.ndim(mean) != 1:
+        raise ValueError(f"mean must be [S], one for every point, got shape {np.shape(mean)}")
+    if np.shape(covariance) != 2 * np.shape(mean):
+        raise ValueError(
+            f"covariance must be [S, S] of the means' points, {2 * np.shape(mean)}, got shape "
+            f"{np.shape(covariance)}"
+        )
 
 
 def thompson(
@@ -156,11 +192,15 @@ def thompson(
     ``mean [S]``, ``covariance [S, S]``.
 
     Raises:
-      ValueError: if the batch exceeds the number of points, also under ``jit``. For concrete
-        arguments, if one is NaN or infinite, which is a sample of nothing; under ``jit`` such rows
-        are the first or the last to be taken.
+      ValueError: if the batch is negative, no whole number or exceeds the number of points, also
+        under ``jit``. For concrete arguments, if one is NaN or infinite, which is a sample of
+        nothing; under ``jit`` such rows are the first or the last to be taken.
     """
-    for name, values in {"mean": mean, "covariance": covariance}.items():
+    _check_joint(mean, covariance)
+    check_whole("batch", batch, 0)
+    given = {"mean": mean, "covariance": covariance}
+    mean, covariance = _floating(mean=mean, covariance=covariance)
+    for name, values in given.items():
         if is_concrete(values) and not np.isfinite(np.asarray(values, np.float64)).all():
             raise ValueError(f"{name} must be finite, but holds NaN or infinity")
     if batch > mean.shape[0]:
@@ -168,12 +208,12 @@ def thompson(
             f"batch must be at most the number of points, {mean.shape[0]}, got {batch}: pass more "
             "points, or ask for fewer"
         )
-    mean, covariance = _floating(mean, covariance)
     samples = sample_joint(key, mean, covariance, batch)
+    return lax.scan(_take_the_best, jnp.zeros(mean.shape, bool), samples)[1]
 
-    def choose(taken: Array, sample: Array) -> tuple[Array, Array]:
-        least = jnp.finfo(sample.dtype).min  # minus infinity is for those taken
-        row = jnp.argmax(jnp.where(taken, -jnp.inf, jnp.maximum(sample, least)))
-        return taken.at[row].set(True), row
 
-    return lax.scan(choose, jnp.zeros(mean.shape, bool), samples)[1]
+def _take_the_best(taken: Array, sample: Array) -> tuple[Array, Array]:
+    """The row of the best of a sample ``[S]`` among the points not ``taken [S]``."""
+    least = jnp.finfo(sample.dtype).min  # minus infinity is for those taken
+    row = jnp.argmax(jnp.where(taken, -jnp.inf, jnp.maximum(sample, least)))
+    return taken.at[row].set(True), row

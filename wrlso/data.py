@@ -250,7 +250,7 @@ def merge_replicates(
     other.
 
     Args:
-      data: ``objects [N, ...]``, ``scores [N]``.
+      data: ``objects [N, ...]``, ``scores [N]``: arrays, or lists.
       how: the score of an object that has different ones: their 'mean', their 'median', the 'best',
         which is the highest, or the lowest if ``minimize``; or 'refuse' such data.
       dedup_key: tells which objects are two spellings of one thing; None: only equal objects are.
@@ -259,9 +259,10 @@ def merge_replicates(
         equal spellings are one, and are put into it. None: only equal objects are.
 
     Raises:
-      ValueError: if scores differ and are to be refused, ``how`` is none of these, or objects are
-        not integers of at most 32 bits.
+      ValueError: if scores differ and are to be refused, ``how`` is none of these, objects are not
+        integers of at most 32 bits, or there is not a score for each of at least one object.
     """
+    data = _arrays(data)
     _check_type_of_objects(np.dtype(data.objects.dtype))
     if canonical is not None:
         spelled = [np.asarray(canonical(one)) for one in np.array(data.objects)]
@@ -275,6 +276,20 @@ def merge_replicates(
     scores: Any = combined.scores if averaged else combined.scores.astype(kind)
     in_jax = isinstance(data.scores, Array)  # which may have no float64
     return Dataset(data.objects[first], jnp.asarray(scores) if in_jax else scores)
+
+
+def _arrays(data: Dataset) -> Dataset:
+    """Data of lists as arrays, whole numbers in 32 bits if they fit; the lengths are checked."""
+    listed = isinstance(data.objects, (list, tuple))
+    objects, scores = (np.asarray(a) if isinstance(a, (list, tuple)) else a for a in data)
+    if np.ndim(scores) != 1 or len(scores) == 0 or np.shape(objects)[:1] != np.shape(scores):
+        raise ValueError(
+            "data must be objects [N, ...] and scores [N] of at least one row, got objects "
+            f"{list(np.shape(objects))} and scores {list(np.shape(scores))}"
+        )
+    if listed and objects.dtype == np.int64 and (objects == objects.astype(np.int32)).all():
+        objects = objects.astype(np.int32)
+    return Dataset(objects, scores)
 
 
 def find_replicates(

@@ -16,13 +16,16 @@ of a million with probability 3e-8.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
 
-from wrlso.scores.checks import form_of, in_a_program
+from wrlso.scores.checks import check_whole, form_of, in_a_program, native
 
 DedupKey = Callable[[Array], Array]
 """``objects [B, ...]`` to integers ``[B, ...]``: equal rows mean that two objects are two spellings
@@ -40,15 +43,18 @@ def fingerprint(objects: Array, dedup_key: DedupKey | None = None) -> Fingerprin
     """Fingerprints of ``[N, ...]`` integer objects; equal objects, equal fingerprints. A
     ``dedup_key`` is applied to the objects first.
 
-    All bits count, also of 64-bit integers: of NumPy arrays even where JAX has none. The same
-    numbers in a wider type have the same fingerprint, but for numbers of uint32 from 2^31 on in
-    int64.
+    All bits count, also of 64-bit integers: of lists and NumPy arrays even where JAX has none. The
+    same numbers in a wider type have the same fingerprint, but for numbers of uint32 from 2^31 on
+    in int64.
 
     Raises:
       TypeError: if the objects are not integers or booleans, also under ``jit``.
-      ValueError: if the key does not return a row for each object.
+      ValueError: if there is no axis of objects, or the key does not return a row for each object.
     """
-    keys = keys_of(objects, dedup_key)
+    objects = np.asarray(objects) if isinstance(objects, (list, tuple)) else native(objects)
+    if np.ndim(objects) == 0:
+        raise ValueError("objects must be [N, ...], got a single number: give it an axis, as [1]")
+    keys = native(keys_of(objects, dedup_key))
     high, low = _sums(*_halves(keys))
     return Fingerprints(_scramble(high), _scramble(low))
 
@@ -113,16 +119,39 @@ class SortedFingerprints(NamedTuple):
 
 
 def sort_fingerprints(prints: Fingerprints, mask: Array | None = None) -> SortedFingerprints:
-    """Sorted for :func:`find`. Masked rows become the largest fingerprint, all ones."""
+    """Sorted for :func:`find`. Where ``mask [N]`` is false, rows become the largest fingerprint,
+    all ones.
+
+    Raises:
+      ValueError: for a mask of another shape, also under ``jit``.
+    """
     high, low = prints
     if mask is not None:
+        mask = _of_rows("mask", mask, high)
         high, low = (jnp.where(mask, w, jnp.uint32(0xFFFFFFFF)) for w in (high, low))
     rows = jnp.arange(high.shape[0], dtype=jnp.int32)
     return SortedFingerprints(*lax.sort((high, low, rows), num_keys=2))
 
 
+def _of_rows(name: str, mask: ArrayLike, words: Array) -> Array:
+    if np.shape(mask) != words.shape:
+        raise ValueError(
+            f"{name} must be {list(words.shape)} booleans, one per object, got shape "
+            f"{list(np.shape(mask))}"
+        )
+    return jnp.asarray(mask, bool)
+
+
 def find(known: SortedFingerprints, wanted: Fingerprints) -> Array:
-    """``[Q]`` rows of the known objects that equal the wanted ones, -1 for none. O(Q log N)."""
+    """``[Q]`` rows of the known objects that equal the wanted ones, -1 for none, as where none are
+    known. O(Q log N)."""
+    if known.high.shape[0] == 0:
+        return jnp.full(wanted.high.shape, -1, jnp.int32)
+    return _find(known, wanted)
+
+
+@partial(jax.jit, inline=True)  # once, also for calls outside of jit
+def _find(known: SortedFingerprints, wanted: Fingerprints) -> Array:
     n = known.high.shape[0]
 
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -167,13 +196,22 @@ def first_fresh(
       Rows of the pool ``[n]``; whether each is new and accepted ``[n]``: neither known nor
       equal to an earlier one of the pool; and for each of ``known`` the rows
       ``[P]`` there that equal the pool's objects, -1 for none.
+
+    Raises:
+      ValueError: for more than P or less than 0 to choose, and ``accepted`` of another shape, also
+        under ``jit``.
     """
+    check_whole("n", n, 0)
+    if n > len(pool.high):
+        raise ValueError(
+            f"n must be at most the number of objects in the pool, {len(pool.high)}, got {n}"
+        )
     found = [find(seen, pool) for seen in known]
     fresh = first_occurrence(pool)
     for row in found:
         fresh &= row < 0
     if accepted is not None:
-        fresh &= accepted
+        fresh &= _of_rows("accepted", accepted, pool.high)
     rows = jnp.argsort(~fresh, stable=True)[:n]
     return rows, fresh[rows], found
 

@@ -50,10 +50,15 @@ def combine(
       minimize: lower scores are better.
 
     Raises:
-      ValueError: if ``how`` is none of these.
+      ValueError: if ``how`` is none of these, or there is not a thing for each score.
     """
     check_replicates(how)
     values, owner = np.asarray(scores, np.float64), np.asarray(things)
+    if values.ndim != 1 or values.shape != owner.shape:
+        raise ValueError(
+            f"scores and things must be [R], a thing for each score, got {list(values.shape)} and "
+            f"{list(owner.shape)}"
+        )
     if not len(values):
         return Combined(values, np.zeros(0, np.int64), 0.0)
     order = np.lexsort((values, owner))

@@ -1,5 +1,7 @@
 """What must hold for any finite data: no NaN from factorisation, standard units, or posteriors."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -198,6 +200,49 @@ def test_units_of_the_largest_numbers(standardize, size):
     unit = np.array([[1.0, 1.5, 1.5, 3.0], [-1.0, 1.5, 0.0, 1.0]]).T
     z = standardize(jnp.asarray(size * unit), jnp.ones(4, bool)).apply(size * unit)
     np.testing.assert_allclose(z, (unit - unit.mean(0)) / unit.std(0), rtol=1e-5, atol=1e-6)
+
+
+CONSTANT = {
+    "a constant column": ([[3.0, 1.0], [3.0, 2.0], [3.0, 5.0]], [1, 1, 1]),
+    "a column of zeros": ([[0.0, 1.0], [0.0, 2.0], [0.0, 5.0]], [1, 1, 1]),
+    "rows that tie": ([[0.1, -7.0], [0.1, -7.0], [0.1, -7.0]], [1, 1, 1]),
+    "one row": ([[1e-20, 1.0], [1.0, 2.0], [1.0, 5.0]], [1, 0, 0]),
+    "no row": ([[1.0, 1.0], [1.0, 2.0], [1.0, 5.0]], [0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("least", [0.0, 0.1])
+@pytest.mark.parametrize("name", CONSTANT)
+def test_units_of_what_is_constant_have_finite_slopes(name, least):
+    """The root of a spread of zero has an infinite slope, which is NaN times zero."""
+    x, mask = jnp.array(CONSTANT[name][0]), jnp.array(CONSTANT[name][1], bool)
+    with jax.debug_nans(True):
+        slopes = [
+            jax.grad(lambda x, i=i: standardizer(x, mask, least)[i].sum())(x) for i in range(2)
+        ]
+    share = mask / jnp.maximum(mask.sum(), 1)
+    np.testing.assert_allclose(slopes[0], jnp.broadcast_to(share[:, None], x.shape), rtol=1e-6)
+    assert np.isfinite(slopes[1]).all()
+    if name in ("a constant column", "a column of zeros"):  # the other varies: (x - mean) / n s
+        y = x[:, 1] - x[:, 1].mean()
+        np.testing.assert_allclose(slopes[1][:, 1], y / (3 * y.std()), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("x", "mask"), [((4,), (1,)), ((4, 2), (2,)), ((4,), (4, 1)), ((), ())])
+@pytest.mark.parametrize("call", [lambda f, *a: f(*a), jax.eval_shape])
+def test_a_mask_of_other_rows_is_refused(x, mask, call):
+    """One of a single row was broadcast: a sum over all rows was the mean of one."""
+    with pytest.raises(ValueError, match=r"^mask must be \[n\] booleans"):
+        call(standardizer, jnp.ones(x), jnp.ones(mask, bool))
+
+
+@pytest.mark.filterwarnings("error")
+def test_complex_numbers_have_no_units():
+    x, mask = np.ones(4, np.complex64), np.ones(4, bool)
+    for function in (lambda x: standardizer(x, mask), standardizer(x.real, mask).apply):
+        for call in (function, partial(jax.eval_shape, function)):
+            with pytest.raises(ValueError, match=r"^x must be real numbers, got complex64"):
+                call(x)
 
 
 def test_without_rows_units_stay_finite():

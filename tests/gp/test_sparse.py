@@ -353,6 +353,20 @@ def test_k_means_of_fewer_rows_than_clusters(rows):
     assert scipy.spatial.distance.cdist(expected, centres).min(0).max() < 1e-6
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e-6, 1.0, 1e25])
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+def test_k_means_of_any_scale_and_far_from_zero(offset, scale):
+    """Squares that vanish, overflow or cancel merged clusters."""
+    rng = np.random.default_rng(0)
+    middles, label = np.array([[0, 0], [3, 0], [0, 3], [3, 3], [6, 1]]), np.arange(50) % 5
+    points = scale * (middles[label] + offset + 0.05 * rng.normal(size=(50, 2)))
+    points = points.astype(np.float32)
+    centres = np.asarray(cluster(jax.random.key(3), points, 5), np.float64)
+    expected = [points[label == i].astype(np.float64).mean(0) for i in range(5)]
+    error = scipy.spatial.distance.cdist(expected, centres) / scale
+    assert error.min(1).max() < 0.02  # of which 0.008 is rounding at the offset
+
+
 def test_k_means_of_equal_rows():
     points = np.tile(np.array([[0.1, -3.0, 7.0]], np.float32), (12, 1))
     points[3] = 5.0

@@ -26,17 +26,23 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_like, check_noise, check_problem
+from wrlso.gp.checks import (
+    as_floats,
+    check_noise,
+    check_observation,
+    check_problem,
+    points_like,
+    slot_of,
+)
 from wrlso.gp.linalg import (
     AnyArray,
-    check_finite,
     gaussian_log_density,
     matmul,
     refined_solve,
     times_lower,
     whiten,
 )
-from wrlso.scores.checks import check_scalar
+from wrlso.scores.checks import native
 
 _FAR = 64.0
 """Up to this factor, and down to its inverse, variances are near 1."""
@@ -79,9 +85,10 @@ def log_marginal_likelihood(
 
     Raises:
       ValueError: for shapes that do not fit, and types other than float32 and float64. For
-        concrete arguments, if a row in use or the noise is NaN or infinite, the noise negative, or
-        a lengthscale or the kernel's variance not positive. Under ``jit`` nothing is raised for
-        values: the result, and means predicted from NaN and infinity, are NaN.
+        concrete arguments, if a row in use, the noise or the kernel's variance is NaN or infinite,
+        the noise negative, or a lengthscale or the kernel's variance not positive. Under ``jit``
+        nothing is raised for values: the result, and means predicted from NaN and infinity, are
+        NaN.
     """
     covariance, _, y, rows, filler = _masked(kernel, noise, points, targets, mask)
     count = rows.sum().astype(covariance.dtype)
@@ -101,7 +108,9 @@ def condition(
     covariance, noise, y, rows, _ = _masked(kernel, noise, points, targets, mask, filled=True)
     whitening, _ = whiten(covariance)
     alpha = refined_solve(covariance, whitening, y)
-    return ExactGP(kernel, noise, jnp.asarray(points), y, rows, covariance, whitening, alpha)
+    return ExactGP(
+        kernel, noise, jnp.asarray(native(points)), y, rows, covariance, whitening, alpha
+    )
 
 
 def predict(
@@ -120,8 +129,7 @@ def predict_with_covariance(
 ]:
     """Mean and variance ``[s]`` at ``x [s, d]`` in O(s n^2), and a function of the number of a row
     to the covariance ``[s]`` of all rows with it, in O(s n)."""
-    x = jnp.asarray(x)
-    check_like("x", x, gp.points)
+    x = points_like("x", x, gp.points)
     cross = _cross(gp, x)
     root = times_lower(cross, gp.whitening)
 
@@ -136,8 +144,7 @@ def predict_joint(
     gp: ExactGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[AnyArray, " s"], Float[AnyArray, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
-    x = jnp.asarray(x)
-    check_like("x", x, gp.points)
+    x = points_like("x", x, gp.points)
     cross = _cross(gp, x)
     root = times_lower(cross, gp.whitening)
     return matmul(cross, gp.alpha), gp.kernel(x, x) - matmul(root, root.T)
@@ -157,18 +164,14 @@ def add(gp: ExactGP, slot: ArrayLike, point: Float[AnyArray, " d"], target: Arra
       target: its target.
 
     Raises:
-      ValueError: for a slot that is no whole number, a target that is no number, and a concrete
-        point or target that is NaN or infinite.
+      ValueError: for a slot that is no whole number, a target that is no number, complex numbers,
+        and a concrete point or target that is NaN or infinite.
     """
-    if not jnp.issubdtype(jnp.result_type(slot), jnp.integer):
-        raise ValueError(f"slot must be an integer, got {jnp.result_type(slot)}")
-    check_scalar("target", target)
-    check_like("point[None]", jnp.asarray(point)[None], gp.points)
-    check_finite("point", point)
-    check_finite("target", target)
+    check_observation(point, target, gp.points)
     n = gp.points.shape[0]
-    point = jnp.asarray(point).astype(gp.points.dtype)
-    slot, target = jnp.asarray(slot).astype(jnp.int32), jnp.asarray(target, gp.targets.dtype)
+    slot = slot_of(slot, n)
+    point = jnp.asarray(native(point)).astype(gp.points.dtype)
+    target = jnp.asarray(native(target), gp.targets.dtype)
     free = (slot < n) & (slot > jnp.where(gp.mask, jnp.arange(n, dtype=jnp.int32), -1).max())
     slot = jnp.where(free, slot, n)
     cross, prior = _cross(gp, point[None])[0], gp.kernel(point[None])[0]
@@ -204,9 +207,10 @@ def _masked(
     """Covariance of the observations ``[n, n]``, their noise ``[]``, targets, the mask, and the
     variance ``[]`` on the diagonal in masked rows. The noise is at least the rounding error; that
     of all rows if masked ones are to be ``filled``."""
-    points, targets = jnp.asarray(points), jnp.asarray(targets)
+    points, targets = (jnp.asarray(native(a)) for a in (points, targets))
     check_problem(kernel, points, targets, mask)
     check_noise(noise, zero=True)
+    targets = as_floats(targets, points)
     rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     identity = jnp.eye(points.shape[0], dtype=points.dtype)

@@ -3,16 +3,19 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+from wrlso.gp.checks import check_numbers
 from wrlso.gp.kernels import default_lengthscale
 from wrlso.maximize import maximize
 from wrlso.scores import at_least_single
+from wrlso.scores.checks import check_scalar, check_whole
 
 
 class Hyperparameters(NamedTuple):
@@ -51,7 +54,7 @@ class FitConfig:
 
     Raises:
       ValueError: for a bound, a median or a spread that is not positive and finite, bounds in the
-        wrong order, and fewer than one restart or evaluation.
+        wrong order, and a number of restarts or evaluations that is not whole or below one.
     """
 
     restarts: int = 3
@@ -64,25 +67,33 @@ class FitConfig:
     noise_bounds: tuple[float, float] = (1e-5, 1.0)
 
     def __post_init__(self) -> None:
-        if self.restarts < 1 or self.evaluations < 1:
-            raise ValueError(
-                f"restarts and evaluations must be at least 1, got {self.restarts} and "
-                f"{self.evaluations}"
-            )
+        check_whole("restarts", self.restarts, 1)
+        check_whole("evaluations", self.evaluations, 1)
         for name in ("lengthscale", "variance", "noise"):
             _check_bounds(f"{name}_bounds", getattr(self, f"{name}_bounds"))
-            prior = getattr(self, name)
-            if prior is not None and not all(0 < number < math.inf for number in prior):
-                raise ValueError(
-                    f"{name} must be a prior of positive, finite median and spread, got {prior}"
-                )
+            if name != "lengthscale" or self.lengthscale is not None:
+                _check_prior(name, getattr(self, name))
+
+
+def _check_prior(name: str, prior: LogNormal) -> None:
+    if not isinstance(prior, LogNormal) or not all(_is_positive(number) for number in prior):
+        raise ValueError(
+            f"{name} must be a prior of positive, finite median and spread, such as "
+            f"LogNormal(1.0, 0.5), got {prior}"
+        )
 
 
 def _check_bounds(name: str, bounds: tuple[float, float]) -> None:
-    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] < math.inf:
+    pair = isinstance(bounds, tuple) and len(bounds) == 2
+    if not pair or not all(map(_is_positive, bounds)) or bounds[0] > bounds[1]:
         raise ValueError(
-            f"{name} must be two positive, finite numbers, the lower one first, got {bounds}"
+            f"{name} must be two positive, finite numbers in a tuple, the lower one first, got "
+            f"{bounds}"
         )
+
+
+def _is_positive(number: Any) -> bool:
+    return isinstance(number, (int, float, np.number)) and bool(0 < number < math.inf)
 
 
 LogEvidence = Callable[[Hyperparameters], Array]
@@ -92,7 +103,12 @@ LogEvidence = Callable[[Hyperparameters], Array]
 def default_hyperparameters(
     dimensions: int, config: FitConfig | None = None, dtype: DTypeLike = jnp.float32
 ) -> Hyperparameters:
-    """The priors' medians, in a type that a fit from them keeps."""
+    """The priors' medians, in a type that a fit from them keeps.
+
+    Raises:
+      ValueError: unless the number of dimensions is whole and at least one.
+    """
+    check_whole("dimensions", dimensions, 1)
     config = config or FitConfig()
     return _unpack(_prior(dimensions, config, dtype)[0], dimensions)
 
@@ -101,6 +117,9 @@ def fit(
     key: Array, log_evidence: LogEvidence, start: Hyperparameters, config: FitConfig | None = None
 ) -> tuple[Hyperparameters, Array]:
     """Maximise ``log_evidence + log prior`` over the box of bounds, in logarithms.
+
+    A call outside of ``jit`` compiles the fit anew: where there are several, as with other data,
+    put it into a jitted function.
 
     Args:
       key: typed PRNG key, for the random starts.
@@ -115,11 +134,13 @@ def fit(
       If no evidence is finite, as with NaN among the data, ``start`` is returned, with
       the value -inf. The value's derivative is that of ``log_evidence`` at the hyperparameters
       found (envelope theorem), which count as constants.
+
+    Raises:
+      ValueError: for a start of other shapes, complex numbers, and evidence that is not one number.
     """
     config = config or FitConfig()
-    d = start.lengthscales.shape[0]
-    dtype = at_least_single(jax.dtypes.canonicalize_dtype(start.lengthscales.dtype))
-    start = Hyperparameters(*(jnp.asarray(part, dtype) for part in start))
+    start = _checked(start)
+    d, dtype = start.lengthscales.shape[0], start.lengthscales.dtype
     centre, spread = _prior(d, config, dtype)
     lower, upper = _bounds(d, config, dtype)
     middle = jnp.clip(centre, lower, upper)  # to start from; the prior stays where it is
@@ -129,7 +150,10 @@ def fit(
 
     def log_posterior(packed: Array) -> Array:
         log_prior = -0.5 * (((packed - centre) / spread) ** 2).sum()
-        return log_evidence(_unpack(packed, d)) + log_prior
+        value = log_evidence(_unpack(packed, d))
+        check_numbers("the value of log_evidence", value)
+        check_scalar("the value of log_evidence", value)
+        return value + log_prior
 
     # One start after the other: each fills the machine, and memory does not grow.
     value_and_grad = jax.value_and_grad(log_posterior)
@@ -142,6 +166,26 @@ def fit(
         value_and_grad=lambda packed: lax.map(value_and_grad, packed),
     )
     return _unpack(found.points[0], d), found.values[0]
+
+
+def _checked(start: Hyperparameters) -> Hyperparameters:
+    """The start in one type, at least float32."""
+    if not isinstance(start, Hyperparameters):
+        raise ValueError(
+            f"start must be Hyperparameters(lengthscales, variance, noise), got {start!r}: "
+            "default_hyperparameters gives some"
+        )
+    for name, part in start._asdict().items():
+        check_numbers(f"start.{name}", part)
+    if np.ndim(start.lengthscales) != 1 or np.shape(start.lengthscales)[0] == 0:
+        raise ValueError(
+            "start.lengthscales must be [d], one for each of at least one dimension, got shape "
+            f"{np.shape(start.lengthscales)}: give one number an axis, as jnp.ones(1)"
+        )
+    check_scalar("start.variance", start.variance)
+    check_scalar("start.noise", start.noise)
+    dtype = at_least_single(jnp.asarray(start.lengthscales).dtype)
+    return Hyperparameters(*(jnp.asarray(part, dtype) for part in start))
 
 
 def _prior(dimensions: int, config: FitConfig, dtype: DTypeLike) -> tuple[Array, Array]:

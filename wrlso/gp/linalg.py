@@ -63,11 +63,14 @@ def _one_by_one_on_cpu(function: Callable[[Array], Array]) -> Callable[[Array], 
     large batches of LAPACK calls meet (seen in jaxlib 0.10.2)."""
     wrapped = jax.custom_batching.custom_vmap(function)
 
+    @partial(jax.jit, inline=True)  # once, also for calls outside of jit
+    def of_batch(batch: Array) -> Array:
+        mapped = lambda b: lax.map(wrapped, b)  # noqa: E731
+        return lax.platform_dependent(batch, cpu=mapped, default=jax.vmap(function))
+
     @wrapped.def_vmap
     def _(axis_size: int, in_batched: list[bool], batch: Array) -> tuple[Array, bool]:
-        mapped = lambda b: lax.map(wrapped, b)  # noqa: E731
-        batched = jax.vmap(function)
-        return lax.platform_dependent(batch, cpu=mapped, default=batched), True
+        return of_batch(batch), True
 
     return wrapped
 

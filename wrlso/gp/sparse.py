@@ -11,7 +11,9 @@ work in double precision. Below, bound and posterior are finite, but rough.
 """
 
 import math
+import operator
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -20,9 +22,19 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PRNGKeyArray
 from tinygp.kernels import Kernel
 
-from wrlso.gp.checks import check_like, check_noise, check_problem, check_type
+from wrlso.gp.checks import (
+    as_floats,
+    check_like,
+    check_mask,
+    check_noise,
+    check_observation,
+    check_points,
+    check_problem,
+    check_type,
+    points_like,
+)
 from wrlso.gp.linalg import AnyArray, check_finite, half_lower, matmul, relative_change, whiten
-from wrlso.scores.checks import check_scalar
+from wrlso.scores.checks import check_whole, native
 
 
 class SparseGP(NamedTuple):
@@ -63,11 +75,13 @@ def log_marginal_bound(
 
     Raises:
       ValueError: for shapes that do not fit, and types other than float32 and float64. For
-        concrete arguments, if a row in use, an inducing point or the noise is NaN or infinite, or
-        if the noise, a lengthscale or the kernel's variance is not positive. Under ``jit`` nothing
-        is raised for values: the result, and means predicted from such data, are NaN.
+        concrete arguments, if a row in use, an inducing point, the noise or the kernel's variance
+        is NaN or infinite, or if the noise, a lengthscale or the kernel's variance is not positive.
+        Under ``jit`` nothing is raised for values: the result, and means predicted from such data,
+        are NaN.
     """
     check_noise(noise)
+    inducing = jnp.asarray(native(inducing))
     rows, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     gram, projected = _project(kernel(inducing, inducing), cross, y)
@@ -91,6 +105,7 @@ def condition(
 ) -> SparseGP:
     """The variational posterior (Eq. 6); arguments as :func:`log_marginal_bound`."""
     check_noise(noise)
+    inducing = jnp.asarray(native(inducing))
     _, cross, y = _masked(kernel, points, targets, inducing, mask)
     noise = jnp.asarray(noise, y.dtype)
     whitening, _ = whiten(kernel(inducing, inducing))
@@ -125,8 +140,7 @@ def predict_with_covariance(
     """Mean and variance ``[s]`` at ``x [s, d]`` in O(s M^2), and a function of the number of a row
     to the covariance ``[s]`` of all rows with it, in O(s M). It is the part that the inducing
     points carry: an observation at the row teaches about nothing else."""
-    x = jnp.asarray(x)
-    check_like("x", x, gp.inducing)
+    x = points_like("x", x, gp.inducing)
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     explained = (a * a).sum(1)
@@ -144,8 +158,7 @@ def predict_joint(
     gp: SparseGP, x: Float[AnyArray, "s d"]
 ) -> tuple[Float[AnyArray, " s"], Float[AnyArray, "s s"]]:
     """Mean ``[s]`` and covariance ``[s, s]`` of the function at ``x [s, d]``."""
-    x = jnp.asarray(x)
-    check_like("x", x, gp.inducing)
+    x = points_like("x", x, gp.inducing)
     cross = gp.kernel(x, gp.inducing)
     a = matmul(cross, gp.whitening.T)
     b = matmul(a, gp.root.T)
@@ -162,15 +175,11 @@ def add(gp: SparseGP, point: Float[AnyArray, " d"], target: ArrayLike) -> Sparse
     become negative however many observations are added.
 
     Raises:
-      ValueError: for a target that is no number, and a concrete point or target that is NaN or
-        infinite.
+      ValueError: for a target that is no number, complex numbers, and a concrete point or target
+        that is NaN or infinite.
     """
-    check_scalar("target", target)
-    check_like("point[None]", jnp.asarray(point)[None], gp.inducing)
-    check_finite("point", point)
-    check_finite("target", target)
-    point = jnp.asarray(point, gp.projected.dtype)
-    target = jnp.asarray(target, gp.projected.dtype)
+    check_observation(point, target, gp.inducing)
+    point, target = (jnp.asarray(native(a), gp.projected.dtype) for a in (point, target))
     a = matmul(gp.whitening, gp.kernel(gp.inducing, point[None])[:, 0])
     w = matmul(gp.root, a)
     squared = matmul(w, w)
@@ -191,13 +200,16 @@ def _inner(gram: AnyArray, noise: ArrayLike) -> AnyArray:
 def _masked(
     kernel: Kernel, points: AnyArray, targets: AnyArray, inducing: AnyArray, mask: AnyArray | None
 ) -> tuple[AnyArray, AnyArray, AnyArray]:
-    points, targets = jnp.asarray(points), jnp.asarray(targets)
+    """The rows in use ``[n]``, their covariance ``[M, n]`` with the inducing points, and targets
+    ``[n]``."""
+    points, targets = (jnp.asarray(native(a)) for a in (points, targets))
     check_problem(kernel, points, targets, mask)
     check_like("inducing", inducing, points)
     if len(inducing) == 0:
         raise ValueError("inducing must have at least one point")
     check_type("inducing", inducing)
     check_finite("inducing", inducing)
+    targets = as_floats(targets, points)
     rows = jnp.ones(targets.shape, bool) if mask is None else jnp.asarray(mask, bool)
     points = jnp.where(rows[:, None], points, 0.0)
     cross = jnp.where(rows[None, :], kernel(inducing, points), 0.0)
@@ -251,23 +263,34 @@ def k_means(
 
     Returns:
       Centres ``[M, d]``, each the mean of its rows; a centre that lost all its
-      rows stays where it was. 2 n M d FLOPs per step.
+      rows stays where it was. 2 n M d FLOPs per step. Points may be of any scale, and far from
+      zero: clusters are told apart down to rounding of the distance from their common mean.
 
     Raises:
-      ValueError: for points of another shape, fewer than one cluster, types other than float32 and
-        float64, and for a concrete row in use that is not finite.
+      ValueError: for points or a mask of another shape, fewer than one cluster, types other than
+        float32 and float64, and for a concrete row in use that is not finite.
     """
-    points = jnp.asarray(points)
-    if points.ndim != 2 or 0 in points.shape:
-        raise ValueError(f"points must be [n, d] with n and d at least 1, got {points.shape}")
+    points = jnp.asarray(native(points))
+    check_points(points)
+    check_mask(mask, points)
     check_type("points", points)
-    if clusters < 1:
-        raise ValueError(f"clusters must be at least 1, got {clusters}")
+    check_whole("clusters", clusters, 1)
     check_finite("points", points, mask)
     rows = jnp.ones(points.shape[:1], bool) if mask is None else jnp.asarray(mask, bool)
+    return _lloyd(key, points, rows, operator.index(clusters))
+
+
+_OFF_CENTRE = 8.0
+"""From here on, a distance from zero in units of the points' reach costs digits."""
+
+
+@partial(jax.jit, inline=True, static_argnums=3)  # once, also for calls outside of jit
+def _lloyd(key: AnyArray, points: AnyArray, rows: AnyArray, clusters: int) -> AnyArray:
     points = jnp.where(rows[:, None], points, 0.0)
     order = jnp.argsort(jnp.where(rows, jax.random.uniform(key, rows.shape, jnp.float32), 2.0))
     seeds = order[jnp.arange(clusters) % jnp.maximum(rows.sum(), 1)]
+    middle, unit = _origin_and_unit(points, rows)
+    points = jnp.where(rows[:, None], (points - middle[None]) / unit, 0.0)
 
     def step(_: AnyArray, centres: AnyArray) -> AnyArray:
         # |x|^2 is the same for all centres.
@@ -279,4 +302,18 @@ def k_means(
         mean = total / jnp.maximum(count, 1.0)[:, None]
         return jnp.where(count[:, None] > 0, mean, centres)
 
-    return jax.lax.fori_loop(0, 10, step, points[seeds])
+    return middle[None] + unit * jax.lax.fori_loop(0, 10, step, points[seeds])
+
+
+def _origin_and_unit(points: AnyArray, rows: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """What points are taken less of ``[d]`` and over ``[]``, so that their squares neither cancel
+    nor vanish: nothing where they lie around zero at a usual scale."""
+    points = jax.lax.stop_gradient(points)
+    share = 1 / jnp.maximum(rows.sum(), 1).astype(points.dtype)
+    mean = (points * share).sum(0)
+    reach = jnp.abs(jnp.where(rows[:, None], points - mean[None], 0.0)).max()
+    far = jnp.abs(mean).max() > _OFF_CENTRE * reach
+    middle = jnp.where(far, mean, 0.0)
+    size = jnp.where(far, reach, jnp.abs(points).max())
+    usual = (size > 2.0**-20) & (size < 2.0**20)
+    return middle, jnp.where(usual | (size == 0), 1.0, size).astype(points.dtype)

@@ -22,10 +22,15 @@ def bounds_of(
             "lower must not exceed upper in any dimension and neither may be NaN, got "
             f"{np.asarray(lower)} and {np.asarray(upper)}"
         )
-    dtype = at_least_single(jnp.result_type(starts, lower, upper))
+    floats = [a for a in (starts, lower, upper) if _is_float(a)]
+    dtype = at_least_single(jnp.result_type(*floats)) if floats else jnp.float32
     low, high = (jnp.atleast_2d(jnp.asarray(b, dtype)) for b in (lower, upper))
     boxed = None if concrete else jnp.broadcast_to(low <= high, starts.shape).all(-1)
     return low, high, boxed
+
+
+def _is_float(numbers: ArrayLike) -> bool:
+    return jnp.issubdtype(jnp.result_type(numbers), jnp.floating)
 
 
 def middle(lower: Array, upper: Array) -> Array:

@@ -23,6 +23,7 @@ from jax.typing import ArrayLike
 from wrlso.maximize.box import bounds_of, free_part, middle, spread
 from wrlso.maximize.checks import check_bounds, check_starts, check_values
 from wrlso.maximize.implicit import placed, valued
+from wrlso.scores.checks import native
 
 ValueAndGrad = Callable[[Array], tuple[Array, Array]]
 """``points [S, d] -> (values [S], gradients [S, d])``."""
@@ -91,6 +92,9 @@ def maximize(
 ) -> Maxima:
     """Maximise within a box from every start.
 
+    A call outside of ``jit`` compiles the climb anew: where there are several, as with other data,
+    put it into a jitted function.
+
     Args:
       function: ``[S, d] -> [S]``, each value depending on its own row only.
       starts: ``[S, d]``; put within the bounds first. A NaN starts mid-way, or at zero along an
@@ -115,14 +119,18 @@ def maximize(
       depends on ``starts``.
 
     Raises:
-      ValueError: for shapes that do not fit. For concrete bounds, if one is NaN or a lower bound
-        exceeds the upper one; under ``jit`` a row with such bounds has NaN points and value -inf.
+      ValueError: for shapes that do not fit, complex numbers, a number of evaluations that is not
+        whole, and a function that returns anything but its values. For concrete bounds, if one is
+        NaN or a lower bound exceeds the upper one; under ``jit`` a row with such bounds has NaN
+        points and value -inf.
     """
     if function is None and value_and_grad is None:
         raise ValueError("maximize needs a function, or its value_and_grad")
-    starts = jnp.asarray(starts)
+    starts = jnp.asarray(native(starts))
     check_starts(starts, evaluations)
-    lower, upper = (jnp.asarray(b) if isinstance(b, (list, tuple)) else b for b in (lower, upper))
+    lower, upper = (
+        jnp.asarray(b) if isinstance(b, (list, tuple)) else native(b) for b in (lower, upper)
+    )
     check_bounds(starts, lower, upper)
     lower, upper, boxed = bounds_of(starts, lower, upper)
     starts = starts.astype(lower.dtype)
@@ -156,7 +164,7 @@ def _pure(
     """
     given: Any = function if value_and_grad is None else value_and_grad
     traced = jax.make_jaxpr(given)(x)
-    check_values(x, traced.out_avals)
+    check_values(x, traced.out_avals, value_and_grad is not None)
     jaxpr, found = traced.jaxpr, list(traced.consts)
 
     def call(constants: Any, points: Array) -> Any:  # it holds no array of the present trace
