@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +7,7 @@ import optax
 import pytest
 from scipy import stats
 
-from tests.builders import bits_of, count_bits, tiny_data, tiny_vae
+from tests.builders import bits_of, count_bits, tiny_data, tiny_params, tiny_vae
 from wrlso.data import empty_history, gather
 from wrlso.loop.retraining import RetrainConfig, retrain_model
 from wrlso.models.elbo import (
@@ -254,3 +256,116 @@ def test_a_model_without_floats_trains_nothing():
     for steps, loss in ((0, 0.0), (3, 1.0)):
         params, _, info = run(steps, {})
         assert (params, float(info.loss), bool(info.finite)) == ({}, loss, True)
+
+
+def test_the_kl_and_its_slopes_are_exact_near_the_standard_normal():
+    """Written as ``exp(2 s) - 1 - 2 s``, float32 lost all digits: the KL came out negative."""
+    log_std = np.float32(
+        [-30, -0.26, -0.24, -1e-3, -3e-5, -1e-9, 0, 1e-9, 3e-5, 1e-3, 0.24, 0.26, 9]
+    )
+    first = lambda s: jax.jvp(lambda s: gaussian_kl(0.0 * s, s), (s,), (jnp.ones_like(s),))  # noqa: E731
+    run = jax.jit(jax.vmap(lambda s: jax.jvp(first, (s,), (jnp.ones_like(s),))))
+    (kl, slope), (_, second) = run(log_std[:, None])
+    twice = 2 * log_std.astype(np.longdouble)
+    near = np.abs(twice) < 1e-3
+    expected = np.where(near, twice**2 / 2 + twice**3 / 6 + twice**4 / 24, np.expm1(twice) - twice)
+    np.testing.assert_allclose(kl, expected / 2, rtol=2e-6)
+    np.testing.assert_allclose(slope, np.expm1(twice), rtol=2e-6)
+    np.testing.assert_allclose(second, 2 * np.exp(twice), rtol=2e-6, atol=2e-7)
+    ends = jnp.array([-jnp.inf, jnp.inf])
+    np.testing.assert_array_equal(gaussian_kl(jnp.zeros((2, 1)), ends[:, None]), jnp.inf)
+
+
+def test_infinite_logits_are_certain():
+    logits = jnp.array([jnp.inf, -jnp.inf, jnp.inf, -jnp.inf])
+    x = jnp.array([1.0, 0.0, 0.0, 1.0])
+    run = jax.jit(
+        lambda e: (
+            bernoulli_log_likelihood(e, x),
+            jax.grad(lambda e: bernoulli_log_likelihood(e, x).sum())(e),
+        )
+    )
+    value, slope = run(logits)
+    np.testing.assert_array_equal(value, [0, 0, -jnp.inf, -jnp.inf])
+    np.testing.assert_array_equal(slope, [0, 0, -1, 1])
+    assert jnp.isnan(bernoulli_log_likelihood(jnp.nan, jnp.array([0.0, 1.0]))).all()
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int32, np.float16, jnp.bfloat16])
+def test_pixels_of_any_type_are_those_of_floats(kind):
+    pixels, logits = np.array([1, 0, 1, 0, 1]).astype(kind), jnp.linspace(-3, 3, 5)
+
+    def first_and_second(x):
+        each = lambda e: bernoulli_log_likelihood(e, x).sum()  # noqa: E731
+        return each(logits), jax.grad(each)(logits), jax.hessian(each)(logits)
+
+    with jax.numpy_dtype_promotion("strict"):
+        found = jax.jit(first_and_second)(pixels)
+    expected = jax.jit(first_and_second)(jnp.asarray(pixels, jnp.float32))
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == jnp.float32
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [jnp.float16, jnp.bfloat16])
+def test_logits_of_16_bits_are_promoted(kind):
+    """Their sum over 4,096 pixels was 16% off."""
+    logits = jnp.full(4096, 5, kind)
+    found = bernoulli_log_likelihood(logits, jnp.ones(4096, kind))
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found.sum(), -4096 * np.log1p(np.exp(-5.0)), rtol=1e-3)
+
+
+LOSS = {
+    "beta must be a single number, got shape (4,)": dict(beta=np.ones(4)),
+    "beta must be a single number, got shape (4, 1)": dict(beta=np.ones((4, 1), np.float32)),
+    "beta must be real numbers, got complex64": dict(beta=np.complex64(1)),
+    "loss_weights must be real numbers, got complex64": dict(loss_weights=np.ones(4, np.complex64)),
+}
+
+
+@pytest.mark.parametrize("message", LOSS)
+def test_a_loss_of_other_forms_is_refused_also_under_jit(message):
+    vae, objects, key = tiny_vae(), tiny_data().objects[:4], jax.random.key(0)
+    params = tiny_params()
+    loss = lambda given: weighted_negative_elbo(key, params, vae, objects, **given)  # noqa: E731
+    for call in (loss, lambda given: jax.eval_shape(loss, given)):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            call(LOSS[message])
+
+
+@pytest.mark.parametrize("beta", [-1.0, np.nan, np.inf])
+def test_a_concrete_beta_that_means_nothing_is_refused(beta):
+    vae, objects, key = tiny_vae(), tiny_data().objects[:4], jax.random.key(0)
+    for call in (
+        lambda: weighted_negative_elbo(key, tiny_params(), vae, objects, beta),
+        lambda: constant_beta(beta),
+    ):
+        with pytest.raises(ValueError, match=r"^beta must be at least 0 and finite, got"):
+            call()
+
+
+def test_a_batch_of_no_object_is_refused():
+    vae, params, objects = tiny_vae(), tiny_params(), tiny_data().objects[:0]
+    with pytest.raises(ValueError, match=r"^objects must be a batch of at least one object"):
+        jax.eval_shape(
+            lambda key: weighted_negative_elbo(key, params, vae, objects), jax.random.key(0)
+        )
+
+
+@pytest.mark.parametrize("function", [gaussian_kl, bernoulli_log_likelihood])
+def test_complex_arguments_are_refused(function):
+    for arrays in ((np.ones(2), np.full(2, 1j)), (np.full(2, 1j), np.ones(2))):
+        for call in (function, lambda *a: jax.eval_shape(function, *a)):
+            with pytest.raises(ValueError, match="must be real numbers, got complex64"):
+                call(*arrays)
+
+
+def test_loss_weights_may_be_whole_numbers_under_strict_types():
+    vae, objects, key = tiny_vae(), tiny_data().objects[:4], jax.random.key(0)
+    params = tiny_params()
+    with jax.numpy_dtype_promotion("strict"):
+        found = jax.eval_shape(
+            lambda w: weighted_negative_elbo(key, params, vae, objects, 1, w), jnp.arange(4)
+        )
+    assert found.dtype == jnp.float32

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from wrlso.loop.algorithm import query_key
 from wrlso.models.sampling import _multiply_high, build_cdf, draw, prng_key
 from wrlso.weighting.ranks import rank_weights
 
@@ -113,3 +114,55 @@ def test_known_weights_in_double_precision_need_no_scale_either(scale):
 def test_a_seed_that_would_be_another_one_is_refused(seed):
     with pytest.raises(ValueError, match=r"seed must be .* from 0 to 2\^32 - 1, got"):
         prng_key(seed)
+
+
+KEY = jax.random.key(0)
+SEEDS = {
+    r"a key \(key<fry>\): give the number .* in place of jax\.random\.key\(0\)": KEY,
+    r"an array of shape \(2,\); use vmap": jax.random.PRNGKey(0),
+    r"(np\.float32\(1\.5\)|float32): give a number": np.float32(1.5),
+    r"(np\.float32\(1\.0\)|float32): give a number": np.float32(1.0),
+    r"(np\.True_|bool): give a number": np.bool_(True),
+    r"(np\.complex64\(2\+0j\)|complex64): give a number": np.complex64(2),
+}
+
+
+@pytest.mark.parametrize("message", SEEDS)
+def test_a_seed_that_is_no_whole_number_is_refused_with_a_remedy(message):
+    """A key is the first that a user of JAX tries."""
+    match = rf"^seed must be a whole number from 0 to 2\^32 - 1, got {message}"
+    for call in (prng_key, lambda seed: jax.eval_shape(prng_key, seed), query):
+        with pytest.raises(ValueError, match=match):
+            call(SEEDS[message])
+
+
+def query(seed):
+    return query_key(seed, 0, 0)
+
+
+@pytest.mark.parametrize("seed", [1.5, True, "1", None, [1, 2], 2**70])
+def test_a_seed_of_python_that_is_no_whole_number_is_refused(seed):
+    with pytest.raises(ValueError, match=r"^seed must be a whole number from 0 to 2\^32 - 1, got"):
+        prng_key(seed)
+
+
+@pytest.mark.parametrize("kind", [int, np.uint8, np.int16, np.uint64, jnp.int32, jnp.uint32])
+def test_whole_seeds_of_any_type_give_the_same_key(kind):
+    expected = jax.random.key_data(prng_key(7))
+    for make in (prng_key, jax.jit(prng_key)):
+        np.testing.assert_array_equal(jax.random.key_data(make(kind(7))), expected)
+
+
+def test_weights_that_are_no_real_numbers_are_refused():
+    for build in (build_cdf, lambda weights: jax.eval_shape(build_cdf, weights)):
+        with pytest.raises(ValueError, match=r"^weights must be real numbers, got complex64"):
+            build(np.ones(3, np.complex64))
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.int32, np.float16, np.float32])
+def test_weights_of_any_type_make_the_same_table_under_strict_types(kind):
+    weights = np.array([1, 0, 1, 1]).astype(kind)
+    expected = build_cdf(np.float32([1, 0, 1, 1]))
+    with jax.numpy_dtype_promotion("strict"):
+        for build in (build_cdf, jax.jit(build_cdf)):
+            np.testing.assert_allclose(build(weights), expected, atol=1)

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from wrlso.scores import in_double, over_largest
 from wrlso.scores.checks import is_concrete
+from wrlso.weighting.checks import as_float, check_kind, float_type
 
 _SCALE = 2.0**31
 _SLACK = 1e-3
@@ -34,14 +35,15 @@ def build_cdf(weights: ArrayLike) -> Array:
       concrete. Not differentiable.
 
     Raises:
-      ValueError: if there are none. For concrete weights, if one is negative, NaN or infinite.
-        Under ``jit`` nothing is raised for values, and such a weight counts as zero. With all
-        weights zero there is no table: see :func:`draw`.
+      ValueError: if there are none, and for what is no real number. For concrete weights, if one
+        is negative, NaN or infinite. Under ``jit`` nothing is raised for values, and such a weight
+        counts as zero. With all weights zero there is no table: see :func:`draw`.
     """
     if np.ndim(weights) != 1 or np.size(weights) == 0:
         raise ValueError(f"weights must be a non-empty vector, got shape {np.shape(weights)}")
+    check_kind("weights", weights)
     if is_concrete(weights):
-        values = np.asarray(weights, np.float64)
+        values = in_double(weights, "weights")
         if not (np.isfinite(values) & (values >= 0)).all():
             raise ValueError(
                 "weights must be finite and not negative, got "
@@ -65,7 +67,7 @@ def _summing_to_one(weights: ArrayLike) -> tuple[Array, Array]:
             return jnp.asarray(values.astype(np.float32)), positive
         unit = values / values.max()
         return jnp.asarray((unit / unit.sum()).astype(np.float32)), positive
-    given = jnp.asarray(weights)
+    given = as_float("weights", weights, float_type(weights))
     positive = jnp.isfinite(given) & (given > 0)
     counted = jnp.where(positive, given, 0)
     unit = over_largest(counted).astype(jnp.float32)
@@ -101,9 +103,25 @@ def prng_key(seed: ArrayLike) -> Array:
     ``jax.random.key`` follows the default of the process, under which the same seed could give
     other queries. With ``threefry2x32`` a seed also gives the same numbers under ``vmap``.
 
+    Args:
+      seed: a whole number, which may be traced.
+
     Raises:
-      ValueError: for a concrete seed outside [0, 2^32): in 32 bits it would be another seed.
+      ValueError: for a key, an array, and anything else but a whole number, also under ``jit``; for
+        a concrete number outside [0, 2^32): in 32 bits it would be another seed.
     """
-    if is_concrete(seed) and np.ndim(seed) == 0 and not 0 <= int(np.asarray(seed)) < 2**32:
-        raise ValueError(f"seed must be a whole number from 0 to 2^32 - 1, got {seed}")
+    rule = "seed must be a whole number from 0 to 2^32 - 1, got"
+    given = seed if isinstance(seed, Array) else np.asarray(seed)
+    if jnp.issubdtype(given.dtype, jax.dtypes.prng_key):
+        raise ValueError(
+            f"{rule} a key ({given.dtype}): give the number that the key is made from, such as 0 "
+            "in place of jax.random.key(0)"
+        )
+    if given.ndim != 0:
+        raise ValueError(f"{rule} an array of shape {given.shape}; use vmap for many seeds")
+    known = is_concrete(seed)
+    whole = isinstance(seed, int) or jnp.issubdtype(given.dtype, jnp.integer)
+    if isinstance(seed, bool) or not whole or (known and not 0 <= int(given) < 2**32):
+        shown = repr(seed) if known else given.dtype
+        raise ValueError(f"{rule} {shown}: give a number such as 0 or jnp.uint32(0)")
     return jax.random.key(seed, impl="threefry2x32")

@@ -17,9 +17,15 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from wrlso.scores.checks import native
-from wrlso.weighting.checks import check_number
-from wrlso.weighting.ranks import normalise, usable_scores
+from wrlso.weighting.checks import as_float, check_kind, check_number, with_type
+from wrlso.weighting.ratio import ratio
+from wrlso.weighting.usable import normalise, usable_scores
+
+_FAR = 40.0
+"""Units of noise beyond which a row's chance of reaching the threshold is 0 or 1 in any float."""
+
+_NO_EXPONENTIAL = 400.0
+"""The exponential of minus twice this is zero in any float."""
 
 BASE = -1
 """The round of base rows."""
@@ -73,15 +79,17 @@ def rwr_weights(
     """
     scores, valid = usable_scores(scores, mask)
     check_number("alpha", alpha, "positive", lambda a: a > 0)
-    with np.errstate(over="ignore"):
-        alpha = jnp.asarray(native(alpha), scores.dtype)
+    alpha = as_float("alpha", alpha, scores.dtype)
     # The best comes off first: alpha times a large score may overflow. No weight depends on it.
+    # Halves of scores have room for their difference.
     top = lax.stop_gradient(jnp.where(valid, scores, -jnp.inf).max())
-    below = jnp.where(valid, scores, 0.0) - jnp.where(valid.any(), top, 0.0)
-    lower = valid & (below < 0)
-    # Also where alpha is infinite: zero times infinity is not computed.
-    finite = jnp.where(jnp.isinf(alpha), 0.0, alpha)
-    power = jnp.where(lower, alpha * jnp.where(lower, below, -1.0), finite * below)
+    half = jnp.where(valid, 0.5 * scores, 0.0) - jnp.where(valid.any(), 0.5 * top, 0.0)
+    # Neither zero times infinity is computed, nor the slope of a weight that is zero in any float.
+    infinite = jnp.isinf(alpha)
+    finite = jnp.where(infinite, 1.0, alpha)
+    none = (infinite & (half < 0)) | (finite * half < -_NO_EXPONENTIAL)
+    part = finite * jnp.where(none, 0.0, half)
+    power = jnp.where(none, -jnp.inf, part + part)
     return normalise(jnp.where(valid, jnp.exp(power), 0.0))
 
 
@@ -167,13 +175,19 @@ def _quantile_of_part(ordered: Array, first: Array, count: Array, quantile: Arra
     """The quantile of the ``count`` sorted values from place ``first`` on, both int32; infinite,
     so that nothing reaches it, of none."""
     check_number("quantile", quantile, "in [0, 1]", lambda q: (q >= 0) & (q <= 1))
-    place = jnp.asarray(native(quantile), ordered.dtype) * (count - 1).astype(ordered.dtype)
+    place = as_float("quantile", quantile, ordered.dtype) * (count - 1).astype(ordered.dtype)
     below = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
     above = jnp.minimum(below + 1, jnp.maximum(count - 1, 0))
     low, high = (ordered[jnp.minimum(first + at, len(ordered) - 1)] for at in (below, above))
     low, high = (jnp.where(count > 0, a, 0.0) for a in (low, high))
     beyond = place - below.astype(ordered.dtype)
-    between = low + beyond * (high - low)
+    apart = high - low
+    too_far = jnp.isinf(apart)
+    between = jnp.where(
+        too_far,
+        (1 - beyond) * low + beyond * high,
+        low + beyond * jnp.where(too_far, 0.0, apart),
+    )
     # Not beyond its neighbours by rounding: of equal scores none is below their quantile.
     found = jnp.where(beyond > 0, jnp.minimum(between, high), low)
     return jnp.where(count > 0, found, jnp.inf)
@@ -185,15 +199,20 @@ def _reaching(scores: Array, valid: Array, threshold: Array, noise: ArrayLike) -
     scores = jnp.where(valid, scores, 0.0)
     log_w = jax.scipy.stats.norm.logcdf(_in_noise(scores, threshold, noise))
     log_w = jnp.where(valid, log_w, -jnp.inf)
-    top = log_w.max()
-    return normalise(jnp.where(valid & jnp.isfinite(top), jnp.exp(log_w - top), 0.0))
+    top = jnp.where(valid.any(), log_w.max(), 0.0)
+    return normalise(jnp.where(valid, jnp.exp(log_w - top), 0.0))
 
 
 def _in_noise(scores: Array, threshold: Array, noise: ArrayLike) -> Array:
-    """Distances from the threshold in units of the noise, with finite derivatives also where no row
-    counts, and the threshold is infinite."""
+    """Distances from the threshold in units of the noise, none beyond ``_FAR``, with finite
+    derivatives also where no row counts, and the threshold is infinite."""
     threshold = jnp.where(jnp.isfinite(threshold), threshold, 0.0)
-    return (scores - threshold) / jnp.asarray(native(noise), scores.dtype)
+    half = 0.5 * scores - 0.5 * threshold  # which does not overflow
+    unit = 0.5 * as_float("noise", noise, scores.dtype)
+    unit = jnp.maximum(unit, jnp.finfo(scores.dtype).tiny)
+    far = jnp.abs(half / unit) > _FAR
+    near = ratio(jnp.where(far, 0.0, half), jnp.where(far, 1.0, unit))
+    return jnp.where(far, jnp.where(half > 0, _FAR, -_FAR).astype(scores.dtype), near)
 
 
 def _above(scores: Array, valid: Array, threshold: Array) -> Array:
@@ -214,17 +233,18 @@ def _last_round(
 
 
 def _round_of_each(rounds: ArrayLike, scores: Array) -> Array:
+    check_kind("rounds", rounds)
+    rounds = with_type(rounds)
     if np.shape(rounds) != scores.shape:
         raise ValueError(
             f"rounds must be of the shape of scores, {scores.shape}, got {np.shape(rounds)}"
         )
-    return jnp.asarray(native(rounds))
+    return jnp.asarray(rounds).astype(jnp.int32)
 
 
 def _by_round(scores: Array, valid: Array, rounds: Array, quantile: ArrayLike) -> Array:
     """``[N]``: the ``quantile`` of the valid scores of each row's round. One sort."""
     last = jnp.iinfo(jnp.int32).max
-    rounds = rounds.astype(jnp.int32)
     keys = jnp.where(valid, rounds, last), jnp.where(valid, scores, jnp.inf)
     in_order, ordered = lax.sort(keys, num_keys=2)
     first, end = (

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from wrlso.scores import over_largest
 from wrlso.scores.checks import values_of_rows
@@ -23,6 +23,7 @@ from wrlso.weighting.baselines import (
     feedback_weights,
     rwr_weights,
 )
+from wrlso.weighting.checks import as_float, check_number, float_type
 from wrlso.weighting.ranks import k_of_effective_rows, rank_weights, uniform_weights
 
 _LARGEST_SHARE, _LEAST_ROWS = 0.2, 50
@@ -135,6 +136,18 @@ def rank() -> Weighting:
     return lambda s, mask, rounds, hyper: rank_weights(s, hyper["k"], mask)
 
 
+def _wanted_rows(hyper: Mapping[str, ArrayLike]) -> tuple[Array, DTypeLike]:
+    """``effective_rows`` in a float that holds any number of rows, and that float.
+
+    Raises:
+      ValueError: if it is no single real number, or a concrete NaN.
+    """
+    rows = hyper["effective_rows"]
+    check_number("effective_rows", rows, "a number of rows", lambda e: ~np.isnan(e))
+    dtype = float_type(rows)
+    return as_float("effective_rows", rows, dtype), dtype
+
+
 @_ours
 def rank_effective() -> Weighting:
     """Rank weights with the k that gives an effective sample size; reads ``effective_rows``.
@@ -146,7 +159,8 @@ def rank_effective() -> Weighting:
         scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
     ) -> Array:
         n = (mask & jnp.isfinite(scores)).sum()
-        return rank_weights(scores, k_of_effective_rows(n, hyper["effective_rows"]), mask)
+        wanted, _ = _wanted_rows(hyper)
+        return rank_weights(scores, k_of_effective_rows(n, wanted), mask)
 
     return weighting
 
@@ -160,8 +174,8 @@ def rank_adaptive() -> Weighting:
     def weighting(
         scores: Array, mask: Array, rounds: Array, hyper: Mapping[str, ArrayLike]
     ) -> Array:
-        wanted = jnp.asarray(hyper["effective_rows"])
-        n = (mask & jnp.isfinite(scores)).sum().astype(wanted.dtype)
+        wanted, dtype = _wanted_rows(hyper)
+        n = (mask & jnp.isfinite(scores)).sum().astype(dtype)
         most = jnp.maximum(_LARGEST_SHARE * n, jnp.minimum(n, _LEAST_ROWS))
         return effective(scores, mask, rounds, {"effective_rows": jnp.minimum(wanted, most)})
 
