@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from wrlso.data import Dataset, History
-from wrlso.scores.checks import check_whole
+from wrlso.scores.checks import keep_whole
 
 
 class Pool(NamedTuple):
@@ -138,5 +138,4 @@ class Proposer:
 
     def __post_init__(self) -> None:
         least = {"batch": 1, "uncharged": 0, "decode_first": 0, "max_duplicates": 0}
-        for name, lowest in least.items():
-            check_whole(f"{name} of a proposer", getattr(self, name), lowest)
+        keep_whole(self, least, of=" of a proposer")

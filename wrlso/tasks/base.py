@@ -18,7 +18,9 @@ from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.bo_config import BOConfig
 from wrlso.scores import Direction, Objective, negative, negative_on_host
+from wrlso.scores.checks import all_plain, as_whole, keep_numbers, keep_whole
 from wrlso.storage.tensors import load_tree
+from wrlso.weighting.checks import check_rate
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class PretrainConfig:
       seed: seed of the initial parameters and the minibatches.
 
     Raises:
-      ValueError: if a number is out of range.
+      ValueError: if a number is out of range or not whole.
     """
 
     epochs: int
@@ -44,6 +46,13 @@ class PretrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "seed"):
+            whole = as_whole(f"{name} of the pretraining", getattr(self, name))
+            object.__setattr__(self, name, whole)
+        rates = ["learning_rate"] if callable(self.beta) else ["learning_rate", "beta"]
+        keep_numbers(self, *rates, of=" of the pretraining")
+        for name in rates:
+            check_rate(f"{name} of the pretraining", getattr(self, name))
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(
                 f"pretraining needs at least 1 epoch and batches of at least 1, got epochs = "
@@ -103,7 +112,7 @@ class Task:
         ``[B, H, W, 3]`` in colour, for figures.
 
     Raises:
-      ValueError: if both objectives are given.
+      ValueError: if both objectives are given, or a number is out of range or not whole.
     """
 
     name: str
@@ -136,6 +145,11 @@ class Task:
             raise ValueError(
                 f"task {self.name!r} has an objective in JAX and a host_objective: give one of them"
             )
+        keep_whole(self, {"initial": 0}, of=" of a task")
+        if self.effective_rows is not None:
+            keep_numbers(self, "effective_rows", of=" of a task")
+        for name in ("options", "stated"):  # no file holds numbers of NumPy
+            object.__setattr__(self, name, all_plain(getattr(self, name)))
 
     @property
     def sign(self) -> float:
