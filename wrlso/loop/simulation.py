@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from wrlso.loop.algorithm import FIT, RETRAIN, Algorithm, Hyper, State, init, query_key
 from wrlso.loop.candidates import BaseData
-from wrlso.loop.steps import ask, fit, retrain, score
+from wrlso.loop.steps import ask, fit, measures, retrain, score
 from wrlso.loop.tell import tell
 from wrlso.scores import Objective
 
@@ -100,7 +100,7 @@ def simulate(
         key = query_key(seed, round, RETRAIN)
         state, info = retrain(algorithm, key, state, base, steps, hyper)
         state, surrogate = fit(algorithm, query_key(seed, round, FIT), state, base)
-        measures = algorithm.proposer.measures(surrogate)
+        measured = measures(algorithm, surrogate)
         limit = jnp.minimum(state.history.used + algorithm.retrain_every, algorithm.budget)
         keys = jax.vmap(lambda i: query_key(seed, round, i))(jnp.arange(algorithm.asks))
         one = partial(one_ask, round, limit)
@@ -115,7 +115,7 @@ def simulate(
             asks=asks,
             uncharged=algorithm.proposer.uncharged * asks,
             refused=refused.sum(dtype=jnp.int32),
-            measures=measures,
+            measures=measured,
         )
 
     start = init(algorithm, params, base.dataset)

@@ -4,9 +4,11 @@ The last step, ``tell``, has a module of its own. ``wrlso.parallel`` lifts all o
 seeds.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -18,8 +20,10 @@ from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_c
 from wrlso.loop.retraining import RetrainInfo, retrain_model
 from wrlso.models.vae import decode_all
 from wrlso.parallel import cond_over_lanes
-from wrlso.proposers.base import Prediction, View
+from wrlso.proposers.base import Observations, Prediction, View
+from wrlso.proposers.checks import fantasized, fitted, is_own, measured, observed, predicted
 from wrlso.scores import Direction, Objective, less, negative, raw_scores
+from wrlso.scores.checks import in_a_program
 from wrlso.status import Status
 
 
@@ -66,9 +70,51 @@ def fit(algorithm: Algorithm, key: PRNGKeyArray, state: State, base: BaseData) -
 
     Returns:
       The state with the proposer's new memory, and the surrogate.
+
+    Raises:
+      ValueError: if a function of a proposer of one's own returns something else than
+        :class:`wrlso.Proposer` says: ``fit``, and also ``observe``, ``fantasize`` and ``measures``,
+        which are traced here, before anything is evaluated.
     """
-    memory, surrogate = algorithm.proposer.fit(key, view(state, base), state.memory)
+    memory, surrogate = fitted(algorithm.proposer, key, view(state, base), state.memory)
+    _check_functions(algorithm, surrogate, state.history, base)
     return state._replace(memory=memory), surrogate
+
+
+def _check_functions(algorithm: Algorithm, surrogate: Any, history: History, base: Any) -> None:
+    """Trace those functions of one's own that are called with a surrogate later."""
+    proposer = algorithm.proposer
+    sizes = {"batch": proposer.batch, "max_duplicates": proposer.max_duplicates}
+
+    def observe(surrogate: Any, history: History, base: BaseData) -> Any:
+        none = no_candidates(history, base, **sizes)
+        scores = jnp.zeros(none.status.shape, none.duplicates.scores.dtype)
+        false = jnp.zeros(none.status.shape, bool)
+        parts = none.duplicates, Observations(none.latents, scores, false, false)
+        both = jax.tree.map(lambda *rows: jnp.concatenate(rows), *parts)
+        return observed(proposer, surrogate, both)
+
+    def fantasize(surrogate: Any, history: History, base: BaseData) -> Any:
+        return fantasized(proposer, surrogate, history.latents, history.status == Status.PENDING)
+
+    def measures(surrogate: Any, history: History, base: BaseData) -> Any:
+        return measured(proposer, surrogate)
+
+    for call in (observe, fantasize, measures):
+        if is_own(getattr(proposer, call.__name__)):
+            jax.eval_shape(call, surrogate, history, base)
+
+
+def measures(algorithm: Algorithm, surrogate: Any) -> Mapping[str, Array]:
+    """What the proposer measures of a surrogate of one seed, as it was fitted.
+
+    Returns:
+      Numbers ``[]`` by name, see ``Proposer.measures``.
+
+    Raises:
+      ValueError: if a proposer of one's own returns something else.
+    """
+    return measured(algorithm.proposer, surrogate)
 
 
 def ask(
@@ -124,10 +170,13 @@ def predict(
     Returns:
       Means and standard deviations ``[q]`` float32, less the offset of the base data; -inf where
       either is not finite. None: the proposer has no surrogate that predicts.
+
+    Raises:
+      ValueError: if ``predict`` returns anything but means and deviations ``[q]``.
     """
-    if algorithm.proposer.predict is None:
+    found = predicted(algorithm.proposer, surrogate, latents)
+    if found is None:
         return None
-    found = algorithm.proposer.predict(surrogate, latents)
     mean, deviation = (jnp.asarray(part, jnp.float32) for part in found)
     known = jnp.isfinite(mean) & jnp.isfinite(deviation)
     return Prediction(*(jnp.where(known, part, NO_SCORE) for part in (mean, deviation)))
@@ -143,7 +192,8 @@ def _search(
 ) -> Candidates:
     """Propose a pool and choose its first new objects, decoding no more of it than needed."""
     proposer = algorithm.proposer
-    pool = proposer.propose(key, view(state, base), surrogate)
+    with in_a_program(f"propose of proposer {proposer.name!r}"):
+        pool = proposer.propose(key, view(state, base), surrogate)
     latents, objects = _checked(proposer.name, pool, state.history)
     _check_pool(proposer.name, "gave a pool of {} points", len(latents), proposer)
     choose_from = partial(
