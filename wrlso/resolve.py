@@ -17,7 +17,7 @@ from wrlso.models.checks import check_storable
 from wrlso.proposers.base import Proposer
 from wrlso.proposers.gradient import GRADIENT_METHODS
 from wrlso.scores import relative, score_offset
-from wrlso.scores.checks import as_number, as_whole
+from wrlso.scores.checks import as_number, as_whole, check_kind, shown
 from wrlso.storage.digest import array_digest, code_digest, describe, is_library
 from wrlso.tasks.base import Task
 from wrlso.weighting.registry import (
@@ -65,6 +65,7 @@ def algorithm(
       The algorithm, for ``wrlso.simulate`` or a loop of your own.
 
     Raises:
+      TypeError: if task, method or proposer is of another kind.
       ValueError: if a name is unknown, a number is out of range, or the proposer cannot work with
         the task.
 
@@ -75,9 +76,11 @@ def algorithm(
       >>> algorithm.retrain_every, algorithm.retraining.epochs, algorithm.hyper
       (50, 0.1, {'k': 0.001})
     """
+    check_arguments(task, method, proposer)
     method, budget, batch = _checked(method, budget, batch)
     direction, task = task.direction, task.maximized()
     chosen = proposer or method.proposer or task.proposer
+    check_proposer(chosen)
     method = _with_task_rows(task, method)
     weighting = method.weighting
     if isinstance(weighting, str):
@@ -99,6 +102,7 @@ def algorithm(
         )
     if method.beta is not None:
         retraining = replace(retraining, beta=method.beta)
+    retraining.make_optimizer(retraining.learning_rate)  # a function may return anything
     made = Algorithm(
         vae=task.vae,
         weighting=weighting,
@@ -115,6 +119,30 @@ def algorithm(
     )
     check_form(weighting, made.numbers())
     return made
+
+
+def check_arguments(task: Any, method: Any, proposer: Any) -> None:
+    """Refuse a task, method or proposer that is none.
+
+    Raises:
+      TypeError: naming the argument and the remedy.
+    """
+    check_kind("task", task, Task, "wrlso.tasks.shapes()")
+    check_kind("method", method, Method, "wrlso.methods.weighted_retraining()")
+    check_proposer(proposer)
+
+
+def check_proposer(proposer: Any) -> None:
+    """Refuse what is neither a proposer nor a name nor None.
+
+    Raises:
+      TypeError: naming the value and the remedy.
+    """
+    if not (proposer is None or isinstance(proposer, (str, Proposer))):
+        raise TypeError(
+            f"proposer must be a name ({', '.join(PROPOSERS)}) or a Proposer, such as "
+            f"wrlso.proposers.prior(task.vae, 10), got {shown(proposer)}"
+        )
 
 
 def _with_task_rows(task: Task, method: Method) -> Method:

@@ -15,16 +15,34 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from wrlso.data import NO_SCORE, History
-from wrlso.loop.algorithm import Algorithm, Hyper, State
+from wrlso.loop.algorithm import Algorithm, Hyper, State, check_algorithm
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
 from wrlso.loop.retraining import RetrainInfo, retrain_model
 from wrlso.models.vae import decode_all
 from wrlso.parallel import cond_over_lanes
 from wrlso.proposers.base import Observations, Prediction, View
-from wrlso.proposers.checks import fantasized, fitted, is_own, measured, observed, predicted
+from wrlso.proposers.checks import (
+    fantasized,
+    fitted,
+    is_own,
+    measured,
+    observed,
+    predicted,
+    proposed,
+)
 from wrlso.scores import Direction, Objective, less, negative, raw_scores
-from wrlso.scores.checks import in_a_program
+from wrlso.scores.checks import check_kind
 from wrlso.status import Status
+
+
+def check_parts(algorithm: Any, base: Any) -> None:
+    """Refuse what is no algorithm, and base data that are not prepared.
+
+    Raises:
+      TypeError: with the remedy.
+    """
+    check_algorithm(algorithm)
+    check_kind("base", base, BaseData, "wrlso.base_data(task) or wrlso.prepare_base(data)")
 
 
 def retrain(
@@ -49,8 +67,10 @@ def retrain(
       The state with the new parameters, and the outcome of the training.
 
     Raises:
+      TypeError: if algorithm, base data or ``hyper`` are of another kind.
       ValueError: if ``hyper`` has an unknown name.
     """
+    check_parts(algorithm, base)
     params, info = retrain_model(
         key,
         state.params,
@@ -72,10 +92,12 @@ def fit(algorithm: Algorithm, key: PRNGKeyArray, state: State, base: BaseData) -
       The state with the proposer's new memory, and the surrogate.
 
     Raises:
+      TypeError: if algorithm or base data are of another kind.
       ValueError: if a function of a proposer of one's own returns something else than
         :class:`wrlso.Proposer` says: ``fit``, and also ``observe``, ``fantasize`` and ``measures``,
         which are traced here, before anything is evaluated.
     """
+    check_parts(algorithm, base)
     memory, surrogate = fitted(algorithm.proposer, key, view(state, base), state.memory)
     _check_functions(algorithm, surrogate, state.history, base)
     return state._replace(memory=memory), surrogate
@@ -140,8 +162,10 @@ def ask(
       The candidates to evaluate.
 
     Raises:
+      TypeError: if algorithm or base data are of another kind.
       ValueError: if the proposer's pool is smaller than its batch or its ``max_duplicates``.
     """
+    check_parts(algorithm, base)
     limit = algorithm.budget if limit is None else limit
     remaining = jnp.asarray(limit, jnp.int32) - state.history.used
     # A seed that may ask for nothing needs only the shapes of a batch.
@@ -174,6 +198,7 @@ def predict(
     Raises:
       ValueError: if ``predict`` returns anything but means and deviations ``[q]``.
     """
+    check_algorithm(algorithm)
     found = predicted(algorithm.proposer, surrogate, latents)
     if found is None:
         return None
@@ -192,8 +217,7 @@ def _search(
 ) -> Candidates:
     """Propose a pool and choose its first new objects, decoding no more of it than needed."""
     proposer = algorithm.proposer
-    with in_a_program(f"propose of proposer {proposer.name!r}"):
-        pool = proposer.propose(key, view(state, base), surrogate)
+    pool = proposed(proposer, key, view(state, base), surrogate)
     latents, objects = _checked(proposer.name, pool, state.history)
     _check_pool(proposer.name, "gave a pool of {} points", len(latents), proposer)
     choose_from = partial(

@@ -4,6 +4,7 @@ Functions of this package are not asked.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,18 @@ def is_own(function: Callable[..., Any]) -> bool:
     return module.split(".")[0] != "wrlso"
 
 
+def _called(function: str, proposer: Proposer, *args: Any) -> tuple[str, Any]:
+    """The name of a proposer's function in messages, and what it returns."""
+    call, who = getattr(proposer, function), f"{function} of proposer {proposer.name!r}"
+    with in_a_program(who) if is_own(call) else nullcontext():
+        return who, call(*args)
+
+
+def proposed(proposer: Proposer, key: Array, view: Any, surrogate: Any) -> Any:
+    """What ``propose`` returns; the loop checks it with what it knows of the objects."""
+    return _called("propose", proposer, key, view, surrogate)[1]
+
+
 def fitted(proposer: Proposer, key: Array, view: Any, memory: Any) -> tuple[Any, Any]:
     """The memory and the surrogate that ``fit`` returns.
 
@@ -39,9 +52,7 @@ def fitted(proposer: Proposer, key: Array, view: Any, memory: Any) -> tuple[Any,
       ValueError: for anything but a memory of the form of the one before, and a surrogate of
         arrays.
     """
-    who = f"fit of proposer {proposer.name!r}"
-    with in_a_program(who):
-        found = proposer.fit(key, view, memory)
+    who, found = _called("fit", proposer, key, view, memory)
     if not is_own(proposer.fit):
         return found
     if not (isinstance(found, (tuple, list)) and len(found) == 2):
@@ -74,9 +85,7 @@ def fantasized(proposer: Proposer, surrogate: Any, latents: Array, pending: Arra
 
 
 def _surrogate(function: str, proposer: Proposer, surrogate: Any, *rest: Any) -> Any:
-    who = f"{function} of proposer {proposer.name!r}"
-    with in_a_program(who):
-        found = getattr(proposer, function)(surrogate, *rest)
+    who, found = _called(function, proposer, surrogate, *rest)
     rule = f"{who} must return a surrogate of the form of the one that it gets, which fit returned"
     _check_same(rule, surrogate, found)
     return found
@@ -88,9 +97,7 @@ def measured(proposer: Proposer, surrogate: Any) -> Mapping[str, Array]:
     Raises:
       ValueError: for anything but real numbers under the names :data:`MEASURES`.
     """
-    who = f"measures of proposer {proposer.name!r}"
-    with in_a_program(who):
-        found = proposer.measures(surrogate)
+    who, found = _called("measures", proposer, surrogate)
     if not is_own(proposer.measures):
         return found
     names = " and ".join(MEASURES)
@@ -116,9 +123,8 @@ def predicted(proposer: Proposer, surrogate: Any, latents: Array) -> Prediction 
     """
     if proposer.predict is None:
         return None
-    who, rows = f"predict of proposer {proposer.name!r}", len(latents)
-    with in_a_program(who):
-        found: Any = proposer.predict(surrogate, latents)
+    who, found = _called("predict", proposer, surrogate, latents)
+    rows = len(latents)
     pair = isinstance(found, (tuple, list)) and len(found) == 2
     shapes = [list(np.shape(part)) for part in found] if pair else []
     if shapes != [[rows]] * 2:

@@ -12,6 +12,9 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+_LONGEST = 120
+"""Maximum number of characters of an argument in a message."""
+
 
 def is_concrete(*arrays: Any) -> bool:
     """Whether the values of all arrays are known now and here, so that they can be checked.
@@ -133,10 +136,19 @@ def check_kind(argument: str, value: Any, kind: type, example: str) -> None:
     Raises:
       TypeError: if so.
     """
-    if isinstance(value, kind):
-        return
+    if not isinstance(value, kind):
+        name = kind.__name__
+        article = "an" if name[0] in "AEIOU" else "a"
+        raise TypeError(
+            f"{argument} must be {article} {name}, such as {example}, got {shown(value)}"
+        )
+
+
+def shown(value: Any) -> str:
+    """An argument of a wrong type in a message: its type alone, if the rest takes many words."""
+    text = repr(value)
     hint = " (it has to be called)" if callable(value) else ""
-    raise TypeError(f"{argument} must be a {kind.__name__}, such as {example}, got {value!r}{hint}")
+    return f"{text if len(text) <= _LONGEST else f'a {type(value).__name__}'}{hint}"
 
 
 def check_function(name: str, value: Any) -> None:
@@ -146,7 +158,7 @@ def check_function(name: str, value: Any) -> None:
       TypeError: if so.
     """
     if not callable(value):
-        raise TypeError(f"{name} must be a function, got {value!r}")
+        raise TypeError(f"{name} must be a function, got {shown(value)}")
 
 
 def check_real(name: str, values: Any) -> None:

@@ -18,7 +18,14 @@ from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.bo_config import BOConfig
 from wrlso.scores import Direction, Objective, negative, negative_on_host
-from wrlso.scores.checks import all_plain, as_whole, keep_numbers, keep_whole
+from wrlso.scores.checks import (
+    all_plain,
+    as_whole,
+    check_function,
+    check_kind,
+    keep_numbers,
+    keep_whole,
+)
 from wrlso.storage.tensors import load_tree
 from wrlso.weighting.checks import check_rate
 
@@ -67,6 +74,12 @@ class PretrainConfig:
         return self.beta if callable(self.beta) else constant_beta(self.beta)
 
 
+_FUNCTIONS = (
+    "objective", "soft_objective", "dedup_key", "accept", "to_text", "from_text", "to_images",
+)  # fmt: skip
+"""Names of functions that a task may have."""
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """A black box to optimise in the latent space of a model.
@@ -112,6 +125,7 @@ class Task:
         ``[B, H, W, 3]`` in colour, for figures.
 
     Raises:
+      TypeError: for a part of another kind.
       ValueError: if both objectives are given, or a number is out of range or not whole.
     """
 
@@ -141,6 +155,7 @@ class Task:
     to_images: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if self.objective is not None and self.host_objective is not None:
             raise ValueError(
                 f"task {self.name!r} has an objective in JAX and a host_objective: give one of them"
@@ -150,6 +165,17 @@ class Task:
             keep_numbers(self, "effective_rows", of=" of a task")
         for name in ("options", "stated"):  # no file holds numbers of NumPy
             object.__setattr__(self, name, all_plain(getattr(self, name)))
+
+    def _check_kinds(self) -> None:
+        kinds = {"vae": VAE, "retrain": RetrainConfig, "bo": BOConfig}
+        kinds |= {"pretrain": PretrainConfig} if self.pretrain is not None else {}
+        for name, kind in kinds.items():
+            check_kind(
+                f"{name} of a task", getattr(self, name), kind, f"wrlso.{kind.__name__}(...)"
+            )
+        for name in ("load_data", "initial_spent", *_FUNCTIONS):
+            if name not in _FUNCTIONS or getattr(self, name) is not None:
+                check_function(f"{name} of a task", getattr(self, name))
 
     @property
     def sign(self) -> float:
