@@ -25,7 +25,8 @@ class Method:
       summary: one line for ``wrlso methods``.
       weighting: a name in ``wrlso.weightings.WEIGHTINGS``, or a function of your own
         (:class:`wrlso.weightings.Weighting`).
-      hyper: the weighting's numbers, such as ``{"k": 1e-3}``; each is positive.
+      hyper: the weighting's numbers, such as ``{"k": 1e-3}``; each is positive. For a weighting of
+        wrlso these are the numbers that it reads, and no others.
       retrain_every: r, the number of charged queries between retrainings; None to retrain only
         once, before the first query.
       proposer: name of the proposer, where the method has one of its own; None: the task's.

@@ -27,6 +27,9 @@ class Best(NamedTuple):
 BEST = Best(jnp.zeros(2), jnp.zeros(()))
 
 
+KEY = jax.random.key(0)
+
+
 def propose(key, view, surrogate):
     return Pool(jax.random.normal(key, (8, 2), jnp.float32))
 
@@ -165,6 +168,29 @@ def test_a_proposer_that_does_everything_right_is_taken():
     simulated(proposer(measures=lambda s: {"fit_spearman": 0, "fit_r2": np.float32(1)}))
     stacked = proposer(predict=lambda s, z: [z[:, 0], jnp.arange(len(z))])
     assert expected(stacked, 3).mean.dtype == jnp.float32
+
+
+def test_a_memory_and_a_surrogate_may_be_any_numbers_outside_of_a_program():
+    """They have the types of a program there: NumPy's floats are wider, Python's have none."""
+    _, algorithm = tiny_algorithm(proposer="prior")
+    task = make_tiny_task()
+    base = wrlso.base_data(task)
+
+    def fit(key, view, memory):
+        small = jax.tree.map(lambda leaf: jnp.asarray(leaf) if leaf is not KEY else leaf, memory)
+        return small, {"best": 1.5, "all": np.zeros(3), "none": None, "key": KEY}
+
+    def observe(surrogate, observations):
+        return surrogate | {"best": observations.scores.max(), "all": jnp.zeros(3)}
+
+    memory = {"mean": np.zeros(2), "n": 0, "key": KEY}
+    own = proposer(fit=fit, observe=observe, memory=memory, measures=lambda s: {"fit_r2": 1})
+    algorithm = dataclasses.replace(algorithm, proposer=own)
+    state = loop.init(algorithm, task.params, base.dataset)
+    for _ in range(2):
+        state, surrogate = loop.fit(algorithm, KEY, state, base)
+    assert surrogate["best"] == 1.5
+    simulated(own)
 
 
 def test_measures_are_numbers_of_one_seed_and_lift_to_many():

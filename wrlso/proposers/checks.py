@@ -150,7 +150,10 @@ def _form(leaf: Any) -> _Form:
 
 
 def _kind(leaf: Any) -> Any:
-    return getattr(leaf, "dtype", None) or jnp.result_type(leaf)
+    """The type that a leaf has in a program: one of NumPy's may be wider."""
+    kind = getattr(leaf, "dtype", None)
+    is_key = kind is not None and jnp.issubdtype(kind, jax.dtypes.extended)
+    return kind if is_key else jnp.result_type(leaf)
 
 
 def _is_number(leaf: Any) -> bool:
