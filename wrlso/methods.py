@@ -1,11 +1,19 @@
 """The paper's methods by name: a weighting, its numbers, and when to retrain."""
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
-from wrlso.weighting.registry import Weighting
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from wrlso.loop.retraining import TRAINING_NUMBERS
+from wrlso.scores.checks import all_plain, as_number, as_plain
+from wrlso.weighting.registry import WEIGHTINGS, Weighting, is_ours, weighting_named
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,8 @@ class Method:
       summary: one line for ``wrlso methods``.
       weighting: a name in ``wrlso.weightings.WEIGHTINGS``, or a function of your own
         (:class:`wrlso.weightings.Weighting`).
-      hyper: the weighting's numbers, such as ``{"k": 1e-3}``; each is positive.
+      hyper: the weighting's numbers, such as ``{"k": 1e-3}``; each is positive. For a weighting of
+        wrlso these are the numbers that it reads, and no others.
       retrain_every: r, the number of charged queries between retrainings; None to retrain only
         once, before the first query.
       proposer: name of the proposer, where the method has one of its own; None: the task's.
@@ -39,6 +48,11 @@ class Method:
     epochs: float | None = None
     beta: float | None = None
     adaptive_k: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("retrain_every", "epochs", "beta"):
+            object.__setattr__(self, name, as_plain(getattr(self, name)))
+        object.__setattr__(self, "hyper", all_plain(self.hyper))
 
     def with_options(
         self,
@@ -83,19 +97,19 @@ class Method:
             if name not in self.hyper:
                 owners = [m.name for m in METHODS.values() if name in m.hyper]
                 raise ValueError(
-                    f"method {self.name!r} has no {name}, got {name} = {value:g}; leave it out, or "
-                    f"choose {' or '.join(owners)}"
+                    f"method {self.name!r} has no {name}, got {name} = {_shown(value)}; leave it "
+                    f"out, or choose {' or '.join(owners)}"
                 )
             method = replace(method, hyper={**method.hyper, name: value})
         if k is not None:
             if "k" not in self.hyper:
                 raise ValueError(
-                    f"method {self.name!r} has no k, got k = {k:g}; leave k out, or choose "
-                    "weighted_retraining or weight_only"
+                    f"method {self.name!r} has no k, got k = {_shown(k)}; leave k out, or "
+                    "choose weighted_retraining or weight_only"
                 )
             if math.isinf(self.hyper["k"]):
                 raise ValueError(
-                    f"method {self.name!r} fixes k = inf (uniform weights), got k = {k:g}; "
+                    f"method {self.name!r} fixes k = inf (uniform weights), got k = {_shown(k)}; "
                     "leave k out, or choose weighted_retraining or weight_only"
                 )
             method = replace(method, hyper={**method.hyper, "k": k}, adaptive_k=False)
@@ -107,7 +121,7 @@ class Method:
                 continue
             if self.epochs == 0:
                 raise ValueError(
-                    f"method {self.name!r} never trains, got {name} = {value:g}; leave it out"
+                    f"method {self.name!r} never trains, got {name} = {_shown(value)}; leave it out"
                 )
             method = replace(method, **{name: value})
         if retrain_every is not None:
@@ -126,16 +140,81 @@ class Method:
         """The method with the k of an effective sample size."""
         if k is not None:
             raise ValueError(
-                f"effective_rows = {effective_rows:g} chooses k, got k = {k:g} as well: leave one "
-                "out"
+                f"effective_rows = {_shown(effective_rows)} chooses k, got k = {_shown(k)} as "
+                "well: leave one out"
             )
         if math.isinf(self.hyper.get("k", math.inf)):
             raise ValueError(
                 f"method {self.name!r} has no rank weights, got effective_rows = "
-                f"{effective_rows:g}; leave it out, or choose weighted_retraining or weight_only"
+                f"{_shown(effective_rows)}; leave it out, or choose weighted_retraining or "
+                "weight_only"
             )
         hyper = {"effective_rows": effective_rows}
         return replace(method, weighting="rank_effective", hyper=hyper)
+
+
+def _shown(value: Any) -> str:
+    """A number in few digits, and anything else as Python writes it."""
+    return f"{value:g}" if isinstance(as_plain(value), (int, float)) else repr(value)
+
+
+def check_numbers(method: Method) -> None:
+    """Refuse a weighting that is none, and numbers that it cannot have.
+
+    Raises:
+      ValueError: naming the method, the number and what it must be.
+    """
+    hyper, weighting = method.hyper, method.weighting
+    if not (isinstance(weighting, str) or callable(weighting)):
+        raise ValueError(
+            f"weighting of method {method.name!r} must be a name ({', '.join(WEIGHTINGS)}) or a "
+            f"function, got {weighting!r}"
+        )
+    if not isinstance(hyper, Mapping):
+        raise ValueError(
+            f"hyper of method {method.name!r} must map names to numbers, such as {{'k': 1e-3}}, "
+            f"got {hyper!r}"
+        )
+    for name, value in hyper.items():
+        number = as_number(name, value)
+        if name in TRAINING_NUMBERS:
+            raise ValueError(
+                f"hyper of method {method.name!r} has {name} = {number:g}, which is a number of "
+                "every retraining: give the weighting's another name. (Method has beta, "
+                "RetrainConfig has learning_rate.)"
+            )
+        if not number > 0:
+            raise ValueError(f"{name} must be positive, got {number:g}")
+        if name == "quantile" and number > 1:
+            raise ValueError(f"quantile must be in (0, 1], got {number:g}")
+    function: Any = weighting_named(weighting) if isinstance(weighting, str) else weighting
+    reads = _numbers_read(function) if is_ours(function) else set(hyper)
+    if reads != set(hyper):
+        which = f"weighting {weighting!r}" if isinstance(weighting, str) else "its weighting"
+        raise ValueError(
+            f"hyper of method {method.name!r} must have the numbers that {which} reads "
+            f"({_names(reads)}) and no others, got {_names(hyper)}"
+        )
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(map(str, names)) or "none"
+
+
+@lru_cache(maxsize=32)
+def _numbers_read(weighting: Any) -> frozenset[str]:
+    """The names of the numbers that a weighting of ours reads, found by tracing it."""
+
+    def call(number: Array, scores: Array, mask: Array, rounds: Array) -> Array:
+        read: defaultdict[str, Array] = defaultdict(lambda: number)
+        weights = weighting(scores, mask, rounds, read)
+        found.update(read)
+        return weights
+
+    found: set[str] = set()
+    rows = [jax.ShapeDtypeStruct((3,), kind) for kind in (jnp.float32, bool, jnp.int32)]
+    jax.eval_shape(call, jax.ShapeDtypeStruct((), jnp.float32), *rows)
+    return frozenset(found)
 
 
 def lso() -> Method:

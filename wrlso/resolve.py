@@ -12,11 +12,12 @@ from wrlso import proposers
 from wrlso.data import Dataset
 from wrlso.evaluation.objective import HostObjective
 from wrlso.loop.algorithm import TRAINING_NUMBERS, Algorithm
-from wrlso.methods import Method
+from wrlso.methods import Method, check_numbers
 from wrlso.models.checks import check_storable
 from wrlso.proposers.base import Proposer
 from wrlso.proposers.gradient import GRADIENT_METHODS
 from wrlso.scores import relative, score_offset
+from wrlso.scores.checks import as_number, as_whole, check_kind, shown
 from wrlso.storage.digest import array_digest, code_digest, describe, is_library
 from wrlso.tasks.base import Task
 from wrlso.weighting.registry import (
@@ -64,6 +65,7 @@ def algorithm(
       The algorithm, for ``wrlso.simulate`` or a loop of your own.
 
     Raises:
+      TypeError: if task, method or proposer is of another kind.
       ValueError: if a name is unknown, a number is out of range, or the proposer cannot work with
         the task.
 
@@ -74,9 +76,11 @@ def algorithm(
       >>> algorithm.retrain_every, algorithm.retraining.epochs, algorithm.hyper
       (50, 0.1, {'k': 0.001})
     """
-    _check(method, budget, batch)
+    check_arguments(task, method, proposer)
+    method, budget, batch = _checked(method, budget, batch)
     direction, task = task.direction, task.maximized()
     chosen = proposer or method.proposer or task.proposer
+    check_proposer(chosen)
     method = _with_task_rows(task, method)
     weighting = method.weighting
     if isinstance(weighting, str):
@@ -98,6 +102,7 @@ def algorithm(
         )
     if method.beta is not None:
         retraining = replace(retraining, beta=method.beta)
+    retraining.make_optimizer(retraining.learning_rate)  # a function may return anything
     made = Algorithm(
         vae=task.vae,
         weighting=weighting,
@@ -116,6 +121,30 @@ def algorithm(
     return made
 
 
+def check_arguments(task: Any, method: Any, proposer: Any) -> None:
+    """Refuse a task, method or proposer that is none.
+
+    Raises:
+      TypeError: naming the argument and the remedy.
+    """
+    check_kind("task", task, Task, "wrlso.tasks.shapes()")
+    check_kind("method", method, Method, "wrlso.methods.weighted_retraining()")
+    check_proposer(proposer)
+
+
+def check_proposer(proposer: Any) -> None:
+    """Refuse what is neither a proposer nor a name nor None.
+
+    Raises:
+      TypeError: naming the value and the remedy.
+    """
+    if not (proposer is None or isinstance(proposer, (str, Proposer))):
+        raise TypeError(
+            f"proposer must be a name ({', '.join(PROPOSERS)}) or a Proposer, such as "
+            f"wrlso.proposers.prior(task.vae, 10), got {shown(proposer)}"
+        )
+
+
 def _with_task_rows(task: Task, method: Method) -> Method:
     """The method with the task's effective sample size in place of k, unless k was chosen."""
     k = method.hyper.get("k", math.inf)
@@ -125,37 +154,30 @@ def _with_task_rows(task: Task, method: Method) -> Method:
     return replace(method, weighting="rank_adaptive", hyper=hyper)
 
 
-def _check(method: Method, budget: int, batch: int | None) -> None:
-    """Refuse numbers that no run can have."""
-    counts = {"budget": budget, "retrain_every": method.retrain_every, "batch": batch}
+def _checked(method: Method, budget: int, batch: int | None) -> tuple[Method, int, int | None]:
+    """Method, budget and batch with all whole numbers as Python's; refused if no run can have
+    them."""
+    counts: dict[str, Any] = {"budget": budget}
+    optional = {"retrain_every": method.retrain_every, "batch": batch}
+    counts |= {name: value for name, value in optional.items() if value is not None}
     for name, value in counts.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"{name} must be a whole number, got {value!r}")
-        if value < 1:
+        counts[name] = as_whole(name, value)
+        if counts[name] < 1:
             raise ValueError(f"{name} must be at least 1 query, got {value}")
-    if method.retrain_every is not None and method.retrain_every > budget:
+    budget, r = counts["budget"], counts.get("retrain_every")
+    if r is not None and r > budget:
         raise ValueError(
-            f"retrain_every = {method.retrain_every} is above budget = {budget}, so the model "
+            f"retrain_every = {r} is above budget = {budget}, so the model "
             "would never be retrained on a query: lower it, raise the budget, or choose a method "
             "that never retrains (lso, weight_only)"
         )
-    if method.epochs is not None and not 0 <= method.epochs < float("inf"):
-        raise ValueError(f"epochs must be 0 or more passes over the data, got {method.epochs:g}")
-    if method.beta is not None and not 0 <= method.beta < float("inf"):
-        raise ValueError(f"beta must be 0 or more, and finite, got {method.beta:g}")
-    for name, number in method.hyper.items():
-        if name in TRAINING_NUMBERS:
-            raise ValueError(
-                f"hyper of method {method.name!r} has {name} = {number:g}, which is a number of "
-                "every retraining: give the weighting's another name. (Method has beta, "
-                "RetrainConfig has learning_rate.)"
-            )
-        if not number > 0:
-            raise ValueError(f"{name} must be positive, got {number:g}")
-        if name == "quantile" and number > 1:
-            raise ValueError(f"quantile must be in (0, 1], got {number:g}")
+    rules = {"epochs": "0 or more passes over the data", "beta": "0 or more, and finite"}
+    for name, rule in rules.items():
+        value = getattr(method, name)
+        if value is not None and not 0 <= as_number(name, value) < float("inf"):
+            raise ValueError(f"{name} must be {rule}, got {value:g}")
+    check_numbers(method)
+    return replace(method, retrain_every=r), budget, counts.get("batch")
 
 
 def _retrain_every(method: Method, proposer: str | Proposer, budget: int) -> int:

@@ -19,6 +19,7 @@ from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.base import Proposer
 from wrlso.scores import Direction
+from wrlso.scores.checks import check_kind
 from wrlso.weighting.checks import check_rate
 from wrlso.weighting.registry import Weighting
 
@@ -114,9 +115,12 @@ class Algorithm:
         """The traced numbers of a retraining: the defaults, replaced by those in ``hyper``.
 
         Raises:
+          TypeError: if ``hyper`` is no mapping.
           ValueError: if ``hyper`` has a name that the weighting does not know, or a concrete rate
             that is negative or not finite.
         """
+        if hyper is not None:
+            check_kind("hyper", hyper, Mapping, "{'k': 1e-3}")
         given = dict(hyper or {})
         known = {*TRAINING_NUMBERS, *self.hyper}
         unknown = sorted(given.keys() - known) if self.hyper else []
@@ -130,6 +134,15 @@ class Algorithm:
         return {**rates, **self.hyper, **given}
 
 
+def check_algorithm(algorithm: Any) -> None:
+    """Refuse what is no algorithm, such as a task.
+
+    Raises:
+      TypeError: with the remedy.
+    """
+    check_kind("algorithm", algorithm, Algorithm, "wrlso.algorithm(task, method)")
+
+
 def init(algorithm: Algorithm, params: Any, base: Dataset, capacity: int | None = None) -> State:
     """A seed's state before its first retraining: ``params`` and an empty history.
 
@@ -140,9 +153,12 @@ def init(algorithm: Algorithm, params: Any, base: Dataset, capacity: int | None 
       capacity: number of queries that the history has room for. None: the budget.
 
     Raises:
+      TypeError: if algorithm or base data are of another kind.
       ValueError: if the model decodes to other objects than those of the base data, also under
         ``jit``.
     """
+    check_algorithm(algorithm)
+    check_kind("base", base, Dataset, "the dataset of wrlso.base_data(task)")
     like, kept = object_like(algorithm.vae), base.objects
     if (like.shape, np.dtype(like.dtype)) != (kept.shape[1:], np.dtype(kept.dtype)):
         raise ValueError(

@@ -12,7 +12,7 @@ from wrlso.data import Dataset, History, all_rounds, all_scores, gather
 from wrlso.models.elbo import constant_beta
 from wrlso.models.training import WeightForm, minibatches, train
 from wrlso.models.vae import VAE
-from wrlso.scores.checks import check_whole, form_of
+from wrlso.scores.checks import form_of, keep_numbers, keep_whole
 from wrlso.weighting.checks import check_rate
 from wrlso.weighting.ranks import effective_sample_size
 from wrlso.weighting.registry import Weighting, weights_of
@@ -25,7 +25,8 @@ Optimizer: TypeAlias = (
 TRAINING_NUMBERS = ("learning_rate", "beta")
 """Names of traced numbers that every retraining has."""
 
-_SIZES = ("first_epochs", "epochs", "min_steps", "first_steps", "steps")
+_STATED = ("first_steps", "steps")
+"""Names of numbers of steps that may be None."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class RetrainConfig:
         learning rate, so ``learning_rate`` has no effect on it.
 
     Raises:
-      ValueError: for a batch without an object, and another number that is negative or not finite.
+      ValueError: for a batch without an object, a number that is negative or not finite, one of
+        objects or steps that is not whole, and an optimizer of another kind.
     """
 
     first_epochs: float = 1.0
@@ -65,20 +67,18 @@ class RetrainConfig:
     steps: int | None = None
 
     def __post_init__(self) -> None:
-        check_whole("batch_size", self.batch_size, 1)
+        stated = [name for name in _STATED if getattr(self, name) is not None]
+        keep_whole(self, {"batch_size": 1} | dict.fromkeys(["min_steps", *stated], 0))
+        rates = (*TRAINING_NUMBERS, "first_epochs", "epochs")
+        keep_numbers(self, *rates)
+        for name in rates:
+            check_rate(name, getattr(self, name))
         made = isinstance(self.optimizer, optax.GradientTransformation)
         if not (made or callable(self.optimizer)):
             raise ValueError(
                 "optimizer must be an optax transformation, or a function from the learning rate "
-                f"to one, such as optax.adam, got {self.optimizer!r}"
+                f"to one, such as optax.adam, got {self.optimizer!r}{_remedy(self.optimizer)}"
             )
-        for name in (*TRAINING_NUMBERS, *_SIZES):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if name.endswith("steps"):
-                check_whole(name, value, 0)
-            check_rate(name, value)
 
     def make_optimizer(self, learning_rate: ArrayLike) -> optax.GradientTransformation:
         """The optax transformation for a learning rate, which may be traced.
@@ -92,9 +92,15 @@ class RetrainConfig:
         if not isinstance(made, optax.GradientTransformation):
             raise ValueError(
                 "optimizer must be a function from the learning rate to an optax transformation, "
-                f"such as optax.adam, got one that returns {form_of(made)}"
+                f"such as optax.adam, got one that returns {form_of(made)}{_remedy(made)}"
             )
         return made
+
+
+def _remedy(optimizer: Any) -> str:
+    """What to do with a wrapper of optax, such as ``optax.MultiSteps``."""
+    makes_one = hasattr(optimizer, "gradient_transformation")
+    return ": give its .gradient_transformation()" * makes_one
 
 
 class RetrainInfo(NamedTuple):

@@ -11,9 +11,10 @@ from jax.typing import ArrayLike
 
 from wrlso.loop.algorithm import FIT, RETRAIN, Algorithm, Hyper, State, init, query_key
 from wrlso.loop.candidates import BaseData
-from wrlso.loop.steps import ask, fit, retrain, score
+from wrlso.loop.steps import ask, check_parts, fit, measures, retrain, score
 from wrlso.loop.tell import tell
 from wrlso.scores import Objective
+from wrlso.scores.checks import check_function
 
 
 class Rounds(NamedTuple):
@@ -71,10 +72,13 @@ def simulate(
       in ``wrlso.base_data``, and all are less ``base.offset``.
 
     Raises:
+      TypeError: if an argument is of another kind, such as base data that are not prepared.
       ValueError: if ``hyper`` has an unknown name, the base data are to minimise where the
         algorithm's task is not, or the reverse, or the model decodes to other objects than those
         of the base data.
     """
+    check_parts(algorithm, base)
+    check_function("objective", objective)
     if base.direction is not algorithm.direction:
         raise ValueError(
             f"the algorithm's task is to {algorithm.direction.value}, and the base data are to "
@@ -100,7 +104,7 @@ def simulate(
         key = query_key(seed, round, RETRAIN)
         state, info = retrain(algorithm, key, state, base, steps, hyper)
         state, surrogate = fit(algorithm, query_key(seed, round, FIT), state, base)
-        measures = algorithm.proposer.measures(surrogate)
+        measured = measures(algorithm, surrogate)
         limit = jnp.minimum(state.history.used + algorithm.retrain_every, algorithm.budget)
         keys = jax.vmap(lambda i: query_key(seed, round, i))(jnp.arange(algorithm.asks))
         one = partial(one_ask, round, limit)
@@ -115,7 +119,7 @@ def simulate(
             asks=asks,
             uncharged=algorithm.proposer.uncharged * asks,
             refused=refused.sum(dtype=jnp.int32),
-            measures=measures,
+            measures=measured,
         )
 
     start = init(algorithm, params, base.dataset)

@@ -4,23 +4,45 @@ The last step, ``tell``, has a module of its own. ``wrlso.parallel`` lifts all o
 seeds.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from wrlso.data import NO_SCORE, History
-from wrlso.loop.algorithm import Algorithm, Hyper, State
+from wrlso.loop.algorithm import Algorithm, Hyper, State, check_algorithm
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, choose, no_candidates
 from wrlso.loop.retraining import RetrainInfo, retrain_model
 from wrlso.models.vae import decode_all
 from wrlso.parallel import cond_over_lanes
-from wrlso.proposers.base import Prediction, View
+from wrlso.proposers.base import Observations, Prediction, View
+from wrlso.proposers.checks import (
+    fantasized,
+    fitted,
+    is_own,
+    measured,
+    observed,
+    predicted,
+    proposed,
+)
 from wrlso.scores import Direction, Objective, less, negative, raw_scores
+from wrlso.scores.checks import check_kind
 from wrlso.status import Status
+
+
+def check_parts(algorithm: Any, base: Any) -> None:
+    """Refuse what is no algorithm, and base data that are not prepared.
+
+    Raises:
+      TypeError: with the remedy.
+    """
+    check_algorithm(algorithm)
+    check_kind("base", base, BaseData, "wrlso.base_data(task) or wrlso.prepare_base(data)")
 
 
 def retrain(
@@ -45,8 +67,10 @@ def retrain(
       The state with the new parameters, and the outcome of the training.
 
     Raises:
+      TypeError: if algorithm, base data or ``hyper`` are of another kind.
       ValueError: if ``hyper`` has an unknown name.
     """
+    check_parts(algorithm, base)
     params, info = retrain_model(
         key,
         state.params,
@@ -66,9 +90,53 @@ def fit(algorithm: Algorithm, key: PRNGKeyArray, state: State, base: BaseData) -
 
     Returns:
       The state with the proposer's new memory, and the surrogate.
+
+    Raises:
+      TypeError: if algorithm or base data are of another kind.
+      ValueError: if a function of a proposer of one's own returns something else than
+        :class:`wrlso.Proposer` says: ``fit``, and also ``observe``, ``fantasize`` and ``measures``,
+        which are traced here, before anything is evaluated.
     """
-    memory, surrogate = algorithm.proposer.fit(key, view(state, base), state.memory)
+    check_parts(algorithm, base)
+    memory, surrogate = fitted(algorithm.proposer, key, view(state, base), state.memory)
+    _check_functions(algorithm, surrogate, state.history, base)
     return state._replace(memory=memory), surrogate
+
+
+def _check_functions(algorithm: Algorithm, surrogate: Any, history: History, base: Any) -> None:
+    """Trace those functions of one's own that are called with a surrogate later."""
+    proposer = algorithm.proposer
+    sizes = {"batch": proposer.batch, "max_duplicates": proposer.max_duplicates}
+
+    def observe(surrogate: Any, history: History, base: BaseData) -> Any:
+        none = no_candidates(history, base, **sizes)
+        scores = jnp.zeros(none.status.shape, none.duplicates.scores.dtype)
+        false = jnp.zeros(none.status.shape, bool)
+        parts = none.duplicates, Observations(none.latents, scores, false, false)
+        both = jax.tree.map(lambda *rows: jnp.concatenate(rows), *parts)
+        return observed(proposer, surrogate, both)
+
+    def fantasize(surrogate: Any, history: History, base: BaseData) -> Any:
+        return fantasized(proposer, surrogate, history.latents, history.status == Status.PENDING)
+
+    def measures(surrogate: Any, history: History, base: BaseData) -> Any:
+        return measured(proposer, surrogate)
+
+    for call in (observe, fantasize, measures):
+        if is_own(getattr(proposer, call.__name__)):
+            jax.eval_shape(call, surrogate, history, base)
+
+
+def measures(algorithm: Algorithm, surrogate: Any) -> Mapping[str, Array]:
+    """What the proposer measures of a surrogate of one seed, as it was fitted.
+
+    Returns:
+      Numbers ``[]`` by name, see ``Proposer.measures``.
+
+    Raises:
+      ValueError: if a proposer of one's own returns something else.
+    """
+    return measured(algorithm.proposer, surrogate)
 
 
 def ask(
@@ -94,8 +162,10 @@ def ask(
       The candidates to evaluate.
 
     Raises:
+      TypeError: if algorithm or base data are of another kind.
       ValueError: if the proposer's pool is smaller than its batch or its ``max_duplicates``.
     """
+    check_parts(algorithm, base)
     limit = algorithm.budget if limit is None else limit
     remaining = jnp.asarray(limit, jnp.int32) - state.history.used
     # A seed that may ask for nothing needs only the shapes of a batch.
@@ -124,10 +194,14 @@ def predict(
     Returns:
       Means and standard deviations ``[q]`` float32, less the offset of the base data; -inf where
       either is not finite. None: the proposer has no surrogate that predicts.
+
+    Raises:
+      ValueError: if ``predict`` returns anything but means and deviations ``[q]``.
     """
-    if algorithm.proposer.predict is None:
+    check_algorithm(algorithm)
+    found = predicted(algorithm.proposer, surrogate, latents)
+    if found is None:
         return None
-    found = algorithm.proposer.predict(surrogate, latents)
     mean, deviation = (jnp.asarray(part, jnp.float32) for part in found)
     known = jnp.isfinite(mean) & jnp.isfinite(deviation)
     return Prediction(*(jnp.where(known, part, NO_SCORE) for part in (mean, deviation)))
@@ -143,7 +217,7 @@ def _search(
 ) -> Candidates:
     """Propose a pool and choose its first new objects, decoding no more of it than needed."""
     proposer = algorithm.proposer
-    pool = proposer.propose(key, view(state, base), surrogate)
+    pool = proposed(proposer, key, view(state, base), surrogate)
     latents, objects = _checked(proposer.name, pool, state.history)
     _check_pool(proposer.name, "gave a pool of {} points", len(latents), proposer)
     choose_from = partial(

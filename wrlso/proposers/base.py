@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from wrlso.data import Dataset, History
-from wrlso.scores.checks import check_whole
+from wrlso.scores.checks import check_function, keep_whole
 
 
 class Pool(NamedTuple):
@@ -103,8 +103,10 @@ class Proposer:
         method; shown beside its results.
       fit: ``(key, View, memory) -> (memory, surrogate)``, called after each retraining. The
         ``memory`` lasts from one round to the next and enters checkpoints, the surrogate lasts for
-        a round; both are any pytrees.
-      observe: ``(surrogate, Observations) -> surrogate``, called after each batch.
+        a round; both are any pytrees of arrays. A new memory has the structure, shapes and types of
+        the one before.
+      observe: ``(surrogate, Observations) -> surrogate``, called after each batch. The structure,
+        shapes and types stay.
       fantasize: ``(surrogate, latents [C, d], pending [C]) -> surrogate``, called before a proposal
         while objects are being measured; see :func:`wrlso.loop.fantasize_pending`.
       decode_first: number of points of a pool without objects that are decoded first, at least
@@ -119,6 +121,7 @@ class Proposer:
         beside each query, and changes none. None: the proposer has no such surrogate.
 
     Raises:
+      TypeError: for a function that is none.
       ValueError: for a ``batch`` below 1, another number below 0, and one that is not whole.
     """
 
@@ -138,5 +141,7 @@ class Proposer:
 
     def __post_init__(self) -> None:
         least = {"batch": 1, "uncharged": 0, "decode_first": 0, "max_duplicates": 0}
-        for name, lowest in least.items():
-            check_whole(f"{name} of a proposer", getattr(self, name), lowest)
+        keep_whole(self, least, of=" of a proposer")
+        for name in ("propose", "fit", "observe", "fantasize", "measures", "predict"):
+            if name != "predict" or self.predict is not None:
+                check_function(f"{name} of a proposer", getattr(self, name))

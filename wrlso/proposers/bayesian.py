@@ -30,6 +30,7 @@ from wrlso.proposers.surrogate import (
     predict_scores,
     predict_with_covariance,
 )
+from wrlso.scores.checks import as_whole, check_whole
 
 
 def bo(
@@ -45,8 +46,10 @@ def bo(
       config: acquisition, maximiser and surrogate.
 
     Raises:
-      ValueError: if a batch is larger than the number of candidates.
+      ValueError: if a number is not whole, or a batch is larger than the number of candidates.
     """
+    batch = as_whole("batch", batch)
+    max_observations = check_whole("max_observations", max_observations, 1)
     config = (config or BOConfig()).for_batch(batch)
     if not 1 <= batch <= config.candidates:
         raise ValueError(

@@ -11,7 +11,7 @@ from jax import Array
 
 from wrlso import acquisition as acq
 from wrlso.proposers.surrogate import SurrogateConfig
-from wrlso.scores.checks import values_of_rows
+from wrlso.scores.checks import as_whole, keep_numbers, values_of_rows
 
 AcquisitionName = Literal["log_ei", "ei", "ucb", "thompson"]
 AcquisitionFunction = Callable[[Array, Array, Array], Array]
@@ -42,6 +42,7 @@ def acquisition_of_own(
 
 
 _OTHER_ACQUISITIONS = ("ucb", "thompson")
+_WHOLE = ("starts", "candidates", "candidates_per_query", "evaluations", "max_duplicates")
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class BOConfig:
       surrogate: the model of the scores.
 
     Raises:
-      ValueError: if a number is out of its range, the acquisition's name is unknown, or a function
-        of your own returns anything but a number for each point.
+      ValueError: if a number is out of its range or not whole, the acquisition's name is unknown,
+        or a function of your own returns anything but a number for each point.
     """
 
     acquisition: AcquisitionName | AcquisitionFunction = "log_ei"
@@ -97,6 +98,10 @@ class BOConfig:
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
 
     def __post_init__(self) -> None:
+        for name in _WHOLE:
+            object.__setattr__(self, name, as_whole(name, getattr(self, name)))
+        limits = [name for name in ("region", "max_norm") if getattr(self, name) is not None]
+        keep_numbers(self, "ucb_beta", "near", "least_step", "bound", *limits)
         if callable(self.acquisition):
             three, best = (jax.ShapeDtypeStruct(s, jnp.result_type(float)) for s in ((3,), ()))
             jax.eval_shape(partial(acquisition_of_own, self.acquisition), three, three, best)

@@ -26,7 +26,7 @@ from wrlso.models.vae import VAE, Relaxation, decode_all, encode_all
 from wrlso.proposers.base import Pool, Proposer, View
 from wrlso.proposers.regressor import RegressorConfig, initial_params, make_regressor
 from wrlso.scores import Objective
-from wrlso.scores.checks import values_of_rows
+from wrlso.scores.checks import check_whole, keep_numbers, keep_whole, values_of_rows
 from wrlso.storage.digest import describe
 
 GradientMethod = Literal["latent_ascent", "data_ascent", "generator"]
@@ -48,6 +48,9 @@ class GradientConfig:
       generator_batch: number of samples per step.
       temperature: factor of the KL divergence between the generator's samples and the prior, in
         standard deviations of the scores per nat. A larger factor keeps the samples diverse.
+
+    Raises:
+      ValueError: if a number is out of range or not whole.
     """
 
     evaluations: int = 40
@@ -56,6 +59,10 @@ class GradientConfig:
     generator_steps: int = 300
     generator_batch: int = 64
     temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        keep_whole(self, {"evaluations": 1, "generator_steps": 0, "generator_batch": 1})
+        keep_numbers(self, "bound", "temperature")
 
 
 def gradient_ascent(
@@ -77,7 +84,7 @@ def gradient_ascent(
       config: effort, bounds, regressor.
 
     Raises:
-      ValueError: if the method is unknown or the model has no relaxation.
+      ValueError: if the method is unknown, the model has no relaxation, or the batch is not whole.
     """
     if method not in GRADIENT_METHODS:
         raise ValueError(
@@ -88,7 +95,7 @@ def gradient_ascent(
             f"proposer {method!r} follows gradients through soft objects, which this task's model "
             "does not have: choose 'bo' or 'prior', or give its VAE a relaxation"
         )
-    config = config or GradientConfig()
+    config, batch = config or GradientConfig(), check_whole("batch", batch, 1)
     lanes = batch + (batch + 1) // 2
     climb = {"latent_ascent": _latent, "data_ascent": _data, "generator": _generator}[method]
     chosen = climb(vae, lanes, config)

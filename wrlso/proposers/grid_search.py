@@ -8,6 +8,7 @@ from jax import Array
 from wrlso.models.vae import VAE, decode_all
 from wrlso.proposers.base import Pool, Proposer, View
 from wrlso.scores import Objective, evaluate
+from wrlso.scores.checks import as_number, check_whole
 
 
 def grid(
@@ -27,11 +28,13 @@ def grid(
       side: points per dimension.
 
     Raises:
-      ValueError: if the latent space does not have two dimensions, or a batch is larger than the
-        grid.
+      ValueError: if the latent space does not have two dimensions, a batch is larger than the
+        grid, or a number is not whole.
     """
     if vae.latent_dim != 2:
         raise ValueError(f"the grid proposer needs 2 latent dimensions, got {vae.latent_dim}")
+    batch, side = check_whole("batch", batch, 1), check_whole("side", side, 1)
+    bound = as_number("bound", bound)
     if batch > side**2:
         raise ValueError(
             f"the grid proposer has {side**2} points, too few for batches of {batch}: lower "

@@ -8,6 +8,7 @@ from jax import Array
 
 from wrlso.models.vae import VAE, decode_all
 from wrlso.proposers.base import Pool, Proposer, View
+from wrlso.scores.checks import check_whole
 
 
 def prior(vae: VAE, batch: int, oversample: int = 4) -> Proposer:
@@ -18,7 +19,11 @@ def prior(vae: VAE, batch: int, oversample: int = 4) -> Proposer:
       batch: q, queries per pool.
       oversample: the pool has ``oversample * batch`` points, so that a batch can be filled with new
         objects where a model repeats itself.
+
+    Raises:
+      ValueError: if a number is below 1 or not whole.
     """
+    batch, oversample = check_whole("batch", batch, 1), check_whole("oversample", oversample, 1)
 
     def propose(key: Array, view: View, surrogate: Any) -> Pool:
         latents = jax.random.normal(key, (oversample * batch, vae.latent_dim), jnp.float32)

@@ -16,6 +16,7 @@ from wrlso.models.descent import descend
 from wrlso.models.sampling import build_cdf, draw
 from wrlso.models.vae import VAE, Relaxation
 from wrlso.proposers.base import View
+from wrlso.scores.checks import keep_numbers, keep_whole
 from wrlso.weighting.ranks import rank_weights
 
 
@@ -30,6 +31,9 @@ class RegressorConfig:
       learning_rate: of Adam.
       k: of the rank weights: large enough that all data count, small enough that the few good ones
         do.
+
+    Raises:
+      ValueError: if a number is out of range or not whole.
     """
 
     width: int = 128
@@ -37,6 +41,10 @@ class RegressorConfig:
     batch_size: int = 128
     learning_rate: float = 1e-3
     k: float = 0.1
+
+    def __post_init__(self) -> None:
+        keep_whole(self, {"width": 1, "steps": 0, "batch_size": 1}, of=" of a regressor")
+        keep_numbers(self, "learning_rate", "k", of=" of a regressor")
 
 
 class _Perceptron(nn.Module):

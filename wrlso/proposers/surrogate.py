@@ -8,6 +8,7 @@ sparse one more.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ from wrlso.proposers.base import Observations, Prediction, View
 from wrlso.proposers.held_out import HeldOutFit, held_out_fit
 from wrlso.proposers.own_queries import Penalty, current_latents, own_scores
 from wrlso.scores import constant_less
+from wrlso.scores.checks import as_plain, as_whole
 
 _HELD_OUT = 500
 """Maximum number of base objects on which the fit is measured, and at most a quarter of the random
@@ -57,7 +59,7 @@ class SurrogateConfig:
         better: negate it where the task minimises.
 
     Raises:
-      ValueError: if a name is unknown or a number is out of range.
+      ValueError: if a name is unknown, or a number is out of range or not whole.
     """
 
     kind: Literal["exact", "sparse"] = "exact"
@@ -74,15 +76,20 @@ class SurrogateConfig:
             raise ValueError(f"kind must be 'exact' or 'sparse', got {self.kind!r}")
         if self.kernel not in KERNELS:
             raise ValueError(f"unknown kernel {self.kernel!r}; there are: {', '.join(KERNELS)}")
+        for name in ("best", "random", "inducing", "inversion"):
+            object.__setattr__(self, name, as_whole(name, getattr(self, name)))
         if min(self.best, self.inducing) < 1 or min(self.random, self.inversion) < 0:
             raise ValueError(
                 "best and inducing must be at least 1, random and inversion not negative, got "
                 f"best = {self.best}, inducing = {self.inducing}, random = {self.random}, "
                 f"inversion = {self.inversion}"
             )
-        penalty = self.penalty
-        if not (penalty is None or penalty == "lowest" or math.isfinite(float(penalty))):
+        penalty = as_plain(self.penalty)
+        is_number = isinstance(penalty, Real) and not isinstance(penalty, bool)
+        named = penalty is None or (isinstance(penalty, str) and penalty == "lowest")
+        if not (named or (is_number and math.isfinite(penalty))):
             raise ValueError(f"penalty must be a finite number, 'lowest' or None, got {penalty!r}")
+        object.__setattr__(self, "penalty", penalty)
 
 
 class Surrogate(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from wrlso.loop.algorithm import Algorithm
 from wrlso.methods import Method
 from wrlso.parallel import SeedMode, plan_seeds
-from wrlso.resolve import algorithm, record, weighting_name
+from wrlso.resolve import algorithm, check_arguments, record, weighting_name
 from wrlso.runs.schema import check_record
 from wrlso.runs.settings import RunSettings
 from wrlso.storage.sealed import DIGEST, check_seal, parse_json, sealed_json
@@ -186,8 +186,7 @@ def plan_run(
 
     The starting data took ``initial`` evaluations of the budget.
     """
-    _check_type("task", task, Task, "wrlso.tasks.shapes()")
-    _check_type("method", method, Method, "wrlso.methods.weighted_retraining()")
+    check_arguments(task, method, settings.proposer)
     if settings.executor is not None and task.objective is not None:
         raise ValueError(
             f"executor = {settings.executor!r} evaluates objectives in Python, and that of task "
@@ -210,13 +209,6 @@ def refuse_measured(task: Task) -> None:
             f"people measure the objects of task {task.name!r}, so no run can score them: begin "
             "with wrlso.open or 'wrlso open', then ask and tell; or give the task an objective"
         )
-
-
-def _check_type(argument: str, value: Any, kind: type, example: str) -> None:
-    if isinstance(value, kind):
-        return
-    hint = " (it has to be called)" if callable(value) else ""
-    raise TypeError(f"{argument} must be a {kind.__name__}, such as {example}, got {value!r}{hint}")
 
 
 def static_part(config: RunConfig) -> str:

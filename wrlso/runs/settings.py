@@ -1,14 +1,14 @@
 """The settings that ``run``, ``sweep`` and the command line share, each explained once."""
 
-import operator
 from dataclasses import dataclass, fields, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from wrlso.evaluation.executors import SupportsSubmit
 from wrlso.parallel import SeedMode
 from wrlso.proposers.base import Proposer
+from wrlso.resolve import check_proposer
+from wrlso.scores.checks import as_whole
 
 SEEDS = 5
 """Number of seeds of an objective in JAX."""
@@ -61,7 +61,7 @@ class RunSettings:
         file: all of them, outside the budget.
 
     Raises:
-      ValueError: naming the setting, its value and the remedy.
+      TypeError, ValueError: naming the setting, its value and the remedy.
     """
 
     budget: int = 500
@@ -80,10 +80,9 @@ class RunSettings:
     def __post_init__(self) -> None:
         for name in ("budget", "seeds", "first_seed", "batch", "devices"):
             value = getattr(self, name)
-            if isinstance(value, Integral) and not isinstance(value, bool):
-                object.__setattr__(self, name, operator.index(value))  # NumPy's are not JSON
-            elif value is not None:
-                raise ValueError(f"{name} must be a whole number, got {value!r}")
+            if value is not None or name in ("budget", "first_seed"):
+                object.__setattr__(self, name, as_whole(name, value))
+        check_proposer(self.proposer)
         if self.seeds is not None and self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds}")
         if not 0 <= self.first_seed < 2**31 - (self.seeds or SEEDS):
@@ -98,6 +97,7 @@ class RunSettings:
 
         Raises:
           TypeError: if there is no such setting, listing the names.
+          TypeError, ValueError: if a setting is invalid.
         """
         names = [field.name for field in fields(cls)]
         unknown = [name for name in arguments if name not in names]

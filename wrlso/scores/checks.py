@@ -1,14 +1,19 @@
 """Checks of numbers, and of what users' functions return, which hold under ``jit``, too."""
 
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, SupportsIndex
+from numbers import Real
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+
+_LONGEST = 120
+"""Maximum number of characters of an argument in a message."""
 
 
 def is_concrete(*arrays: Any) -> bool:
@@ -42,16 +47,118 @@ def check_scalar(name: str, value: ArrayLike) -> None:
         )
 
 
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Refuse what is no whole number, and one below ``least``.
+def as_plain(value: Any) -> Any:
+    """A concrete number of NumPy or JAX as Python's, and anything else as it is."""
+    kind = getattr(value, "dtype", None)
+    if kind is None or np.ndim(value) != 0 or not is_concrete(value):
+        return value
+    is_number = jnp.issubdtype(kind, jnp.number) or jnp.issubdtype(kind, jnp.bool_)
+    return value.item() if is_number else value
+
+
+def all_plain(values: Any) -> Any:
+    """Dictionaries, lists and tuples with each number of NumPy or JAX as Python's."""
+    if isinstance(values, Mapping):
+        return {name: all_plain(value) for name, value in values.items()}
+    if type(values) in (list, tuple):
+        return type(values)(all_plain(value) for value in values)
+    return as_plain(values)
+
+
+def as_whole(name: str, value: Any) -> int:
+    """A whole number of Python, NumPy or JAX as Python's.
 
     Raises:
-      ValueError: if so.
+      ValueError: for booleans, floats and anything else, and for a number that ``jit`` traces.
     """
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise ValueError(f"{name} must be a whole number, got {value!r}")
-    if int(value) < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+    plain = as_plain(value)
+    if not isinstance(plain, bool):
+        try:
+            return operator.index(plain)
+        except TypeError:
+            pass
+    static = "" if is_concrete(value) else ", which is known outside of jit"
+    raise ValueError(f"{name} must be a whole number{static}, got {value!r}")
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """A whole number of at least ``least`` as Python's.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    whole = as_whole(name, value)
+    if whole < least:
+        raise ValueError(f"{name} must be at least {least}, got {whole}")
+    return whole
+
+
+def as_number(name: str, value: Any) -> Any:
+    """A real number: a concrete one as Python's, a traced one as it is.
+
+    Raises:
+      ValueError: for booleans, text, None, complex numbers and arrays of more than one number.
+    """
+    plain = as_plain(value)
+    if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+        return plain
+    if isinstance(plain, Real) and not isinstance(plain, bool):
+        return float(plain)
+    if getattr(plain, "shape", ()) != ():
+        check_scalar(name, plain)
+    if not is_concrete(plain):
+        check_real(name, plain)
+        return plain
+    raise ValueError(f"{name} must be a number, got {value!r}")
+
+
+def keep_whole(config: Any, least: Mapping[str, int], of: str = "") -> None:
+    """Check whole numbers of a frozen dataclass, by name with the least value of each, and keep
+    them as Python's: no file holds those of NumPy.
+
+    Raises:
+      ValueError: as :func:`check_whole`; ``of`` says whose number it is.
+    """
+    for name, lowest in least.items():
+        whole = check_whole(f"{name}{of}", getattr(config, name), lowest)
+        object.__setattr__(config, name, whole)
+
+
+def keep_numbers(config: Any, *names: str, of: str = "") -> None:
+    """The same for real numbers of any value; see :func:`as_number`."""
+    for name in names:
+        object.__setattr__(config, name, as_number(f"{name}{of}", getattr(config, name)))
+
+
+def check_kind(argument: str, value: Any, kind: type, example: str) -> None:
+    """Refuse an argument of another type; ``example`` says where to get the right one.
+
+    Raises:
+      TypeError: if so.
+    """
+    if not isinstance(value, kind):
+        name = kind.__name__
+        article = "an" if name[0] in "AEIOU" else "a"
+        raise TypeError(
+            f"{argument} must be {article} {name}, such as {example}, got {shown(value)}"
+        )
+
+
+def shown(value: Any) -> str:
+    """An argument of a wrong type in a message: its type alone, if the rest takes many words."""
+    text = repr(value)
+    hint = " (it has to be called)" if callable(value) else ""
+    return f"{text if len(text) <= _LONGEST else f'a {type(value).__name__}'}{hint}"
+
+
+def check_function(name: str, value: Any) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+      TypeError: if so.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {shown(value)}")
 
 
 def check_real(name: str, values: Any) -> None:

@@ -18,7 +18,16 @@ from wrlso.models.sampling import prng_key
 from wrlso.models.vae import VAE, object_like
 from wrlso.proposers.bo_config import BOConfig
 from wrlso.scores import Direction, Objective, negative, negative_on_host
+from wrlso.scores.checks import (
+    all_plain,
+    as_whole,
+    check_function,
+    check_kind,
+    keep_numbers,
+    keep_whole,
+)
 from wrlso.storage.tensors import load_tree
+from wrlso.weighting.checks import check_rate
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class PretrainConfig:
       seed: seed of the initial parameters and the minibatches.
 
     Raises:
-      ValueError: if a number is out of range.
+      ValueError: if a number is out of range or not whole.
     """
 
     epochs: int
@@ -44,6 +53,13 @@ class PretrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "seed"):
+            whole = as_whole(f"{name} of the pretraining", getattr(self, name))
+            object.__setattr__(self, name, whole)
+        rates = ["learning_rate"] if callable(self.beta) else ["learning_rate", "beta"]
+        keep_numbers(self, *rates, of=" of the pretraining")
+        for name in rates:
+            check_rate(f"{name} of the pretraining", getattr(self, name))
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError(
                 f"pretraining needs at least 1 epoch and batches of at least 1, got epochs = "
@@ -56,6 +72,12 @@ class PretrainConfig:
     def beta_at(self) -> BetaSchedule:
         """beta as a function of the step."""
         return self.beta if callable(self.beta) else constant_beta(self.beta)
+
+
+_FUNCTIONS = (
+    "objective", "soft_objective", "dedup_key", "accept", "to_text", "from_text", "to_images",
+)  # fmt: skip
+"""Names of functions that a task may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +125,8 @@ class Task:
         ``[B, H, W, 3]`` in colour, for figures.
 
     Raises:
-      ValueError: if both objectives are given.
+      TypeError: for a part of another kind.
+      ValueError: if both objectives are given, or a number is out of range or not whole.
     """
 
     name: str
@@ -132,10 +155,27 @@ class Task:
     to_images: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if self.objective is not None and self.host_objective is not None:
             raise ValueError(
                 f"task {self.name!r} has an objective in JAX and a host_objective: give one of them"
             )
+        keep_whole(self, {"initial": 0}, of=" of a task")
+        if self.effective_rows is not None:
+            keep_numbers(self, "effective_rows", of=" of a task")
+        for name in ("options", "stated"):  # no file holds numbers of NumPy
+            object.__setattr__(self, name, all_plain(getattr(self, name)))
+
+    def _check_kinds(self) -> None:
+        kinds = {"vae": VAE, "retrain": RetrainConfig, "bo": BOConfig}
+        kinds |= {"pretrain": PretrainConfig} if self.pretrain is not None else {}
+        for name, kind in kinds.items():
+            check_kind(
+                f"{name} of a task", getattr(self, name), kind, f"wrlso.{kind.__name__}(...)"
+            )
+        for name in ("load_data", "initial_spent", *_FUNCTIONS):
+            if name not in _FUNCTIONS or getattr(self, name) is not None:
+                check_function(f"{name} of a task", getattr(self, name))
 
     @property
     def sign(self) -> float:
