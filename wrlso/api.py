@@ -25,7 +25,7 @@ from wrlso.runs import processes
 from wrlso.runs.base_data import base_of, keep_base, load_base, with_elsewhere
 from wrlso.runs.config import refuse_measured, static_part
 from wrlso.runs.driver import run_shares, run_to_end
-from wrlso.runs.events import Callback
+from wrlso.runs.events import Callback, check_callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import check_growth, grow
 from wrlso.runs.interrupt import interruptible
@@ -80,6 +80,7 @@ def run(
       TypeError, ValueError: before any work, if an argument is invalid.
     """
     chosen = RunSettings.of(settings).for_task(task)
+    check_callback(callback)
     request_devices(chosen.seed_count, chosen.devices)
     refuse_measured(task)
     RunFolder.check_new(Path(out))
@@ -131,6 +132,7 @@ def sweep(
         run.
     """
     chosen = RunSettings.of(settings).for_task(task)
+    check_callback(callback)
     if process()[1] > 1:
         raise ValueError(
             "sweep runs in one process, not under jax.distributed: give each process a sweep of "
@@ -221,6 +223,7 @@ def resume(
         method or proposer is missing or is not the one that the run began with, or if another
         process is running it.
     """
+    check_callback(callback)
     folder = RunFolder(Path(out))
     if folder.is_finished() and budget in (None, folder.config.budget):
         processes.check_resumable(folder, grows=False)

@@ -109,3 +109,10 @@ def test_sigterm_stops_a_run_as_ctrl_c_does(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert "Terminated" in process.communicate(timeout=120)[1]
     assert len(all_queries(tmp_path / "run")) == 5
+
+
+def test_a_callback_that_is_no_function_is_refused_before_any_work(tmp_path):
+    for call in (tiny_run, tiny_sweep, resume):
+        with pytest.raises(TypeError, match="callback must be a function, got 3"):
+            call(tmp_path / "run", callback=3)
+    assert list(tmp_path.iterdir()) == []

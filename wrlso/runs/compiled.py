@@ -14,6 +14,7 @@ from wrlso.data import History
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import BaseData, Candidates, Evaluation, no_candidates
 from wrlso.loop.retraining import RetrainInfo
+from wrlso.loop.steps import measures
 from wrlso.parallel import (
     SeedPlan,
     compiler_options,
@@ -244,7 +245,7 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
     ) -> tuple[tuple[History, Any], Batches]:
         params, inputs = rest
         state, surrogate = fit(State(params, *changing), inputs, shared)
-        measures = algorithm.proposer.measures(surrogate)
+        measured = measures(algorithm, surrogate)
 
         def goes_on(carry: tuple) -> jax.Array:
             asked, history, _, _ = carry
@@ -280,7 +281,7 @@ def _search(algorithm: Algorithm, objective: Objective) -> Callable[..., tuple[A
         empty = _no_batches(algorithm, state.history, objective)
         start = (jnp.zeros((), jnp.int32), state.history, surrogate, empty)
         asked, history, _, batches = lax.while_loop(goes_on, one_ask, start)
-        return (history, state.memory), Batches._make([*batches, asked, measures])
+        return (history, state.memory), Batches._make([*batches, asked, measured])
 
     return search
 

@@ -18,6 +18,7 @@ from wrlso.models.vae import VAE
 from wrlso.runs.checkpoints import OpenRun
 from wrlso.runs.config import RunConfig
 from wrlso.runs.log import QueryLog, Round
+from wrlso.scores.checks import check_function
 from wrlso.status import Status
 from wrlso.storage.numbers import shown
 
@@ -62,6 +63,16 @@ class RoundEvent:
 
 Callback = Callable[[RoundEvent], Any]
 """Called once per round and run. An exception stops the run, which can be resumed."""
+
+
+def check_callback(callback: Any) -> None:
+    """Refuse a callback that cannot be called, before any work.
+
+    Raises:
+      TypeError: if so.
+    """
+    if callback is not None:
+        check_function("callback", callback)
 
 
 def is_heard(callback: Callback | None) -> bool:

@@ -18,6 +18,7 @@ from wrlso.data import Dataset
 from wrlso.evaluation.objective import HostEvaluator
 from wrlso.loop.algorithm import Algorithm, State
 from wrlso.loop.candidates import Candidates, prepare_base
+from wrlso.loop.steps import measures
 from wrlso.parallel import broadcast, plan_seeds, spread
 from wrlso.proposers.base import Prediction
 from wrlso.runs import checkpoints
@@ -293,12 +294,12 @@ class Session:
 
     def measure_fit(self) -> None:
         """Remember what the proposer measures of each seed's surrogate, as it was fitted."""
-        measures = jax.vmap(self.algorithm.proposer.measures, axis_size=self.plan.lanes)
-        self.measure(measures(self.surrogate))
+        of_seed = partial(measures, self.algorithm)
+        self.measure(jax.vmap(of_seed, axis_size=self.plan.lanes)(self.surrogate))
 
-    def measure(self, measures: Mapping[str, Any]) -> None:
+    def measure(self, found: Mapping[str, Any]) -> None:
         """Remember what the last fit measured; a seed that asked for nothing has no surrogate."""
-        for name, values in measures.items():
+        for name, values in found.items():
             fitted = self.counts_before < np.asarray(self.limits)
             new = np.asarray(values)[: len(self.seeds)]
             self.measures[name] = np.where(fitted, new, self.measures.get(name, -np.inf))
