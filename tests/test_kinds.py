@@ -5,6 +5,7 @@ import functools
 import inspect
 
 import jax
+import numpy as np
 import optax
 import pytest
 
@@ -120,3 +121,27 @@ def test_a_wrapper_of_optax_is_refused_with_the_remedy():
         resolve(make_tiny_task(retrain=RetrainConfig(optimizer=lambda rate: None)))
     for right in (wrapped.gradient_transformation(), optax.adam, functools.partial(optax.sgd)):
         resolve(make_tiny_task(retrain=RetrainConfig(optimizer=right)))
+
+
+def test_methods_without_names_are_refused(tmp_path):
+    for methods_given in ([METHOD], METHOD):
+        with pytest.raises(TypeError, match=r"methods must be a Mapping, such as \{'k=0.1': "):
+            wrlso.sweep(TASK, methods_given, out=tmp_path / "sweep", budget=4, progress=False)
+    with pytest.raises(ValueError, match="3 cannot name a folder"):
+        wrlso.sweep(TASK, {3: METHOD}, out=tmp_path / "sweep", budget=4, progress=False)
+
+
+@pytest.mark.parametrize("name", ["budget", "devices"])
+def test_a_run_is_resumed_with_whole_numbers(tmp_path, name):
+    for number in (2.5, True, "8"):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number, got "):
+            wrlso.resume(tmp_path, **{name: number})
+
+
+def test_a_budget_of_numpy_resumes_a_run(tmp_path):
+    tiny_run(tmp_path / "run", proposer="prior", seeds=1, budget=4)
+    more = wrlso.resume(
+        tmp_path / "run", task=TASK, budget=np.int64(8), devices=np.int32(1), progress=False
+    )
+    assert more.folder.config.budget == 8
+    assert len(more.scores()[0]) == 8

@@ -4,7 +4,6 @@ A round is a pure function of the state before it, so an interrupted round is ru
 last checkpoint. The log keeps the answers that an objective on the host has given already.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from wrlso.runs.events import Callback, check_callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.growing import check_growth, grow
 from wrlso.runs.interrupt import interruptible
-from wrlso.runs.making import created
+from wrlso.runs.making import check_names, created
 from wrlso.runs.plan import (
     announce,
     begin,
@@ -44,7 +43,7 @@ from wrlso.runs.processes import process
 from wrlso.runs.progress import pretrain_bar
 from wrlso.runs.provenance import task_option
 from wrlso.runs.reopen import check_same, find_run, first_run, resolve_again
-from wrlso.runs.settings import RunSettings, SettingsArguments
+from wrlso.runs.settings import RunSettings, SettingsArguments, optional_whole
 from wrlso.storage.bars import bars
 from wrlso.tasks.base import Task
 
@@ -133,17 +132,12 @@ def sweep(
     """
     chosen = RunSettings.of(settings).for_task(task)
     check_callback(callback)
+    check_names(methods)
     if process()[1] > 1:
         raise ValueError(
             "sweep runs in one process, not under jax.distributed: give each process a sweep of "
             "its own, of other methods or seeds, or use run"
         )
-    for name in methods:
-        if not re.fullmatch(r"[\w=,+-][\w=.,+-]*", name):
-            raise ValueError(
-                f"methods: {name!r} cannot name a folder: use letters, digits and -_=,+ (and dots, "
-                "but not first)"
-            )
     request_devices(chosen.seed_count * len(methods), chosen.devices)
     refuse_measured(task)
     for method in methods.values():
@@ -224,6 +218,7 @@ def resume(
         process is running it.
     """
     check_callback(callback)
+    budget, devices = optional_whole("budget", budget), optional_whole("devices", devices)
     folder = RunFolder(Path(out))
     if folder.is_finished() and budget in (None, folder.config.budget):
         processes.check_resumable(folder, grows=False)

@@ -1,18 +1,36 @@
 """The making of a run's folder, under its lock, and its end where nothing came of the run."""
 
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from wrlso.runs.config import RunConfig
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.lock import lock_of
 from wrlso.runs.log import Told
+from wrlso.scores.checks import check_kind
 from wrlso.tasks import TASKS
 
 _OWN = (".lock", "config.json", "queries.sqlite", "base.safetensors")
 """Beginnings of the names of the files that a run without queries has."""
+
+
+def check_names(methods: Any) -> None:
+    """Refuse methods of a sweep without names, and names that no folder can have.
+
+    Raises:
+      TypeError, ValueError: naming the first.
+    """
+    check_kind("methods", methods, Mapping, "{'k=0.1': wrlso.methods.weighted_retraining(0.1)}")
+    for name in methods:
+        if not (isinstance(name, str) and re.fullmatch(r"[\w=,+-][\w=.,+-]*", name)):
+            raise ValueError(
+                f"methods: {name!r} cannot name a folder: use letters, digits and -_=,+ (and dots, "
+                "but not first)"
+            )
 
 
 @contextmanager

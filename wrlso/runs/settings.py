@@ -135,3 +135,12 @@ class RunSettings:
         """The settings that ``wrlso.algorithm`` takes."""
         names = ("budget", "proposer", "batch", "gradient_of")
         return {name: getattr(self, name) for name in names}
+
+
+def optional_whole(name: str, value: Any) -> int | None:
+    """A whole number as Python's, or None.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    return None if value is None else as_whole(name, value)
