@@ -94,7 +94,7 @@ KEYED = wrlso.VAE(
 
 def test_parameters_that_no_file_holds_are_refused_before_any_training(tmp_path):
     untrained = make_tiny_task(
-        name="keyed", vae=KEYED, params=None, pretrain=wrlso.PretrainConfig(epochs=1e9)
+        name="keyed", vae=KEYED, params=None, pretrain=wrlso.PretrainConfig(epochs=10**9)
     )
     with pytest.raises(ValueError, match=r"a typed key at \['dropout'\].*key_data"):
         wrlso.pretrained(untrained, progress=False)
