@@ -63,7 +63,7 @@ def few_programs():
     """Forgets compiled programs between modules, once there are some hundreds.
 
     With two thousand of them alive JAX takes three times as long to lower another one, and the
-    suite twice as long. Each holds half a dozen memory maps, of which Linux gives a process
+    suite half as long again. Each holds half a dozen memory maps, of which Linux gives a process
     65,530: XLA ends with a segmentation fault while it compiles the one that exceeds them (JAX
     issue 27201).
     """
