@@ -279,17 +279,23 @@ def merge_replicates(
 
 
 def _arrays(data: Dataset) -> Dataset:
-    """Data of lists as arrays, whole numbers in 32 bits if they fit; the lengths are checked."""
-    listed = isinstance(data.objects, (list, tuple))
-    objects, scores = (np.asarray(a) if isinstance(a, (list, tuple)) else a for a in data)
+    """Data of lists as arrays; the lengths are checked."""
+    objects, scores = map(array_of_list, data)
     if np.ndim(scores) != 1 or len(scores) == 0 or np.shape(objects)[:1] != np.shape(scores):
         raise ValueError(
             "data must be objects [N, ...] and scores [N] of at least one row, got objects "
             f"{list(np.shape(objects))} and scores {list(np.shape(scores))}"
         )
-    if listed and objects.dtype == np.int64 and (objects == objects.astype(np.int32)).all():
-        objects = objects.astype(np.int32)
     return Dataset(objects, scores)
+
+
+def array_of_list(values: Any) -> Any:
+    """Lists as arrays; their whole numbers in 32 bits, where NumPy takes 64, if they fit."""
+    if not isinstance(values, (list, tuple)):
+        return values
+    array = np.asarray(values)
+    fits = array.dtype == np.int64 and (array == array.astype(np.int32)).all()
+    return array.astype(np.int32) if fits else array
 
 
 def find_replicates(

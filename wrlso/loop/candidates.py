@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Integer
 
-from wrlso.data import NO_SCORE, Dataset, History, fault_of_objects, in_use
+from wrlso.data import NO_SCORE, Dataset, History, array_of_list, fault_of_objects, in_use
 from wrlso.fingerprint import (
     DedupKey,
     Fingerprints,
@@ -82,7 +82,7 @@ def prepare_base(
       ValueError: if shapes do not fit, also under ``jit``; for concrete scores, if none is finite,
         or one is too large for float32. Distinct scores that become equal are warned of.
     """
-    dataset = Dataset(*map(_array_of_list, dataset))
+    dataset = Dataset(*map(array_of_list, dataset))
     _check_types(dataset)
     given = negative_on_host(dataset.scores) if minimize else dataset.scores
     scores, offset = _prepare_scores(given, offset, minimize)
@@ -93,15 +93,6 @@ def prepare_base(
     subtracted = jnp.asarray(offset, jnp.float32)
     direction = Direction.MINIMIZE if minimize else Direction.MAXIMIZE
     return BaseData(Dataset(objects, scores), fingerprints, distinct, subtracted, direction)
-
-
-def _array_of_list(values: Any) -> Any:
-    """Lists as arrays; their whole numbers in 32 bits, where NumPy takes 64, if they fit."""
-    if not isinstance(values, (list, tuple)):
-        return values
-    array = np.asarray(values)
-    fits = array.dtype == np.int64 and (array == array.astype(np.int32)).all()
-    return array.astype(np.int32) if fits else array
 
 
 def _index_by(
