@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import jax.numpy as jnp
+import optax
 import pytest
 
 import wrlso
@@ -120,10 +121,12 @@ def test_every_page_is_in_the_navigation():
 @pytest.mark.slow
 def test_own_parts_run(tmp_path, monkeypatch):
     names = run_code("docs/own-parts.md", tmp_path, monkeypatch)
-    config = names["result"].folder.config
-    assert config.weighting.startswith("softmax_weights ")
-    assert config.proposer == "half_prior"
-    assert [len(scores) for scores in names["result"].scores()] == [24, 24]
+    for name, proposer in (("own", "half_prior"), ("pi", "bo")):
+        result = wrlso.Result(tmp_path / "runs" / name)
+        assert result.folder.config.weighting.startswith("softmax_weights ")
+        assert result.folder.config.proposer == proposer
+        assert [len(scores) for scores in result.scores()] == [24, 24]
+    assert isinstance(names["task"].retrain.make_optimizer(1e-3), optax.GradientTransformation)
 
 
 @pytest.mark.slow
