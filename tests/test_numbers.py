@@ -12,6 +12,8 @@ import pytest
 import wrlso
 from tests.builders import make_tiny_task, tiny_bo
 from wrlso import methods, proposers
+from wrlso.evaluation.objective import HostObjective
+from wrlso.gp.fit import FitConfig
 from wrlso.loop.retraining import RetrainConfig
 from wrlso.methods import METHODS
 from wrlso.proposers.bo_config import BOConfig
@@ -258,3 +260,15 @@ def test_a_method_that_refuses_a_number_names_whatever_it_is():
             methods.lso().with_options(**change)
     with pytest.raises(ValueError, match=r"never trains, got epochs = '1'"):
         methods.random_search().with_options(epochs="1")
+
+
+def test_numbers_of_fits_and_of_objectives_in_python_are_kept_as_pythons():
+    fit = FitConfig(restarts=np.int64(2), evaluations=np.int32(5))
+    host = HostObjective(float, workers=np.int64(0), retries=np.uint8(1), batch_size=np.int64(2))
+    kept = (fit.restarts, fit.evaluations, host.workers, host.retries, host.batch_size)
+    assert kept == (2, 5, 0, 1, 2)
+    assert {type(number) for number in kept} == {int}
+    for name in ("workers", "retries", "batch_size"):
+        for wrong in (1.5, True, "1"):
+            with pytest.raises(ValueError, match=f"{name} must be a whole number, got "):
+                HostObjective(float, **{name: wrong})

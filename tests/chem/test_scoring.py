@@ -21,6 +21,7 @@ from wrlso.chem.scores import penalized_logp
 from wrlso.chem.scoring import check_scores, describe_failures, score_molecules
 from wrlso.evaluation.pools import evaluating
 from wrlso.evaluation.values import EvaluationError
+from wrlso.storage.sealed import digest_of
 
 CHAINS = ["C" * n for n in range(1, 31)]
 
@@ -361,3 +362,10 @@ def test_a_negative_zero_is_kept(tmp_path):
         with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
             cache.keep({"C": -0.0})
             assert cache.read(["C"]) == {"C": 0.0}
+
+
+def test_a_negative_zero_of_an_earlier_version_is_read(tmp_path):
+    with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+        digest = digest_of(["scores.sqlite", "C", -0.0], 8)
+        cache._db.execute("INSERT INTO scores VALUES ('C', -0.0, ?)", (digest,))
+        assert cache.read(["C"]) == {"C": 0.0}

@@ -62,7 +62,7 @@ class ScoreCache:
         with self._reading():
             check_structure(self._db)
             for text, score, digest in self._db.execute("SELECT * FROM scores"):
-                if digest != self._digest(text, score):
+                if digest not in (self._digest(text, score), self._digest(text, score, -0.0)):
                     raise sqlite3.DatabaseError(f"the score of {text!r} has another digest")
                 kept[text] = score
         return {text: kept[text] for text in smiles if text in kept}
@@ -85,10 +85,10 @@ class ScoreCache:
         with self._reading():
             self._db.execute("DELETE FROM scores")
 
-    def _digest(self, text: str, score: float) -> bytes:
+    def _digest(self, text: str, score: float, zero: float = 0.0) -> bytes:
         """The digest of a row and the file's name, as files of other objectives look alike. SQLite
-        gives back 0.0 for -0.0."""
-        return digest_of([self._name, text, score + 0.0], 8)
+        gives back 0.0 for -0.0, which an earlier version sealed as ``zero``."""
+        return digest_of([self._name, text, float(score) or zero], 8)
 
     def _reading(self) -> AbstractContextManager[None]:
         return damage_is_told(

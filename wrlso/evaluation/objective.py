@@ -12,6 +12,7 @@ from wrlso.evaluation.batches import Batching, FirstAnswers, outcomes_of_batches
 from wrlso.evaluation.calls import Functions, Request, call, call_batch
 from wrlso.evaluation.pools import Pool, make_pool
 from wrlso.evaluation.values import Outcome, as_score, describe_error
+from wrlso.scores.checks import as_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,9 @@ class HostObjective:
     hint: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("workers", "retries", "batch_size"):
+            if name != "workers" or self.workers is not None:
+                object.__setattr__(self, name, as_whole(name, getattr(self, name)))
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"timeout must be positive seconds or None, got {self.timeout:g}")
         if self.workers is not None and self.workers < 0:

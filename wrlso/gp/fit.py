@@ -15,7 +15,7 @@ from wrlso.gp.checks import check_numbers
 from wrlso.gp.kernels import default_lengthscale
 from wrlso.maximize import maximize
 from wrlso.scores import at_least_single
-from wrlso.scores.checks import check_scalar, check_whole
+from wrlso.scores.checks import check_scalar, check_whole, keep_whole
 
 
 class Hyperparameters(NamedTuple):
@@ -67,8 +67,7 @@ class FitConfig:
     noise_bounds: tuple[float, float] = (1e-5, 1.0)
 
     def __post_init__(self) -> None:
-        check_whole("restarts", self.restarts, 1)
-        check_whole("evaluations", self.evaluations, 1)
+        keep_whole(self, {"restarts": 1, "evaluations": 1})
         for name in ("lengthscale", "variance", "noise"):
             _check_bounds(f"{name}_bounds", getattr(self, f"{name}_bounds"))
             if name != "lengthscale" or self.lengthscale is not None:

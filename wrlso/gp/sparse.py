@@ -306,8 +306,8 @@ def _lloyd(key: AnyArray, points: AnyArray, rows: AnyArray, clusters: int) -> An
 
 
 def _origin_and_unit(points: AnyArray, rows: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """What points are taken less of ``[d]`` and over ``[]``, so that their squares neither cancel
-    nor vanish: nothing where they lie around zero at a usual scale."""
+    """An origin ``[d]`` and a unit ``[]`` in which the squares of points neither cancel nor vanish:
+    zero and one where they lie around zero at a usual scale."""
     points = jax.lax.stop_gradient(points)
     share = 1 / jnp.maximum(rows.sum(), 1).astype(points.dtype)
     mean = (points * share).sum(0)

@@ -98,7 +98,7 @@ class RetrainConfig:
 
 
 def _remedy(optimizer: Any) -> str:
-    """What to do with a wrapper of optax, such as ``optax.MultiSteps``."""
+    """The remedy where a wrapper of optax is given, such as ``optax.MultiSteps``; else empty."""
     makes_one = hasattr(optimizer, "gradient_transformation")
     return ": give its .gradient_transformation()" * makes_one
 

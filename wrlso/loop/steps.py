@@ -128,7 +128,7 @@ def _check_functions(algorithm: Algorithm, surrogate: Any, history: History, bas
 
 
 def measures(algorithm: Algorithm, surrogate: Any) -> Mapping[str, Array]:
-    """What the proposer measures of a surrogate of one seed, as it was fitted.
+    """The proposer's measures of one seed's surrogate, as it was fitted.
 
     Returns:
       Numbers ``[]`` by name, see ``Proposer.measures``.

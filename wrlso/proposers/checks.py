@@ -41,7 +41,7 @@ def _called(function: str, proposer: Proposer, *args: Any) -> tuple[str, Any]:
 
 
 def proposed(proposer: Proposer, key: Array, view: Any, surrogate: Any) -> Any:
-    """What ``propose`` returns; the loop checks it with what it knows of the objects."""
+    """The pool that ``propose`` returns; the loop checks it, as it knows the objects."""
     return _called("propose", proposer, key, view, surrogate)[1]
 
 
@@ -116,7 +116,7 @@ def measured(proposer: Proposer, surrogate: Any) -> Mapping[str, Array]:
 
 
 def predicted(proposer: Proposer, surrogate: Any, latents: Array) -> Prediction | None:
-    """What ``predict`` returns for latents ``[q, d]``; None: the proposer has no such function.
+    """The prediction for latents ``[q, d]``; None: the proposer has no ``predict``.
 
     Raises:
       ValueError: for anything but means and deviations, a real number of each per point.

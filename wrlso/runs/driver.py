@@ -14,7 +14,7 @@ from wrlso.runs.events import Callback
 from wrlso.runs.folder import RunFolder
 from wrlso.runs.interrupt import remembered_interrupts
 from wrlso.runs.pretrained import pretrained_params
-from wrlso.runs.process import few_blas_threads, programs_on_disk
+from wrlso.runs.process import few_blas_threads
 from wrlso.runs.progress import pretrain_bar, timed
 from wrlso.runs.session import Session
 from wrlso.storage.bars import bars_shown
@@ -38,7 +38,6 @@ def run_to_end(
     names = ", ".join(dict.fromkeys(folder.config.method for folder in folders))
     with ExitStack() as stack:
         check_interrupt = stack.enter_context(remembered_interrupts(say=progress))
-        stack.enter_context(programs_on_disk())
         runs = list(stack.enter_context(opened(folders, task)))
 
         def clock(phase: str, seconds: float) -> None:

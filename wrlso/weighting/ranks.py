@@ -266,8 +266,8 @@ def _log_k(n: Array, effective: Array) -> Array:
 
 @_log_k.defjvp
 def _log_k_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Of ``size(ln k, n) = effective``; ln k comes from the function, so that its slope is followed
-    in turn."""
+    """The equation ``size(ln k, n) = effective``, differentiated. Its ln k comes from the function,
+    so that the slope can be differentiated again."""
     log_k = _log_k(*primals)
     least, largest = _bounds(log_k.dtype)
     between = (log_k > least) & (log_k < largest)
